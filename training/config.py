@@ -1,0 +1,105 @@
+"""What a training run does, read from one YAML file."""
+
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from sam3i_agent.training.matching import MatchCosts
+from sam3i_agent.training.scenes import SceneLimits
+
+
+class ModelSize(BaseModel):
+    """The parts of a `Sam3Config` that make a small model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image_size: int = 128
+    """Side of the square input, in pixels."""
+    patch_size: int = 8
+    """In pixels."""
+    window_size: int = 8
+    """Attention window of the local ViT layers, in patches."""
+    vision_width: int = 160
+    vision_layers: int = 6
+    global_layers: tuple[int, ...] = (1, 3, 5)
+    vocabulary_size: int = 8192
+    text_width: int = 96
+    text_layers: int = 2
+    width: int = 64
+    """Channels of neck, DETR and mask head."""
+    heads: int = 4
+    """Of the vision and text encoders."""
+    detr_heads: int = 2
+    """Of neck, DETR and mask head; 32 channels each, as at full size."""
+    feedforward: int = 256
+    encoder_layers: int = 2
+    decoder_layers: int = 3
+    queries: int = 25
+
+
+class LossWeights(BaseModel):
+    """Weights of the summed losses; 0 switches one off."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    class_focal: float = 4.0
+    box_l1: float = 5.0
+    box_giou: float = 2.0
+    mask_bce: float = 2.0
+    mask_dice: float = 4.0
+    presence: float = 1.0
+    semantic_bce: float = 1.0
+    semantic_dice: float = 1.0
+    dense: float = 1.0
+    """The dense head on the neck's finest level: shape, colour, texture, object box per cell."""
+
+
+class TrainConfig(BaseModel):
+    """A run on generated scenes at the concept level."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    output: Path
+    """Folder for checkpoints, log and the finished model; relative to the working directory."""
+    seed: int = 1
+    """Names the series of training scenes, and starts the weights."""
+    steps: int
+    """Optimizer steps in all."""
+    dense_steps: int = 0
+    """The first so many steps train the image side alone on the dense head."""
+    dense_images: int = 32
+    """Pictures per step in that time."""
+    images: int = 8
+    """Pictures per step afterwards."""
+    phrases_per_image: int = 8
+    learning_rate: float = 1e-3
+    """Peak; linear warm-up, cosine to a twentieth."""
+    warmup_steps: int = 200
+    weight_decay: float = 0.05
+    gradient_clip: float = 1.0
+    """Largest gradient norm."""
+    ema_decay: float = Field(default=0.999, ge=0, lt=1)
+    """Decay of the averaged weights that are shipped; 0 = the raw weights."""
+    checkpoint_every: int = 500
+    """Steps between checkpoints; a killed run loses at most these."""
+    workers: int = 1
+    """Background processes that draw scenes, 0 or 1."""
+    bf16: bool = True
+    """Run the model under bf16 autocast; losses and weights stay fp32."""
+    device: str = "auto"
+    """`auto` takes CUDA, then MPS, then the CPU."""
+    scenes: SceneLimits = SceneLimits()
+    model: ModelSize = ModelSize()
+    losses: LossWeights = LossWeights()
+    match_costs: MatchCosts = MatchCosts()
+
+
+def read_config(path: Path) -> TrainConfig:
+    """Read and check a YAML file.
+
+    Raises:
+        ValueError: the file is no mapping, has unknown keys or values out of range.
+        OSError: it cannot be read.
+    """
+    return TrainConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))

@@ -1,0 +1,304 @@
+"""The training loop: seeded, checkpointed, and resumed exactly after a kill."""
+
+import json
+import logging
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits as bce
+from torch.nn.functional import cross_entropy, smooth_l1_loss
+from transformers import Sam3Model
+
+from sam3i_agent.training.batches import NO_OBJECT, BatchPlan, ConceptBatch, stream_batches
+from sam3i_agent.training.config import LossWeights, TrainConfig
+from sam3i_agent.training.forward import DeepPredictions, forward_deep
+from sam3i_agent.training.initialisation import initialise
+from sam3i_agent.training.losses import dice, generalised_iou, sigmoid_focal, xyxy_of
+from sam3i_agent.training.matching import MatchCosts, match
+from sam3i_agent.training.model import small_config
+from sam3i_agent.training.scenes import Colour, Shape, Texture
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_NAME = "checkpoint.pt"
+MODEL_FOLDER = "model"
+LOG_NAME = "log.jsonl"
+_LOG_EVERY = 20
+_FINAL_RATE = 0.05
+"""Of the peak learning rate, at the end."""
+
+
+class DenseHead(nn.Module):
+    """Reads shape, colour, texture and object box off each cell of the finest FPN level.
+
+    It teaches the image side what words will talk about and is dropped from the shipped model.
+    """
+
+    LABEL_SIZES = (len(Shape) + 1, len(Colour) + 1, len(Texture) + 1)
+    """Each with a last label for background."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.hidden = nn.Conv2d(width, 2 * width, 1)
+        self.out = nn.Conv2d(2 * width, sum(self.LABEL_SIZES) + 4, 1)
+
+    def loss(self, features: Tensor, batch: ConceptBatch) -> Tensor:
+        """Cross entropy of the three labels plus smooth L1 of the box sides, as one scalar."""
+        predicted = self.out(torch.relu(self.hidden(features))).float()
+        *label_logits, sides = predicted.split([*self.LABEL_SIZES, 4], dim=1)
+        total = features.new_zeros(())
+        for logits, labels in zip(label_logits, batch.object_labels.unbind(1), strict=True):
+            background = logits.shape[1] - 1
+            wanted = torch.where(labels == NO_OBJECT, background, labels.long())
+            weight = torch.ones(logits.shape[1], device=logits.device)
+            weight[background] = 0.25  # most cells are background
+            total = total + cross_entropy(logits, wanted, weight)
+        inside = (batch.object_labels[:, :1] != NO_OBJECT).expand_as(sides)
+        return total + 10 * smooth_l1_loss(sides[inside], batch.object_offsets[inside], beta=0.05)
+
+
+@dataclass
+class TrainState:
+    """All that a resumed run needs."""
+
+    model: Sam3Model
+    dense_head: DenseHead
+    average: Sam3Model
+    optimizer: torch.optim.Optimizer
+    step: int
+
+
+def train(config: TrainConfig, *, progress: bool = True) -> Path:
+    """Run `config` to its end, from its last checkpoint if there is one.
+
+    Returns:
+        The folder of the finished model.
+    """
+    config.output.mkdir(parents=True, exist_ok=True)
+    device = pick_device(config.device)
+    state = _start(config, device)
+    checkpoint = config.output / CHECKPOINT_NAME
+    if checkpoint.exists():
+        _load(state, checkpoint)
+        logger.info("resuming at step %d from %s", state.step, checkpoint)
+    # Chance after the start comes from the batch number alone, so that a resumed run repeats it.
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        disable=not progress,
+    ) as bar:
+        task = bar.add_task("training", total=config.steps, completed=state.step)
+        for dense, end in ((True, config.dense_steps), (False, config.steps)):
+            if state.step >= end:
+                continue
+            # The two phases have batches of different sizes, so each counts its own.
+            first = state.step if dense else state.step - config.dense_steps
+            plan = _plan(config, dense=dense)
+            batches = stream_batches(plan, first, config.workers)
+            while state.step < end:
+                losses = _step(state, config, next(batches).to(device), dense=dense)
+                state.step += 1
+                bar.update(task, completed=state.step, description=f"loss {losses['total']:.3f}")
+                if state.step % _LOG_EVERY == 0:
+                    _log(config.output / LOG_NAME, state.step, losses)
+                if state.step % config.checkpoint_every == 0 or state.step == config.steps:
+                    _save(state, checkpoint)
+    folder = config.output / MODEL_FOLDER
+    save_half(state.average, folder)
+    return folder
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device `name`; `auto` takes CUDA, then MPS, then the CPU."""
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def save_half(model: Sam3Model, folder: Path) -> None:
+    """Write `model` as fp16 safetensors and a config, which `from_pretrained` reads."""
+    half = Sam3Model(model.config)
+    half.load_state_dict(model.state_dict())
+    half.half().save_pretrained(folder)
+
+
+def _plan(config: TrainConfig, *, dense: bool) -> BatchPlan:
+    grid = config.model.image_size // config.model.patch_size
+    return BatchPlan(
+        seed=config.seed * 2 + int(dense),
+        images=config.dense_images if dense else config.images,
+        phrases_per_image=1 if dense else config.phrases_per_image,
+        image_size=config.model.image_size,
+        mask_size=2 * grid,
+        vocabulary_size=config.model.vocabulary_size,
+        limits=config.scenes,
+    )
+
+
+def _start(config: TrainConfig, device: torch.device) -> TrainState:
+    torch.manual_seed(config.seed)
+    # On the CPU the fused attention's backward pass is twice as slow as plain matrix products.
+    model = Sam3Model._from_config(small_config(config.model), attn_implementation="eager")
+    initialise(model)
+    average = Sam3Model(model.config)
+    average.load_state_dict(model.state_dict())
+    dense_head = DenseHead(config.model.width)
+    decayed = [p for p in [*model.parameters(), *dense_head.parameters()] if p.ndim > 1]
+    plain = [p for p in [*model.parameters(), *dense_head.parameters()] if p.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": decayed, "weight_decay": config.weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ],
+        lr=config.learning_rate,
+        betas=(0.9, 0.98),
+    )
+    return TrainState(
+        model.to(device).train(), dense_head.to(device), average.to(device).eval(), optimizer, 0
+    )
+
+
+def _step(
+    state: TrainState, config: TrainConfig, batch: ConceptBatch, *, dense: bool
+) -> dict[str, float]:
+    rate = learning_rate_at(state.step, config)
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate
+    with torch.autocast(batch.pixel_values.device.type, torch.bfloat16, enabled=config.bf16):
+        vision = state.model.get_vision_features(batch.pixel_values)
+        losses = {"dense": state.dense_head.loss(vision.fpn_hidden_states[0], batch)}
+        if not dense:
+            predictions = forward_deep(
+                state.model, vision, batch.image_of_phrase, batch.input_ids, batch.attention_mask
+            )
+    if not dense:
+        losses |= concept_losses(predictions, batch, config.match_costs)
+    total = weighted_sum(losses, config.losses)
+    state.optimizer.zero_grad(set_to_none=True)
+    total.backward()
+    parameters = [*state.model.parameters(), *state.dense_head.parameters()]
+    norm = nn.utils.clip_grad_norm_(parameters, config.gradient_clip)
+    if not torch.isfinite(norm):
+        raise FloatingPointError(
+            f"the loss is not finite at step {state.step}: "
+            f"{ {name: float(value.detach()) for name, value in losses.items()} }; "
+            f"lower learning_rate and start again from the last checkpoint"
+        )
+    state.optimizer.step()
+    _update_average(state.average, state.model, min(config.ema_decay, state.step / (state.step + 10)))
+    report = {name: float(value.detach()) for name, value in losses.items()}
+    return {**report, "total": float(total.detach()), "norm": float(norm), "rate": rate}
+
+
+def learning_rate_at(step: int, config: TrainConfig) -> float:
+    """Linear warm-up, then cosine to a twentieth; each phase has its own warm-up."""
+    first, last = (
+        (0, config.dense_steps) if step < config.dense_steps else (config.dense_steps, config.steps)
+    )
+    warm = min(1.0, (step - first + 1) / config.warmup_steps)
+    if step < config.dense_steps:
+        return config.learning_rate * warm
+    done = (step - first) / max(1, last - first)
+    cosine = _FINAL_RATE + (1 - _FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * done))
+    return config.learning_rate * warm * cosine
+
+
+def concept_losses(
+    predictions: DeepPredictions, batch: ConceptBatch, costs: MatchCosts
+) -> dict[str, Tensor]:
+    """Return the unweighted losses, each a scalar averaged over decoder layers."""
+    target_counts = batch.target_counts
+    instances = max(1, len(batch.masks))
+    present = target_counts > 0
+    parts: dict[str, list[Tensor]] = {
+        name: []
+        for name in ("class_focal", "box_l1", "box_giou", "mask_bce", "mask_dice", "presence")
+    }
+    layers = zip(
+        predictions.logits,
+        predictions.boxes_cxcywh,
+        predictions.mask_logits,
+        predictions.presence_logits,
+        strict=True,
+    )
+    for logits, boxes, mask_logits, presence_logits in layers:
+        pairs = match(
+            logits, boxes, mask_logits, target_counts, batch.boxes_cxcywh, batch.masks, costs
+        )
+        wanted = torch.zeros_like(logits)
+        wanted[pairs.phrases, pairs.queries] = 1
+        # The presence token says whether; queries only learn which, where there is something.
+        focal = sigmoid_focal(logits, wanted)[present].sum() / instances
+        matched = boxes[pairs.phrases, pairs.queries]
+        masks = mask_logits[pairs.phrases, pairs.queries]
+        overlap = generalised_iou(xyxy_of(matched), xyxy_of(batch.boxes_cxcywh))
+        parts["class_focal"].append(focal)
+        parts["box_l1"].append((matched - batch.boxes_cxcywh).abs().sum() / instances)
+        parts["box_giou"].append((1 - overlap).sum() / instances)
+        parts["mask_bce"].append(
+            bce(masks, batch.masks, reduction="none").mean((1, 2)).sum() / instances
+        )
+        parts["mask_dice"].append(dice(masks, batch.masks).sum() / instances)
+        parts["presence"].append(bce(presence_logits, present.to(presence_logits.dtype)))
+    phrase_of_target = torch.repeat_interleave(
+        torch.arange(len(target_counts), device=target_counts.device), target_counts
+    )
+    union = torch.zeros_like(predictions.semantic_logits).index_add(
+        0, phrase_of_target, batch.masks
+    )
+    semantic = predictions.semantic_logits
+    return {
+        **{name: torch.stack(values).mean() for name, values in parts.items()},
+        "semantic_bce": bce(semantic, union.clamp(max=1)),
+        "semantic_dice": dice(semantic[present], union[present].clamp(max=1)).sum()
+        / max(1, int(present.sum())),
+    }
+
+
+def weighted_sum(losses: dict[str, Tensor], weights: LossWeights) -> Tensor:
+    """Return the scalar that is minimised."""
+    return torch.stack([getattr(weights, name) * value for name, value in losses.items()]).sum()
+
+
+@torch.no_grad()
+def _update_average(average: Sam3Model, model: Sam3Model, decay: float) -> None:
+    pairs = zip(average.parameters(), model.parameters(), strict=True)
+    ours, theirs = zip(*pairs, strict=True)
+    torch._foreach_lerp_(list(ours), list(theirs), 1 - decay)
+
+
+def _save(state: TrainState, path: Path) -> None:
+    content = {
+        "model": state.model.state_dict(),
+        "dense_head": state.dense_head.state_dict(),
+        "average": state.average.state_dict(),
+        "optimizer": state.optimizer.state_dict(),
+        "step": state.step,
+    }
+    temporary = path.with_suffix(".tmp")
+    torch.save(content, temporary)
+    os.replace(temporary, path)
+
+
+def _load(state: TrainState, path: Path) -> None:
+    content: dict[str, Any] = torch.load(path, weights_only=True)
+    state.model.load_state_dict(content["model"])
+    state.dense_head.load_state_dict(content["dense_head"])
+    state.average.load_state_dict(content["average"])
+    state.optimizer.load_state_dict(content["optimizer"])
+    state.step = content["step"]
+
+
+def _log(path: Path, step: int, losses: dict[str, float]) -> None:
+    with path.open("a", encoding="utf-8") as log:
+        log.write(json.dumps({"step": step, **{k: round(v, 5) for k, v in losses.items()}}) + "\n")
