@@ -1,0 +1,54 @@
+"""Configuration of a SAM 3 with an instruction head."""
+
+from typing import Any, Self
+
+from huggingface_hub.dataclasses import strict
+from transformers import Sam3Config
+
+OFFICIAL_VIT_EPS = 1e-5
+"""LayerNorm epsilon of the official ViT; transformers defaults to 1e-6."""
+OFFICIAL_ADAPTER_DIM = 64
+OFFICIAL_ADAPTER_HEADS = 4
+OFFICIAL_ADAPTER_SCALE = 1.0
+
+
+@strict
+class InstructionSam3Config(Sam3Config):
+    """A `Sam3Config` plus the adapters.
+
+    `adapter_dim` is the width of the adapters' bottleneck, None for a model without instruction
+    head; `adapter_heads` the attention heads of a text adapter; `adapter_scale` the factor on the
+    adapters of the DETR encoder and decoder (the official text adapters ignore it, so ours do).
+    Unless told otherwise the ViT's LayerNorm epsilon is the official 1e-5.
+    """
+
+    model_type = "instruction_sam3"
+
+    adapter_dim: int | None = None
+    adapter_heads: int = OFFICIAL_ADAPTER_HEADS
+    adapter_scale: float = OFFICIAL_ADAPTER_SCALE
+
+    @property
+    def has_instruction_head(self) -> bool:
+        """Whether the simple and complex levels have weights of their own."""
+        return self.adapter_dim is not None
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Self:
+        """Build from a saved configuration, also that of `facebook/sam3`.
+
+        The published repository holds the video model's configuration with the image model inside
+        it, and leaves the ViT's epsilon at the default of transformers.
+        """
+        values = dict(config_dict)
+        if "detector_config" in values:
+            values = dict(values["detector_config"])
+        if values.get("model_type") != cls.model_type:
+            values.pop("architectures", None)
+            vision = dict(values.get("vision_config") or {})
+            backbone = dict(vision.get("backbone_config") or {})
+            backbone.setdefault("model_type", "sam3_vit_model")
+            backbone["layer_norm_eps"] = OFFICIAL_VIT_EPS
+            values["vision_config"] = {**vision, "backbone_config": backbone}
+            values["model_type"] = cls.model_type
+        return super().from_dict(values, **kwargs)
