@@ -21,7 +21,7 @@ from transformers.models.sam3.modeling_sam3 import (
 )
 
 from sam3i_agent.segmodel.configuration import InstructionSam3Config
-from sam3i_agent.segmodel.levels import LevelSwitch
+from sam3i_agent.segmodel.switch import LevelSwitch
 
 
 class TextAdapter(nn.Module):

@@ -28,7 +28,8 @@ from sam3i_agent.segmodel.adapters import (
 from sam3i_agent.segmodel.configuration import InstructionSam3Config
 from sam3i_agent.segmodel.errors import InputError, ModelError
 from sam3i_agent.segmodel.geometry import encode_empty_geometry
-from sam3i_agent.segmodel.levels import InstructionLevel, LevelSwitch
+from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.segmodel.switch import LevelSwitch
 from sam3i_agent.segmodel.tokenization import PAD_ID
 
 

@@ -15,6 +15,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from torch.nn.functional import cross_entropy, smooth_l1_loss
 from transformers import Sam3Model
 
+from sam3i_agent.segmodel.loading import pick_device
 from sam3i_agent.training.batches import NO_OBJECT, BatchPlan, ConceptBatch, stream_batches
 from sam3i_agent.training.config import LossWeights, TrainConfig
 from sam3i_agent.training.forward import DeepPredictions, forward_deep
@@ -114,15 +115,6 @@ def train(config: TrainConfig, *, progress: bool = True) -> Path:
     folder = config.output / MODEL_FOLDER
     save_half(state.average, folder)
     return folder
-
-
-def pick_device(name: str) -> torch.device:
-    """Return the device `name`; `auto` takes CUDA, then MPS, then the CPU."""
-    if name != "auto":
-        return torch.device(name)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
 def save_half(model: Sam3Model, folder: Path) -> None:

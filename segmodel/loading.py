@@ -1,0 +1,99 @@
+"""Models by name: the shipped one, a folder, an official checkpoint file or a hub id."""
+
+import logging
+import re
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from sam3i_agent.segmodel.errors import InputError, ModelError
+from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
+from sam3i_agent.segmodel.segmenter import Segmenter
+
+logger = logging.getLogger(__name__)
+
+TINY = "tiny"
+"""The model that ships with the package."""
+AttentionImplementation = Literal["eager", "sdpa", "flash_attention_2"]
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+def load_segmenter(
+    name: str = TINY,
+    *,
+    device: str = "auto",
+    dtype: torch.dtype | None = None,
+    attn_implementation: AttentionImplementation | None = None,
+) -> Segmenter:
+    """Load a model and make it ready.
+
+    Args:
+        name: `tiny`; a folder with config.json and safetensors; an official `.pt` file; or a hub id
+            such as `facebook/sam3`, the only one that may use the network.
+        device: `auto` takes CUDA, then MPS, then the CPU; else a torch device name.
+        dtype: None takes bf16 on CUDA and fp32 elsewhere.
+        attn_implementation: None leaves the choice to transformers (SDPA).
+
+    Raises:
+        InputError: the name or device means nothing here.
+        ModelError: there is a model, but it cannot be used.
+    """
+    chosen = pick_device(device)
+    if dtype is None:
+        dtype = torch.bfloat16 if chosen.type == "cuda" else torch.float32
+    model = _load(name, attn_implementation)
+    segmenter = Segmenter(model.to(chosen, dtype).eval().requires_grad_(False), name)
+    logger.info("loaded %s", segmenter.description)
+    return segmenter
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device `name`; `auto` takes CUDA, then MPS, then the CPU.
+
+    Raises:
+        InputError: torch knows no such device, or this machine has none.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device {name!r} cannot be used here", "try --device cpu") from error
+    return device
+
+
+def _load(name: str, attn_implementation: AttentionImplementation | None) -> InstructionSam3:
+    options = {} if attn_implementation is None else {"attn_implementation": attn_implementation}
+    if name == TINY:
+        with as_file(files("sam3i_agent.segmodel").joinpath("tiny")) as folder:
+            return InstructionSam3.from_pretrained(folder, local_files_only=True, **options)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return InstructionSam3.from_pretrained(path, local_files_only=True, **options)
+    if path.is_file():
+        model = InstructionSam3.from_official(path)
+        if attn_implementation is not None:
+            model.set_attn_implementation(attn_implementation)
+        return model
+    if _HUB_ID.fullmatch(name) and not path.parent.is_dir():
+        try:
+            return InstructionSam3.from_pretrained(name, **options)
+        except ModelError as error:
+            raise ModelError(
+                f"the hub id {name!r} could not be loaded: {_first_line(error.__cause__ or error)}",
+                "check the spelling and the network; for a gated model accept its terms on the "
+                "hub and run: hf auth login",
+            ) from error
+    raise InputError(
+        f"there is no model {name!r}",
+        f"use {TINY}, a folder, an official .pt file, or a hub id such as facebook/sam3",
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,58 @@
+"""From the model's output to instances, in the official order.
+
+Score = sigmoid(logit) * sigmoid(presence), kept above 0.5; mask *logits* are resized to the photo
+and only then thresholded (the transformers post-processor applies the sigmoid first, which flips
+pixels at edges, and keeps scores above 0.3). No non-maximum suppression.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+from transformers.models.sam3.modeling_sam3 import Sam3ImageSegmentationOutput
+
+from sam3i_agent.segmodel.instances import Instances
+
+SCORE_THRESHOLD = 0.5
+
+
+def to_instances(
+    output: Sam3ImageSegmentationOutput,
+    size_hw: tuple[int, int],
+    score_threshold: float = SCORE_THRESHOLD,
+) -> list[Instances]:
+    """Return one `Instances` per row of a model output.
+
+    Args:
+        output: of N rows, all about photos of the same size.
+        size_hw: the upright photo's height and width in pixels.
+        score_threshold: scores must be above it, 0..1.
+    """
+    presence = output.presence_logits.float().sigmoid()  # (N, 1)
+    scores = output.pred_logits.float().sigmoid() * presence  # (N, Q)
+    rows: list[Instances] = []
+    for row in range(len(scores)):
+        chosen = torch.nonzero(scores[row] > score_threshold).flatten()
+        chosen = chosen[scores[row, chosen].argsort(descending=True, stable=True)]
+        rows.append(
+            Instances(
+                masks=_masks_at(output.pred_masks[row, chosen], size_hw),
+                boxes_xyxy=_boxes_at(output.pred_boxes[row, chosen], size_hw),
+                scores=scores[row, chosen].cpu().numpy(),
+                presence=float(presence[row]),
+            )
+        )
+    return rows
+
+
+def _masks_at(logits: Tensor, size_hw: tuple[int, int]) -> np.ndarray:
+    if not len(logits):
+        return np.zeros((0, *size_hw), dtype=bool)
+    resized = interpolate(logits.float()[None], size_hw, mode="bilinear", align_corners=False)[0]
+    return (resized > 0).cpu().numpy()  # sigmoid above 0.5
+
+
+def _boxes_at(boxes: Tensor, size_hw: tuple[int, int]) -> np.ndarray:
+    height, width = size_hw
+    scale = torch.tensor([width, height, width, height], dtype=torch.float32)
+    return (boxes.float().cpu() * scale).numpy()

@@ -1,0 +1,111 @@
+"""A loaded model, and images that it has seen.
+
+    segmenter = load_segmenter("tiny")
+    image = segmenter.encode(photo)                      # the costly part, once
+    red, blue = image.segment([Prompt("red circle"), Prompt("blue ring")])
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
+
+from sam3i_agent.segmodel.instances import Instances
+from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
+from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.segmodel.photo import Photo
+from sam3i_agent.segmodel.postprocessing import SCORE_THRESHOLD, to_instances
+from sam3i_agent.segmodel.preprocessing import to_pixel_values
+from sam3i_agent.segmodel.tokenization import InstructionTokenizer
+
+PROMPTS_PER_PASS = 16
+"""More prompts are answered in several passes, which bounds memory."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A text and the level it is read at."""
+
+    text: str
+    level: InstructionLevel = InstructionLevel.CONCEPT
+
+
+class Segmenter:
+    """A model ready to use; safe to share between threads, which take turns."""
+
+    def __init__(self, model: InstructionSam3, name: str) -> None:
+        self.name = name
+        self.model = model
+        self.tokenizer = InstructionTokenizer(model.config.text_config.vocab_size)
+        self._turn = threading.Lock()
+
+    @property
+    def levels(self) -> tuple[InstructionLevel, ...]:
+        """Levels that the model was trained for."""
+        if self.model.config.has_instruction_head:
+            return tuple(InstructionLevel)
+        return (InstructionLevel.CONCEPT,)
+
+    @property
+    def description(self) -> str:
+        """Name, device and precision, for a log line."""
+        return f"{self.name} on {self.model.device.type} in {str(self.model.dtype)[6:]}"
+
+    def encode(self, photo: Photo) -> EncodedImage:
+        """Compute the features of `photo`."""
+        pixel_values = to_pixel_values(photo.pixels, self.model.config.image_size)
+        with self._turn, torch.inference_mode():
+            vision = self.model.get_vision_features(
+                pixel_values.to(self.model.device, self.model.dtype)
+            )
+        return EncodedImage(self, vision, photo.size_hw)
+
+    def answer(
+        self,
+        vision: Sam3VisionEncoderOutput,
+        size_hw: tuple[int, int],
+        prompts: Sequence[Prompt],
+        score_threshold: float,
+    ) -> list[Instances]:
+        """Answer `prompts` about one encoded image; see `EncodedImage.segment`."""
+        found: list[Instances] = []
+        for start in range(0, len(prompts), PROMPTS_PER_PASS):
+            some = prompts[start : start + PROMPTS_PER_PASS]
+            tokens = self.tokenizer([prompt.text for prompt in some])
+            with self._turn, torch.inference_mode():
+                output = self.model(
+                    vision_embeds=vision,
+                    input_ids=tokens.input_ids.to(self.model.device),
+                    attention_mask=tokens.attention_mask.to(self.model.device),
+                    level=[prompt.level for prompt in some],
+                )
+                found += to_instances(output, size_hw, score_threshold)
+        return found
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """The features of one photo, computed once, that answer any number of prompts."""
+
+    segmenter: Segmenter
+    vision: Sam3VisionEncoderOutput
+    size_hw: tuple[int, int]
+    """Of the photo, in pixels."""
+
+    def segment(
+        self, prompts: Sequence[Prompt], score_threshold: float = SCORE_THRESHOLD
+    ) -> list[Instances]:
+        """Return the instances of each prompt, in order, computed in one batch.
+
+        Args:
+            prompts: any number; different levels may be mixed.
+            score_threshold: scores must be above it, 0..1.
+
+        Raises:
+            InputError: a level needs an instruction head that the model lacks.
+        """
+        return self.segmenter.answer(self.vision, self.size_hw, prompts, score_threshold)
