@@ -20,18 +20,11 @@ from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.segmodel.photo import Photo
 from sam3i_agent.segmodel.postprocessing import SCORE_THRESHOLD, to_instances
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
+from sam3i_agent.segmodel.prompt import Prompt
 from sam3i_agent.segmodel.tokenization import InstructionTokenizer
 
 PROMPTS_PER_PASS = 16
 """More prompts are answered in several passes, which bounds memory."""
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """A text and the level it is read at."""
-
-    text: str
-    level: InstructionLevel = InstructionLevel.CONCEPT
 
 
 class Segmenter:
@@ -54,6 +47,10 @@ class Segmenter:
     def description(self) -> str:
         """Name, device and precision, for a log line."""
         return f"{self.name} on {self.model.device.type} in {str(self.model.dtype)[6:]}"
+
+    def count_tokens(self, text: str) -> int:
+        """Return the ids that `text` needs, start and end markers included; the model takes 32."""
+        return self.tokenizer.count_tokens(text)
 
     def encode(self, photo: Photo) -> EncodedImage:
         """Compute the features of `photo`."""

@@ -9,12 +9,18 @@ import math
 import torch
 from torch import nn
 from transformers import Sam3Model
-from transformers.models.sam3.modeling_sam3 import Sam3ViTEmbeddings
+from transformers.models.sam3.modeling_sam3 import Sam3DetrDecoder, Sam3ViTEmbeddings
 
 _POSITION_STD = 0.1
 _TOKEN_STD = 0.5
-_REFERENCE_SIDE = 0.28
+_REFERENCE_SIDE = 0.22
 """Side of a query's first reference box, as a share of the image."""
+_NECK_GAIN = 0.1
+"""The ViT ends without a norm and the neck has none: unscaled, its maps reach 15 and more."""
+_CROSS_ATTENTION_GAIN = 0.1
+"""Keeps what a query sees from drowning what it is, while the maps' scale settles."""
+_OUTSIDE_PENALTY = 8.0
+"""Attention bias per unit of (log-scaled) distance outside a query's reference box."""
 
 
 @torch.no_grad()
@@ -32,9 +38,28 @@ def initialise(model: Sam3Model) -> None:
             nn.init.normal_(module.weight, std=_TOKEN_STD)
         elif isinstance(module, Sam3ViTEmbeddings):
             nn.init.normal_(module.position_embeddings, std=_POSITION_STD)
-    decoder = model.detr_decoder
+    for level in model.vision_encoder.neck.fpn_layers:
+        level.proj2.weight *= _NECK_GAIN
+    start_decoder(model.detr_decoder)
+
+
+@torch.no_grad()
+def start_decoder(decoder: Sam3DetrDecoder) -> None:
+    """Spread the queries over the image and let each look at its own reference box first.
+
+    A decoder that starts by looking everywhere needs far longer to learn boxes than this whole
+    training takes. The bias network sees the signed distances of a cell to the two sides of the
+    box; two of its hidden units are set to the distances outside, with a negative output weight.
+    """
+    for layer in decoder.layers:
+        layer.vision_cross_attn.o_proj.weight *= _CROSS_ATTENTION_GAIN
     nn.init.zeros_(decoder.box_head.layer3.weight)
     decoder.reference_points.weight.copy_(_reference_grid(decoder.config.num_queries))
+    for bias in (decoder.box_rpb_embed_x, decoder.box_rpb_embed_y):
+        bias.layer1.weight[:2] = torch.tensor([[-1.0, 0.0], [0.0, 1.0]])
+        bias.layer1.bias[:2] = 0
+        bias.layer2.weight *= 0.1
+        bias.layer2.weight[:, :2] = -_OUTSIDE_PENALTY
 
 
 def _reference_grid(count: int) -> torch.Tensor:

@@ -1,0 +1,104 @@
+"""What goes in and what comes out: one request and one result from end to end.
+
+`SegmentationResult` is what `result.json`, `--json` and the MCP tool return.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sam3i_agent.segmodel.levels import InstructionLevel
+
+MAX_INSTRUCTION_CHARACTERS = 2_000
+"""Longer texts are refused: no model here reads them."""
+
+
+class Route(StrEnum):
+    """Which pipeline answers."""
+
+    DIRECT = "direct"
+    """The instruction goes to the model as it is, in one pass."""
+    AGENT = "agent"
+    """Noun phrases are segmented, filtered and tried again until they fit."""
+
+
+class RunStatus(StrEnum):
+    """How a run ended."""
+
+    SELECTED = "selected"
+    NO_TARGET = "no_target"
+    BUDGET_EXHAUSTED = "budget_exhausted"
+    FAILED = "failed"
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SegmentRequest(_Frozen):
+    """One instruction about one photo; None leaves route or level to the graph."""
+
+    image_sha256: str
+    instruction: Annotated[str, Field(min_length=1, max_length=MAX_INSTRUCTION_CHARACTERS)]
+    route: Route | None = None
+    level: InstructionLevel | None = None
+    max_rounds: Annotated[int, Field(ge=1, le=10)] = 3
+    """Rounds of the agent route, each with new noun phrases."""
+
+
+class ImageInfo(_Frozen):
+    """The photo, upright."""
+
+    width: Annotated[int, Field(gt=0)]
+    height: Annotated[int, Field(gt=0)]
+    sha256: str
+    """Of the file's bytes."""
+
+
+class CompressedMask(_Frozen):
+    """COCO compressed run-length encoding."""
+
+    size: tuple[int, int]
+    """Height, width."""
+    counts: str
+
+
+class InstanceResult(_Frozen):
+    """One object."""
+
+    mask: CompressedMask
+    box: tuple[float, float, float, float]
+    """x0, y0, x1, y1 in pixels of the upright photo."""
+    score: Annotated[float, Field(ge=0, le=1)]
+    area: Annotated[int, Field(ge=0)]
+    """Pixels of the mask."""
+
+
+class Usage(_Frozen):
+    """What a run cost."""
+
+    seconds: float = 0.0
+    image_encodings: int = 0
+    prompts: int = 0
+    """Texts that the segmentation model answered."""
+    mllm_calls: int = 0
+    tokens: int = 0
+
+
+class SegmentationResult(_Frozen):
+    """The answer to a `SegmentRequest`."""
+
+    image: ImageInfo
+    instruction: str
+    route: Route
+    level: InstructionLevel
+    """The level of the direct route; the agent's phrases are always concepts."""
+    status: RunStatus
+    presence: Annotated[float, Field(ge=0, le=1)]
+    """Probability that what the instruction asks for is in the photo."""
+    instances: tuple[InstanceResult, ...]
+    trace: tuple[str, ...]
+    """One readable line per step."""
+    usage: Usage
+    warnings: tuple[str, ...]

@@ -1,0 +1,132 @@
+"""Generated scenes as a dataset on disk, in the SAM3-I JSON format.
+
+COCO JSON with one `images` record per image and target. A record's `text_inst_input` has the lists
+`concept`, `simple_query` and `complex_query`; each text in them means exactly the record's
+annotations, and a record without annotations asks for something that is not there.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from pycocotools import mask as coco_mask
+
+from sam3i_agent.segmodel.errors import InputError, StorageError
+from sam3i_agent.segmodel.rle import encode_mask
+from sam3i_agent.training.instructions import draw_instructions
+from sam3i_agent.training.phrases import draw_concepts
+from sam3i_agent.training.scenes import CANVAS_SIZE, Combinations, Scene, generate_scene
+
+ANNOTATIONS_NAME = "annotations.json"
+IMAGES_FOLDER = "images"
+CONCEPTS_PER_SCENE = 6
+INSTRUCTIONS_PER_SCENE = 4
+MAX_SCENES = 100_000
+
+
+def write_scenes(
+    count: int,
+    folder: Path,
+    *,
+    seed: int = 0,
+    combinations: Combinations = "trained",
+    advance: Callable[[], None] = lambda: None,
+) -> Path:
+    """Write `count` scenes of series `seed` and return the path of the JSON file.
+
+    Args:
+        count: 1 to `MAX_SCENES`.
+        folder: gets `images/` and `annotations.json`; must be empty or absent.
+        seed: names the series; training uses series 2 and 3 of the shipped model's seed.
+        combinations: which colour-shape pairs the scenes may show.
+        advance: called after each scene.
+
+    Raises:
+        InputError: a number is out of range, or the folder holds something.
+        StorageError: the folder cannot be written.
+    """
+    if not 1 <= count <= MAX_SCENES:
+        raise InputError(f"the number of scenes must be 1 to {MAX_SCENES}, got {count}")
+    if seed < 0:
+        raise InputError(f"the seed must be 0 or more, got {seed}")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{str(folder)!r} exists and is not an empty folder", "give another one")
+    content: dict[str, Any] = {
+        "info": {
+            "description": f"generated scenes, series {seed}, {combinations} combinations",
+            "version": "1",
+        },
+        "images": [],
+        "annotations": [],
+        "categories": [{"id": 1, "name": "object"}],
+    }
+    try:
+        (folder / IMAGES_FOLDER).mkdir(parents=True, exist_ok=True)
+        for index in range(count):
+            scene = generate_scene(seed, index, combinations=combinations)
+            name = f"{IMAGES_FOLDER}/{index:06d}.png"
+            Image.fromarray(scene.image).save(folder / name)
+            _add_records(content, scene, name, np.random.default_rng([seed, index, 7]), combinations)
+            advance()
+        path = folder / ANNOTATIONS_NAME
+        temporary = path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(content), encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise StorageError(f"{str(folder)!r} cannot be written: {error.strerror}") from error
+    return path
+
+
+def _add_records(
+    content: dict[str, Any],
+    scene: Scene,
+    file_name: str,
+    rng: np.random.Generator,
+    combinations: Combinations,
+) -> None:
+    for target in draw_concepts(rng, scene, CONCEPTS_PER_SCENE, combinations=combinations):
+        texts = {"concept": [target.phrase], "simple_query": [], "complex_query": []}
+        _add_record(content, scene, file_name, texts, target.indices, "1toAll")
+    for wish in draw_instructions(rng, scene, INSTRUCTIONS_PER_SCENE):
+        texts = {"concept": [], "simple_query": [wish.text], "complex_query": []}
+        _add_record(content, scene, file_name, texts, wish.indices, wish.granularity)
+
+
+def _add_record(
+    content: dict[str, Any],
+    scene: Scene,
+    file_name: str,
+    texts: dict[str, list[str]],
+    indices: tuple[int, ...],
+    granularity: str,
+) -> None:
+    image_id = len(content["images"]) + 1
+    content["images"].append(
+        {
+            "id": image_id,
+            "file_name": file_name,
+            "width": CANVAS_SIZE,
+            "height": CANVAS_SIZE,
+            "text_inst_input": texts,
+            "granularity": granularity,
+        }
+    )
+    for index in indices:
+        item = scene.objects[index]
+        packed = encode_mask(item.mask)
+        x0, y0, x1, y1 = item.box_xyxy
+        content["annotations"].append(
+            {
+                "id": len(content["annotations"]) + 1,
+                "image_id": image_id,
+                "category_id": 1,
+                "segmentation": packed,
+                "area": int(coco_mask.area({**packed, "counts": str(packed["counts"]).encode()})),
+                "bbox": [x0, y0, x1 - x0, y1 - y0],
+                "iscrowd": 0,
+            }
+        )
