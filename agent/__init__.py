@@ -1,0 +1,1 @@
+"""The routing graph, its nodes and the offline planner."""

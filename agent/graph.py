@@ -1,8 +1,8 @@
 """The routing graph: route, then direct, or propose - segment - inspect - select until it fits.
 
-    route ──► direct ──────────────────────────────► END
-      └─────► propose ► segment ► inspect ► select ──► END
-                 ▲──────── not yet ────────────┘
+route ──► direct ──────────────────────────────► END
+  └─────► propose ► segment ► inspect ► select ──► END
+             ▲──────── not yet ────────────┘
 """
 
 import asyncio
@@ -22,7 +22,14 @@ from sam3i_agent.agent.planner import concept_text, plan_instruction
 from sam3i_agent.agent.proposals import wordings
 from sam3i_agent.agent.routing import decide
 from sam3i_agent.agent.selection import MIN_COLOUR_SHARE, colour_share, select
-from sam3i_agent.agent.state import DIRECT_KEY, EncodedImageLike, InputState, Query, State, Workspace
+from sam3i_agent.agent.state import (
+    DIRECT_KEY,
+    EncodedImageLike,
+    InputState,
+    Query,
+    State,
+    Workspace,
+)
 from sam3i_agent.segmodel.errors import LanguageError
 from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.segmodel.prompt import Prompt
@@ -135,9 +142,7 @@ async def segment(state: State, runtime: Runtime[Workspace]) -> dict[str, Any]:
     for query, found in zip(queries, answers, strict=True):
         phrase = query["phrase"]
         workspace.candidates[phrase] = candidates_of(phrase, found)
-        workspace.presences[phrase] = max(
-            found.presence, workspace.presences.get(phrase, 0.0)
-        )
+        workspace.presences[phrase] = max(found.presence, workspace.presences.get(phrase, 0.0))
     counts = ", ".join(
         f"{len(workspace.candidates[query['phrase']])} for {query['text']!r}" for query in queries
     )
@@ -165,7 +170,9 @@ async def inspect(state: State, runtime: Runtime[Workspace]) -> dict[str, Any]:
         ]
         workspace.candidates[phrase.text] = kept
         if len(kept) < len(before):
-            lines.append(f"inspect: {len(before) - len(kept)} of {phrase.text!r} not {phrase.colour}")
+            lines.append(
+                f"inspect: {len(before) - len(kept)} of {phrase.text!r} not {phrase.colour}"
+            )
     return {"trace": lines}
 
 
@@ -199,7 +206,9 @@ def _nothing(state: State, workspace: Workspace, reason: str) -> dict[str, Any]:
     phrases = state["plan"].phrases
     presences = [workspace.presences.get(phrase.text, 0.0) for phrase in phrases]
     missing = [phrase.text for phrase in phrases if not workspace.candidates.get(phrase.text)]
-    because = f"nothing found for {', '.join(map(repr, missing))}" if missing else "no candidate fits"
+    because = (
+        f"nothing found for {', '.join(map(repr, missing))}" if missing else "no candidate fits"
+    )
     return {
         "status": RunStatus.NO_TARGET,
         "presence": min(presences),

@@ -44,7 +44,7 @@ class NounPhrase(_Frozen):
 
 
 class RankBySize(_Frozen):
-    """`largest`, `second smallest`, …"""
+    """A rank by area: `largest`, `second smallest`."""
 
     kind: Literal["size"] = "size"
     largest_first: bool
@@ -52,7 +52,7 @@ class RankBySize(_Frozen):
 
 
 class RankByPosition(_Frozen):
-    """`leftmost`, `second from the right`, …"""
+    """A rank by place: `leftmost`, `second from the right`."""
 
     kind: Literal["position"] = "position"
     end: Axis
@@ -68,7 +68,7 @@ class InRegion(_Frozen):
 
 
 class HasRelation(_Frozen):
-    """`left of the blue box`, `nearest to the star`, …"""
+    """A relation to other objects: `left of the blue box`, `nearest to the star`."""
 
     kind: Literal["relation"] = "relation"
     relation: Relation
@@ -91,7 +91,6 @@ class Target(_Frozen):
     phrase: NounPhrase
     constraints: tuple[Constraint, ...] = ()
     """Applied in this order: sets are narrowed first, ranks come last."""
-
 
     @property
     def phrases(self) -> tuple[NounPhrase, ...]:

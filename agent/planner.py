@@ -7,8 +7,8 @@ Covered:
 - size ranks: "largest", "smaller", "second smallest";
 - position ranks: "leftmost", "second from the right", "the top circle";
 - regions: "on the left side", "in the top right corner", "in the middle";
-- relations, nested too: left of, right of, above, below, inside, nearest to, farthest from, next to,
-  touching;
+- relations, nested too: left of, right of, above, below, inside, nearest to, farthest from,
+  next to, touching;
 - exclusion: "all … except …", "… that are not striped", "… other than the red ones".
 
 Not covered, and refused with a `LanguageError` that says why: questions of function or intent
@@ -47,7 +47,9 @@ _POLITE = re.compile(
     r"(?:(?:segment|find|show(?: me)?|select|mark|highlight|pick(?: out)?|locate|outline|mask"
     r"|cut out|give me|get|detect|identify|point (?:to|at)|where (?:is|are))(?: out)?\s+)?"
 )
-_TRAILER = re.compile(r"\s+(?:in|of|from|on) (?:the|this) (?:image|picture|photo|scene)$|\s+please$")
+_TRAILER = re.compile(
+    r"\s+(?:in|of|from|on) (?:the|this) (?:image|picture|photo|scene)$|\s+please$"
+)
 _NUMBERS = {
     word: value
     for value, word in enumerate(
@@ -90,7 +92,8 @@ _RELATIONS: tuple[tuple[str, Relation], ...] = (
     (r"touching|overlapping(?: with)?|on top of", Relation.TOUCHING),
 )
 _LINK = (
-    r"(?:(?:that|which|who) (?:is|are) |that (?:lies|lie|sits|sit) |located |placed |lying |sitting )?"
+    r"(?:(?:that|which|who) (?:is|are) |that (?:lies|lie|sits|sit) "
+    r"|located |placed |lying |sitting )?"
 )
 _RELATION = re.compile(
     rf"\s{_LINK}{_BETWEEN}(?:"

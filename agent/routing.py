@@ -18,9 +18,7 @@ class Decision:
     warnings: tuple[str, ...] = ()
 
 
-def decide(
-    request: SegmentRequest, levels: tuple[InstructionLevel, ...], tokens: int
-) -> Decision:
+def decide(request: SegmentRequest, levels: tuple[InstructionLevel, ...], tokens: int) -> Decision:
     """Choose the route and level that `request` leaves open.
 
     `auto` takes the direct route where the model has the instruction's level and the text fits its

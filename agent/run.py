@@ -17,8 +17,8 @@ from sam3i_agent.agent.contracts import (
 from sam3i_agent.agent.graph import STEPS_AROUND, STEPS_PER_ROUND, build_graph
 from sam3i_agent.agent.instructions import check_instruction
 from sam3i_agent.agent.state import SegmenterLike, Workspace
-from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.segmodel.errors import InputError
+from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.segmodel.photo import Photo
 from sam3i_agent.segmodel.rle import encode_mask
 
@@ -51,9 +51,7 @@ async def segment_photo(
             f"this model has no instruction head for level {level!s}",
             "use --level auto or concept, --route agent, or a SAM3-I checkpoint",
         )
-    request = SegmentRequest(
-        image_sha256=photo.sha256, instruction=text, route=route, level=level
-    )
+    request = SegmentRequest(image_sha256=photo.sha256, instruction=text, route=route, level=level)
     workspace = Workspace(segmenter, photo)
     started = time.perf_counter()
     state = await build_graph().ainvoke(

@@ -195,7 +195,10 @@ def colour_share(pixels: NDArray[np.uint8], mask: NDArray[np.bool_], colour: str
         "green": vivid & (hue >= 72) & (hue < 170),
         "blue": vivid & (hue >= 170) & (hue < 262),
         "purple": vivid & (hue >= 255) & (hue < 325),
-        "pink": (saturation > 0.12) & (saturation < 0.65) & (value > 0.55) & ((hue > 300) | (hue < 12)),
+        "pink": (saturation > 0.12)
+        & (saturation < 0.65)
+        & (value > 0.55)
+        & ((hue > 300) | (hue < 12)),
         "white": (saturation < 0.2) & (value > 0.75),
         "black": value < 0.3,
         "grey": (saturation < 0.2) & (value >= 0.2) & (value <= 0.85),

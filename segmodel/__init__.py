@@ -1,0 +1,1 @@
+"""SAM 3 with an instruction head: the model and its images."""

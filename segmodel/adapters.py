@@ -2,8 +2,9 @@
 
 The three adapters of a layer are named by what they serve: `simple` (official `adapter1`),
 `complex_in` (`adapter12`) and `complex_out` (`adapter2`); a complex instruction passes
-`complex_in`, then `complex_out`. A fresh adapter changes nothing: only its output projections are
-zero, so it still learns (the official initialisation zeroes all of it, which it cannot leave).
+`complex_in`, then `complex_out`. A fresh adapter changes nothing: the output projections named by
+`zero_at_start` are zero, and only those, so it still learns (the official initialisation zeroes
+all of it, which it cannot leave).
 
 Shapes: N rows, T tokens, C channels of the layer, A the bottleneck's width.
 """
@@ -38,6 +39,12 @@ class TextAdapter(nn.Module):
         self.down_proj = nn.Linear(width, bottleneck)
         self.up_proj = nn.Linear(bottleneck, width)
 
+    def reset_parameters(self) -> None:
+        """Draw new weights, Xavier for the projections."""
+        nn.init.xavier_uniform_(self.attention.in_proj_weight)
+        nn.init.zeros_(self.attention.in_proj_bias)
+        _reset(self.norm1, self.attention.out_proj, self.norm2, self.down_proj, self.up_proj)
+
     def forward(self, tokens: Tensor) -> Tensor:
         """Replace (N, T, C) tokens."""
         normed = self.norm1(tokens)
@@ -46,7 +53,7 @@ class TextAdapter(nn.Module):
         return tokens + self.up_proj(gelu(self.down_proj(self.norm2(tokens))))
 
     def output_projections(self) -> tuple[nn.Linear, ...]:
-        """The layers that are zero in a fresh adapter."""
+        """Return the layers whose zero makes the adapter do nothing."""
         return self.attention.out_proj, self.up_proj
 
 
@@ -59,17 +66,34 @@ class BottleneckAdapter(nn.Module):
         self.norm = nn.LayerNorm(bottleneck)
         self.up_proj = nn.Linear(bottleneck, width)
 
+    def reset_parameters(self) -> None:
+        """Draw new weights, Xavier for the projections."""
+        _reset(self.down_proj, self.norm, self.up_proj)
+
     def forward(self, tokens: Tensor) -> Tensor:
         """Return the change of (N, T, C) tokens."""
         return self.up_proj(gelu(self.norm(self.down_proj(tokens))))
 
     def output_projections(self) -> tuple[nn.Linear, ...]:
-        """The layers that are zero in a fresh adapter."""
+        """Return the layers whose zero makes the adapter do nothing."""
         return (self.up_proj,)
+
+
+def _reset(*layers: nn.Linear | nn.LayerNorm) -> None:
+    for layer in layers:
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        else:
+            layer.reset_parameters()
 
 
 def _one_per_path(build: Callable[[], nn.Module]) -> nn.ModuleDict:
     return nn.ModuleDict({name: build() for name in ("simple", "complex_in", "complex_out")})
+
+
+def _output_projections(adapters: nn.ModuleDict, *names: str) -> list[nn.Linear]:
+    return [layer for name in names for layer in adapters[name].output_projections()]
 
 
 def _bottleneck_width(config: InstructionSam3Config) -> int:
@@ -86,6 +110,10 @@ class InstructionTextLayer(CLIPEncoderLayer):
         width, narrow = config.text_config.hidden_size, _bottleneck_width(config)
         self.adapters = _one_per_path(lambda: TextAdapter(width, narrow, config.adapter_heads))
         self._switch = switch
+
+    def zero_at_start(self) -> list[nn.Linear]:
+        """Return the projections that make a fresh layer the stock one."""
+        return _output_projections(self.adapters, "simple", "complex_in", "complex_out")
 
     def forward(self, hidden_states: Tensor, attention_mask: Tensor, **kwargs: Any) -> Tensor:
         """Run the block on (N, T, C)."""
@@ -114,6 +142,10 @@ class InstructionDetrEncoderLayer(Sam3DetrEncoderLayer):
         self.adapters = _one_per_path(lambda: BottleneckAdapter(width, narrow))
         self._scale = config.adapter_scale
         self._switch = switch
+
+    def zero_at_start(self) -> list[nn.Linear]:
+        """Return the projections that make a fresh layer the stock one."""
+        return _output_projections(self.adapters, "simple", "complex_in", "complex_out")
 
     def _simple(self, rows: Tensor) -> Tensor:
         return rows + self._scale * self.adapters["simple"](rows)
@@ -161,6 +193,14 @@ class InstructionDetrDecoderLayer(Sam3DetrDecoderLayer):
         self._scale = config.adapter_scale
         self._switch = switch
 
+    def zero_at_start(self) -> list[nn.Linear]:
+        """Return the projections that make a fresh layer the stock one.
+
+        `complex_in` is not among them: without a skip connection around it, a zero there would
+        keep all gradient from both complex adapters.
+        """
+        return _output_projections(self.adapters, "simple", "complex_out")
+
     def _simple(self, rows: Tensor) -> Tensor:
         return rows + self._scale * self.adapters["simple"](rows)
 
@@ -185,9 +225,7 @@ class InstructionDetrDecoderLayer(Sam3DetrDecoderLayer):
         attended, _ = self.self_attn(
             query=placed, key=placed, value=hidden_states, attention_mask=None, **kwargs
         )
-        hidden_states = self.self_attn_layer_norm(
-            hidden_states + self.self_attn_dropout(attended)
-        )
+        hidden_states = self.self_attn_layer_norm(hidden_states + self.self_attn_dropout(attended))
         attended, _ = self.text_cross_attn(
             query=hidden_states + query_pos,
             key=text_features,

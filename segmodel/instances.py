@@ -29,5 +29,5 @@ class Instances:
             )
 
     def __len__(self) -> int:
-        """Number of instances."""
+        """Return the number of instances."""
         return len(self.scores)

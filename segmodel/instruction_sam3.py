@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import Sam3Model
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling
@@ -53,6 +53,7 @@ class InstructionSam3(Sam3Model):
         if config.has_instruction_head:
             self._replace_layers(config)
             self.post_init()
+            self.start_head()
 
     def _replace_layers(self, config: InstructionSam3Config) -> None:
         switch = self._switch
@@ -66,25 +67,27 @@ class InstructionSam3(Sam3Model):
         self.mask_decoder.mask_embedder = InstructionMaskEmbedder(config, switch)
 
     @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
-        """Give parts that no checkpoint filled their start: adapters change nothing.
+    def start_head(self) -> None:
+        """Give the instruction head its starting weights: it changes nothing and can learn.
 
-        The stock method would draw adapters from a normal distribution. `init` leaves weights
-        alone that were loaded.
+        The initialisation hook of transformers cannot do this: nested models bring their own, and
+        it never touches a weight twice.
         """
-        super()._init_weights(module)
-        if isinstance(module, TextAdapter | BottleneckAdapter):
-            for projection in module.output_projections():
-                init.zeros_(projection.weight)
-                init.zeros_(projection.bias)
-        elif isinstance(module, nn.MultiheadAttention):
-            init.xavier_uniform_(module.in_proj_weight)
-            init.zeros_(module.in_proj_bias)
-        elif isinstance(module, InstructionMaskEmbedder):
-            for copy in (module.simple, module.complex):
-                for ours, base in zip(copy.layers, module.layers, strict=True):
-                    init.copy_(ours.weight, base.weight)
-                    init.copy_(ours.bias, base.bias)
+        for module in self.modules():
+            if isinstance(module, TextAdapter | BottleneckAdapter):
+                module.reset_parameters()
+        for module in self.modules():
+            if isinstance(
+                module,
+                InstructionTextLayer | InstructionDetrEncoderLayer | InstructionDetrDecoderLayer,
+            ):
+                for projection in module.zero_at_start():
+                    projection.weight.zero_()
+                    projection.bias.zero_()
+            elif isinstance(module, InstructionMaskEmbedder):
+                base = module.layers.state_dict()
+                module.simple.layers.load_state_dict(base)
+                module.complex.layers.load_state_dict(base)
 
     @classmethod
     def from_official(
@@ -131,11 +134,11 @@ class InstructionSam3(Sam3Model):
         except (OSError, RuntimeError, ValueError) as error:
             name = args[0] if args else kwargs.get("pretrained_model_name_or_path")
             raise ModelError(f"cannot load a model from {str(name)!r}: {error}") from error
-        missing = sorted(
-            key
-            for key in info["missing_keys"]
-            if not (fresh_head and is_instruction_head_key(key))
-        )
+        missing = sorted(info["missing_keys"])
+        head = {key for key in model.state_dict() if is_instruction_head_key(key)}
+        if fresh_head and head == set(missing):
+            model.start_head()
+            missing = []
         if missing:
             raise ModelError(f"{len(missing)} weights are missing, the first is {missing[0]!r}")
         return (model, info) if wants_info else model
@@ -190,6 +193,7 @@ class InstructionSam3(Sam3Model):
             if text_embeds is None:
                 text_embeds = self.encode_text(input_ids, levels)
             vision, prompt = vision_embeds, text_embeds.pooler_output
+            repeated = _repeat_images(vision, rows)
             if input_boxes is None or input_boxes.numel() == 0:
                 used = len(vision.fpn_hidden_states) - 2  # the coarsest level is never used
                 geometry = encode_empty_geometry(
@@ -201,7 +205,7 @@ class InstructionSam3(Sam3Model):
                 attention_mask = torch.nn.functional.pad(attention_mask, (0, 1), value=1)
                 input_boxes = input_boxes_labels = None
             return super().forward(
-                vision_embeds=_repeat_images(vision, rows),
+                vision_embeds=repeated,
                 text_embeds=BaseModelOutputWithPooling(pooler_output=prompt),
                 attention_mask=attention_mask,
                 input_boxes=input_boxes,

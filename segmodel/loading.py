@@ -8,6 +8,7 @@ from typing import Literal
 
 import torch
 
+from sam3i_agent.segmodel.conversion import ADAPTER_CONFIG_NAME, load_head
 from sam3i_agent.segmodel.errors import InputError, ModelError
 from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.segmenter import Segmenter
@@ -73,6 +74,8 @@ def _load(name: str, attn_implementation: AttentionImplementation | None) -> Ins
         with as_file(files("sam3i_agent.segmodel").joinpath("tiny")) as folder:
             return InstructionSam3.from_pretrained(folder, local_files_only=True, **options)
     path = Path(name).expanduser()
+    if (path / ADAPTER_CONFIG_NAME).is_file():
+        return load_head(path)
     if path.is_dir():
         return InstructionSam3.from_pretrained(path, local_files_only=True, **options)
     if path.is_file():

@@ -308,9 +308,9 @@ def _rename_inside(rest: str, rules: Iterable[_Rule]) -> str | None:
 
 
 def _split_fused(name: str, tensor: Tensor) -> dict[str, Tensor]:
-    """Split a fused query-key-value projection; text adapters keep theirs (`nn.MultiheadAttention`).
+    """Split a fused query-key-value projection, whose rows lie in that order.
 
-    Rows are query, key, value in that order.
+    Text adapters keep theirs: they are `nn.MultiheadAttention` here too.
     """
     fused = re.fullmatch(r"(.*)\.(?:in_proj_|qkv\.)(weight|bias)", name)
     if fused and ".adapters." not in name:

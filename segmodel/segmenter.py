@@ -1,8 +1,8 @@
 """A loaded model, and images that it has seen.
 
-    segmenter = load_segmenter("tiny")
-    image = segmenter.encode(photo)                      # the costly part, once
-    red, blue = image.segment([Prompt("red circle"), Prompt("blue ring")])
+segmenter = load_segmenter("tiny")
+image = segmenter.encode(photo)                      # the costly part, once
+red, blue = image.segment([Prompt("red circle"), Prompt("blue ring")])
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import ftfy
 from tokenizers import Regex, Tokenizer
 from tokenizers.models import BPE
-from tokenizers.pre_tokenizers import ByteLevel, Sequence as PreTokenizers, Split
+from tokenizers.pre_tokenizers import ByteLevel, Split
+from tokenizers.pre_tokenizers import Sequence as PreTokenizers
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +51,7 @@ class TokenBatch:
 
 
 def clean_text(text: str) -> str:
-    """Return `text` as the official tokenizer sees it: repaired, unescaped, single-spaced, lower."""
+    """Return `text` as the official tokenizer sees it: repaired, unescaped, lower-cased."""
     repaired = html.unescape(html.unescape(ftfy.fix_text(text)))
     return re.sub(r"\s+", " ", repaired).strip().lower()
 

@@ -1,0 +1,1 @@
+"""What other programs call: MCP server, result files, image reading."""

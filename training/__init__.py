@@ -1,0 +1,1 @@
+"""Generated scenes, losses and the trainer."""

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sam3i_agent.segmodel.errors import InputError
 from sam3i_agent.training.matching import MatchCosts
 from sam3i_agent.training.scenes import SceneLimits
 
@@ -99,7 +100,17 @@ def read_config(path: Path) -> TrainConfig:
     """Read and check a YAML file.
 
     Raises:
-        ValueError: the file is no mapping, has unknown keys or values out of range.
-        OSError: it cannot be read.
+        InputError: it cannot be read, or has unknown keys or values out of range; the message
+            names them.
     """
-    return TrainConfig.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return TrainConfig.model_validate(content)
+    except OSError as error:
+        raise InputError(f"{str(path)!r} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{str(path)!r} is no YAML file: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InputError(f"{str(path)!r}: {where}: {first['msg']}") from error

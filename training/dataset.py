@@ -70,7 +70,9 @@ def write_scenes(
             scene = generate_scene(seed, index, combinations=combinations)
             name = f"{IMAGES_FOLDER}/{index:06d}.png"
             Image.fromarray(scene.image).save(folder / name)
-            _add_records(content, scene, name, np.random.default_rng([seed, index, 7]), combinations)
+            _add_records(
+                content, scene, name, np.random.default_rng([seed, index, 7]), combinations
+            )
             advance()
         path = folder / ANNOTATIONS_NAME
         temporary = path.with_suffix(".tmp")

@@ -5,6 +5,7 @@ Each is drawn only where its answer is clear by a margin, so a near tie never be
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -61,7 +62,7 @@ def _clear_order(
     """Sort by `key` upwards; None where neighbours are closer than `gap`."""
     order = sorted(indices, key=lambda index: key(scene.objects[index]))
     values = [key(scene.objects[index]) for index in order]
-    clear = all(b - a >= gap for a, b in zip(values, values[1:], strict=False))
+    clear = all(b - a >= gap for a, b in pairwise(values))
     return order if clear else None
 
 

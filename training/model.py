@@ -1,17 +1,14 @@
 """Small models of SAM 3's architecture."""
 
-from transformers import Sam3Config
-
+from sam3i_agent.segmodel.configuration import OFFICIAL_VIT_EPS, InstructionSam3Config
 from sam3i_agent.segmodel.tokenization import CONTEXT_LENGTH
 from sam3i_agent.training.config import ModelSize
 
-OFFICIAL_VIT_EPS = 1e-5
-"""The ViT's LayerNorm epsilon in the official code; transformers defaults to 1e-6."""
 SCALE_FACTORS = [2.0, 1.0, 0.5]
 """Of the patch grid: masks come at twice its resolution, as many pixels a cell as at full size."""
 
 
-def small_config(size: ModelSize) -> Sam3Config:
+def small_config(size: ModelSize) -> InstructionSam3Config:
     """Return the configuration of a small model without dropout."""
     grid = size.image_size // size.patch_size
     detr = {
@@ -33,7 +30,7 @@ def small_config(size: ModelSize) -> Sam3Config:
         "num_attention_heads": size.heads,
         "layer_norm_eps": OFFICIAL_VIT_EPS,
     }
-    return Sam3Config(
+    return InstructionSam3Config(
         vision_config={
             "backbone_config": backbone,
             "fpn_hidden_size": size.width,

@@ -39,7 +39,7 @@ class Concept:
         )
 
     def find(self, scene: Scene) -> tuple[int, ...]:
-        """Indices into `scene.objects` of all that match."""
+        """Return the indices into `scene.objects` of all that match."""
         return tuple(i for i, item in enumerate(scene.objects) if self.matches(item))
 
     def phrase(self, rng: np.random.Generator | None = None, *, plural: bool = False) -> str:

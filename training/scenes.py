@@ -332,6 +332,8 @@ def _background(rng: np.random.Generator) -> NDArray[np.float32]:
         image += (ramp * rng.uniform(10, 40))[..., None]
     elif style == 2:
         cells = rng.normal(0, 14, (8, 8)).astype(np.float32)
-        blotches = Image.fromarray(cells).resize((CANVAS_SIZE, CANVAS_SIZE), Image.Resampling.BICUBIC)
+        blotches = Image.fromarray(cells).resize(
+            (CANVAS_SIZE, CANVAS_SIZE), Image.Resampling.BICUBIC
+        )
         image += np.asarray(blotches)[..., None]
     return image

@@ -13,8 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from torch.nn.functional import cross_entropy, smooth_l1_loss
-from transformers import Sam3Model
 
+from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.loading import pick_device
 from sam3i_agent.training.batches import NO_OBJECT, BatchPlan, ConceptBatch, stream_batches
 from sam3i_agent.training.config import LossWeights, TrainConfig
@@ -68,9 +68,9 @@ class DenseHead(nn.Module):
 class TrainState:
     """All that a resumed run needs."""
 
-    model: Sam3Model
+    model: InstructionSam3
     dense_head: DenseHead
-    average: Sam3Model
+    average: InstructionSam3
     optimizer: torch.optim.Optimizer
     step: int
 
@@ -117,9 +117,9 @@ def train(config: TrainConfig, *, progress: bool = True) -> Path:
     return folder
 
 
-def save_half(model: Sam3Model, folder: Path) -> None:
+def save_half(model: InstructionSam3, folder: Path) -> None:
     """Write `model` as fp16 safetensors and a config, which `from_pretrained` reads."""
-    half = Sam3Model(model.config)
+    half = InstructionSam3(model.config)
     half.load_state_dict(model.state_dict())
     half.half().save_pretrained(folder)
 
@@ -140,9 +140,9 @@ def _plan(config: TrainConfig, *, dense: bool) -> BatchPlan:
 def _start(config: TrainConfig, device: torch.device) -> TrainState:
     torch.manual_seed(config.seed)
     # On the CPU the fused attention's backward pass is twice as slow as plain matrix products.
-    model = Sam3Model._from_config(small_config(config.model), attn_implementation="eager")
+    model = InstructionSam3._from_config(small_config(config.model), attn_implementation="eager")
     initialise(model)
-    average = Sam3Model(model.config)
+    average = InstructionSam3(model.config)
     average.load_state_dict(model.state_dict())
     dense_head = DenseHead(config.model.width)
     decayed = [p for p in [*model.parameters(), *dense_head.parameters()] if p.ndim > 1]
@@ -187,7 +187,9 @@ def _step(
             f"lower learning_rate and start again from the last checkpoint"
         )
     state.optimizer.step()
-    _update_average(state.average, state.model, min(config.ema_decay, state.step / (state.step + 10)))
+    _update_average(
+        state.average, state.model, min(config.ema_decay, state.step / (state.step + 10))
+    )
     report = {name: float(value.detach()) for name, value in losses.items()}
     return {**report, "total": float(total.detach()), "norm": float(norm), "rate": rate}
 
@@ -263,7 +265,7 @@ def weighted_sum(losses: dict[str, Tensor], weights: LossWeights) -> Tensor:
 
 
 @torch.no_grad()
-def _update_average(average: Sam3Model, model: Sam3Model, decay: float) -> None:
+def _update_average(average: InstructionSam3, model: InstructionSam3, decay: float) -> None:
     pairs = zip(average.parameters(), model.parameters(), strict=True)
     ours, theirs = zip(*pairs, strict=True)
     torch._foreach_lerp_(list(ours), list(theirs), 1 - decay)

@@ -1,0 +1,143 @@
+"""How well a route answers a dataset of scenes: cgF1 and gIoU on one level's records."""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sam3i_agent.agent.contracts import Route, RunStatus, SegmentationResult
+from sam3i_agent.agent.run import segment_photo_sync
+from sam3i_agent.agent.state import SegmenterLike
+from sam3i_agent.evaluation.concept_f1 import MIN_SCORE, concept_f1
+from sam3i_agent.segmodel.errors import InputError
+from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.segmodel.rle import decode_mask, mask_ious
+from sam3i_agent.tools.export import result_masks
+from sam3i_agent.tools.images import read_photo
+
+_TEXT_LISTS = {
+    InstructionLevel.CONCEPT: "concept",
+    InstructionLevel.SIMPLE: "simple_query",
+    InstructionLevel.COMPLEX: "complex_query",
+}
+LOOSE_IOU = 0.5
+
+
+@dataclass(frozen=True)
+class BenchmarkReport:
+    """Figures over all records that have a text of the level; percentages but for counts."""
+
+    records: int
+    positives: int
+    failures: int
+    """Runs that ended as `failed`; they count as finding nothing."""
+    cgf1: float
+    cgf1_50: float
+    """At the IoU threshold 0.5."""
+    positive_micro_f1_50: float
+    il_mcc: float
+    giou: float
+    """Mean IoU of the united masks, nothing-for-nothing counting as 100."""
+    nothing_right: float
+    """Share of the records without a target that got none."""
+
+    def as_dict(self) -> dict[str, float]:
+        """Return the figures rounded to two places."""
+        return {name: round(value, 2) for name, value in asdict(self).items()}
+
+
+def run_benchmark(
+    segmenter: SegmenterLike,
+    annotations: Path,
+    level: InstructionLevel,
+    route: Route,
+    advance: Callable[[int, int], None] = lambda done, total: None,
+) -> BenchmarkReport:
+    """Answer the first text of `level` of every record and compare with its annotations.
+
+    Args:
+        segmenter: a loaded model.
+        annotations: SAM3-I JSON as `sam3i scenes` writes it, beside its images.
+        level: which text, and how the direct route reads it.
+        route: direct or agent.
+        advance: called with records done and in all.
+
+    Raises:
+        InputError: no record has a text of the level, or an image is missing.
+    """
+    records = _read_records(annotations, level)
+    pairs: list[np.ndarray] = []
+    union_ious: list[float] = []
+    absent_right: list[bool] = []
+    failures = 0
+    for done, record in enumerate(records, start=1):
+        photo = read_photo(annotations.parent / record.file_name)
+        asked = level if level in segmenter.levels else None
+        result = segment_photo_sync(segmenter, photo, record.text, route=route, level=asked)
+        failures += result.status is RunStatus.FAILED
+        masks, truths = _kept_masks(result), record.truths
+        pairs.append(mask_ious(masks, truths))
+        union_ious.append(_union_iou(masks, truths))
+        if not len(truths):
+            absent_right.append(not len(masks))
+        advance(done, len(records))
+    loose, full = concept_f1(pairs, (LOOSE_IOU,)), concept_f1(pairs)
+    return BenchmarkReport(
+        records=len(records),
+        positives=len(records) - len(absent_right),
+        failures=failures,
+        cgf1=100 * full.cgf1,
+        cgf1_50=100 * loose.cgf1,
+        positive_micro_f1_50=100 * loose.positive_micro_f1,
+        il_mcc=100 * loose.il_mcc,
+        giou=100 * float(np.mean(union_ious)),
+        nothing_right=100 * float(np.mean(absent_right)) if absent_right else float("nan"),
+    )
+
+
+@dataclass(frozen=True)
+class _Record:
+    file_name: str
+    text: str
+    truths: np.ndarray
+    """(T, H, W) bool."""
+
+
+def _read_records(annotations: Path, level: InstructionLevel) -> list[_Record]:
+    try:
+        content = json.loads(annotations.read_text(encoding="utf-8"))
+        masks: dict[int, list[np.ndarray]] = {record["id"]: [] for record in content["images"]}
+        for one in content["annotations"]:
+            packed = one["segmentation"]
+            masks[one["image_id"]].append(decode_mask(tuple(packed["size"]), packed["counts"]))
+        records = [
+            _Record(
+                record["file_name"],
+                record["text_inst_input"][_TEXT_LISTS[level]][0],
+                np.array(masks[record["id"]], dtype=bool).reshape(
+                    -1, record["height"], record["width"]
+                ),
+            )
+            for record in content["images"]
+            if record["text_inst_input"].get(_TEXT_LISTS[level])
+        ]
+    except OSError as error:
+        raise InputError(f"{str(annotations)!r} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{annotations.name!r} is no SAM3-I dataset: {error!r}") from error
+    if not records:
+        raise InputError(f"no record of {annotations.name!r} has a {level} text")
+    return records
+
+
+def _kept_masks(result: SegmentationResult) -> np.ndarray:
+    keep = [one.score >= MIN_SCORE for one in result.instances]
+    return result_masks(result)[np.array(keep, dtype=bool)]
+
+
+def _union_iou(masks: np.ndarray, truths: np.ndarray) -> float:
+    found, wanted = masks.any(axis=0), truths.any(axis=0)
+    union = np.logical_or(found, wanted).sum()
+    return 1.0 if union == 0 else float(np.logical_and(found, wanted).sum() / union)

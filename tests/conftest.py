@@ -1,0 +1,147 @@
+"""Shared fixtures: small data with known answers, the shipped model, a segmenter that knows all."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sam3i_agent.segmodel.configuration import InstructionSam3Config
+from sam3i_agent.segmodel.instances import Instances
+from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.segmodel.photo import Photo
+from sam3i_agent.segmodel.prompt import Prompt
+from sam3i_agent.segmodel.segmenter import Segmenter
+from sam3i_agent.training.scenes import Scene, generate_scene
+
+DATA = Path(__file__).parent / "data"
+
+
+def small_config(adapter_dim: int | None = 16) -> InstructionSam3Config:
+    """The configuration of the reference checkpoint in tests/data/sam3i_small."""
+    detr = {
+        "hidden_size": 32,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "dropout": 0.0,
+    }
+    return InstructionSam3Config(
+        vision_config={
+            "backbone_config": {
+                "model_type": "sam3_vit_model",
+                "image_size": 112,
+                "patch_size": 14,
+                "window_size": 4,
+                "pretrain_image_size": 56,
+                "global_attn_indexes": [1, 3],
+                "hidden_size": 48,
+                "num_hidden_layers": 4,
+                "num_attention_heads": 4,
+                "intermediate_size": 96,
+                "layer_norm_eps": 1e-5,
+            },
+            "fpn_hidden_size": 32,
+            "backbone_feature_sizes": [[32, 32], [16, 16], [8, 8]],
+        },
+        text_config={
+            "model_type": "clip_text_model",
+            "vocab_size": 49408,
+            "hidden_size": 32,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "intermediate_size": 128,
+            "hidden_act": "gelu",
+            "projection_dim": 512,
+            "max_position_embeddings": 32,
+        },
+        geometry_encoder_config={**detr, "num_layers": 3},
+        detr_encoder_config={**detr, "num_layers": 2},
+        detr_decoder_config={**detr, "num_layers": 3, "num_queries": 12},
+        mask_decoder_config={
+            "hidden_size": 32,
+            "num_attention_heads": 4,
+            "num_upsampling_stages": 3,
+        },
+        adapter_dim=adapter_dim,
+    )
+
+
+@pytest.fixture(scope="session")
+def reference_checkpoint() -> Path:
+    return DATA / "sam3i_small" / "checkpoint.pt"
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Segmenter:
+    """The shipped model on the CPU."""
+    from sam3i_agent.segmodel.loading import load_segmenter
+
+    return load_segmenter("tiny", device="cpu")
+
+
+@dataclass
+class KnowingSegmenter:
+    """Answers noun phrases from a table, and counts what it was asked."""
+
+    answers: dict[str, list[tuple[np.ndarray, float]]] = field(default_factory=dict)
+    """Text to (mask, score) pairs."""
+    levels: tuple[InstructionLevel, ...] = (InstructionLevel.CONCEPT,)
+    encodings: int = 0
+    asked: list[tuple[str, InstructionLevel]] = field(default_factory=list)
+
+    def count_tokens(self, text: str) -> int:
+        return len(text.split()) + 2
+
+    def encode(self, photo: Photo) -> "KnowingImage":
+        self.encodings += 1
+        return KnowingImage(self, photo.size_hw)
+
+
+@dataclass
+class KnowingImage:
+    segmenter: KnowingSegmenter
+    size_hw: tuple[int, int]
+
+    def segment(self, prompts: list[Prompt]) -> list[Instances]:
+        return [self._answer(prompt) for prompt in prompts]
+
+    def _answer(self, prompt: Prompt) -> Instances:
+        self.segmenter.asked.append((prompt.text, prompt.level))
+        found = self.segmenter.answers.get(prompt.text, [])
+        boxes = [_box(mask) for mask, _ in found]
+        return Instances(
+            masks=np.array([mask for mask, _ in found]).reshape(-1, *self.size_hw).astype(bool),
+            boxes_xyxy=np.array(boxes, dtype=np.float32).reshape(-1, 4),
+            scores=np.array([score for _, score in found], dtype=np.float32),
+            presence=0.9 if found else 0.1,
+        )
+
+
+def _box(mask: np.ndarray) -> tuple[float, float, float, float]:
+    rows, columns = np.nonzero(mask)
+    return columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+
+
+def block(x0: int, y0: int, x1: int, y1: int, size: int = 100) -> np.ndarray:
+    """A mask of one filled rectangle on a square canvas."""
+    mask = np.zeros((size, size), dtype=bool)
+    mask[y0:y1, x0:x1] = True
+    return mask
+
+
+@pytest.fixture
+def grey_photo() -> Photo:
+    return Photo(pixels=np.full((100, 100, 3), 128, np.uint8), sha256="0" * 64)
+
+
+@pytest.fixture(scope="session")
+def scene() -> Scene:
+    """A scene with several objects."""
+    return generate_scene(seed=901, index=1)
+
+
+@pytest.fixture(scope="session")
+def scene_file(scene: Scene, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("scene") / "scene.png"
+    Image.fromarray(scene.image).save(path)
+    return path

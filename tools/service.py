@@ -1,0 +1,90 @@
+"""What the CLI and the MCP server share: one loaded model that segments files."""
+
+import asyncio
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sam3i_agent.agent.contracts import Route, SegmentationResult
+from sam3i_agent.agent.instructions import check_instruction
+from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.segmodel.photo import Photo
+
+if TYPE_CHECKING:
+    from sam3i_agent.segmodel.segmenter import Segmenter
+
+
+@dataclass
+class SegmentationService:
+    """Segments photos with one model, loaded on first use and then kept."""
+
+    model: str = "tiny"
+    """Name, folder, checkpoint file or hub id; see `segmodel.loading.load_segmenter`."""
+    device: str = "auto"
+    _segmenter: "Segmenter | None" = field(default=None, init=False, repr=False)
+    _loading: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
+
+    def segmenter(self) -> "Segmenter":
+        """Return the model, loading it if need be.
+
+        Raises:
+            InputError: there is no such model or device.
+            ModelError: the model cannot be used.
+        """
+        with self._loading:
+            if self._segmenter is None:
+                # Loading takes seconds, mostly imports: `--help` and `initialize` do not wait.
+                from sam3i_agent.segmodel.loading import load_segmenter
+
+                self._segmenter = load_segmenter(self.model, device=self.device)
+            return self._segmenter
+
+    async def segment(
+        self,
+        photo: Photo,
+        instruction: str,
+        *,
+        route: Route | None = None,
+        level: InstructionLevel | None = None,
+        max_instances: int | None = None,
+    ) -> SegmentationResult:
+        """Segment `photo`; see `agent.run.segment_photo`."""
+        check_instruction(instruction)  # before the model is loaded
+        segmenter = await asyncio.to_thread(self.segmenter)
+        from sam3i_agent.agent.run import segment_photo
+
+        return await segment_photo(
+            segmenter, photo, instruction, route=route, level=level, max_instances=max_instances
+        )
+
+
+def parse_route(text: str) -> Route | None:
+    """Return the route that a user's word means; None for `auto`."""
+    return None if text == "auto" else Route(text)
+
+
+def parse_level(text: str) -> InstructionLevel | None:
+    """Return the level that a user's word means; None for `auto`."""
+    return None if text == "auto" else InstructionLevel(text)
+
+
+def summarise(result: SegmentationResult, *, limit: int = 10) -> str:
+    """Return a result in a few lines of plain words."""
+    count = len(result.instances)
+    match result.status:
+        case "selected":
+            head = f"{count} instance{'s' if count != 1 else ''} of {result.instruction!r}"
+        case "no_target":
+            head = f"nothing found for {result.instruction!r} (presence {result.presence:.2f})"
+        case "budget_exhausted":
+            head = f"gave up on {result.instruction!r}: the budget is used up"
+        case _:
+            head = f"could not work on {result.instruction!r}"
+    lines = [f"{head} by the {result.route} route"]
+    for number, one in enumerate(result.instances[:limit], start=1):
+        box = ", ".join(f"{side:.0f}" for side in one.box)
+        lines.append(f"  {number}: box [{box}], {one.area} px, score {one.score:.2f}")
+    if count > limit:
+        lines.append(f"  and {count - limit} more")
+    lines += [f"warning: {warning}" for warning in result.warnings]
+    return "\n".join(lines)
