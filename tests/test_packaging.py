@@ -6,9 +6,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = {
-    path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name != "tests"
-}
+PACKAGES = {path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name != "tests"}
 
 
 def test_every_package_is_listed_and_linked():

@@ -67,7 +67,7 @@ def decode_photo(data: bytes, name: str) -> Photo:
             f"{name!r} is not an image this tool reads", f"use one of {', '.join(FORMATS)}"
         ) from error
     except Image.DecompressionBombError as error:
-        raise InputError(f"{name!r} is too large: {error}") from error
+        raise _too_large(name, "a decompression bomb") from error
     except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError) as error:
         raise InputError(f"{name!r} is damaged: {error}", "save or download it again") from error
     return Photo(pixels=pixels, sha256=hashlib.sha256(data).hexdigest(), notes=notes)
@@ -78,11 +78,14 @@ def _check_size(size: tuple[int, int], name: str) -> None:
     if width < MIN_SIDE or height < MIN_SIDE:
         raise InputError(f"{name!r} is {width}x{height} pixels, too small to show anything")
     if width * height > MAX_PIXELS:
-        raise InputError(
-            f"{name!r} is {width}x{height} pixels, at most {MAX_PIXELS // 1_000_000} megapixels "
-            "are read",
-            "scale it down first",
-        )
+        raise _too_large(name, f"{width}x{height} pixels")
+
+
+def _too_large(name: str, what: str) -> InputError:
+    return InputError(
+        f"{name!r} is {what}, at most {MAX_PIXELS // 1_000_000} megapixels are read",
+        "scale it down first",
+    )
 
 
 def _upright_rgb(image: Image.Image) -> tuple[np.ndarray, tuple[str, ...]]:

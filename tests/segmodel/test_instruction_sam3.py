@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from transformers import Sam3Config, Sam3Model
+
 from sam3i_agent.segmodel.configuration import InstructionSam3Config
 from sam3i_agent.segmodel.errors import InputError, ModelError
 from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3, is_instruction_head_key
 from sam3i_agent.segmodel.levels import InstructionLevel
-from transformers import Sam3Config, Sam3Model
-
 from tests.conftest import small_config
 
 
@@ -105,7 +105,9 @@ def test_many_prompts_over_one_image_equal_one_by_one(base, prompts):
         both = base(vision_embeds=vision, input_ids=prompts["input_ids"])
         for row in range(2):
             one = base(vision_embeds=vision, input_ids=prompts["input_ids"][row : row + 1])
-            torch.testing.assert_close(both.pred_masks[row], one.pred_masks[0], atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(
+                both.pred_masks[row], one.pred_masks[0], atol=1e-5, rtol=1e-4
+            )
 
 
 def test_image_and_prompt_counts_must_fit(base, prompts):

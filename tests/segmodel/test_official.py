@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from sam3i_agent.segmodel.configuration import InstructionSam3Config
 from sam3i_agent.segmodel.conversion import convert_checkpoint, load_head
 from sam3i_agent.segmodel.errors import InputError, ModelError
 from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.official import IGNORED, rename_weights
-
 from tests.conftest import small_config
 
 
@@ -96,7 +96,7 @@ def test_wrong_adapter_dim_is_named(reference_checkpoint):
 
 
 def test_a_configuration_without_head_refuses_adapters(reference_checkpoint):
-    with pytest.raises(ModelError, match="that the model lacks.*adapters"):
+    with pytest.raises(ModelError, match=r"that the model lacks.*adapters"):
         InstructionSam3.from_official(reference_checkpoint, small_config(adapter_dim=None))
 
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+
 from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.segmodel.postprocessing import to_instances
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
 from sam3i_agent.segmodel.tokenization import InstructionTokenizer
-
 from tests.conftest import DATA, small_config
 
 FOLDER = DATA / "sam3i_small"
@@ -110,7 +110,9 @@ def test_postprocessing_equals_the_official(official, expected):
         bits = np.unpackbits(expected["post_masks" + suffix])[: len(scores) * 80 * 120]
         masks = bits.reshape(len(scores), *size_hw).astype(bool)
         np.testing.assert_allclose(found.scores, scores[order], atol=1e-5)
-        np.testing.assert_allclose(found.boxes_xyxy, expected["post_boxes" + suffix][order], atol=1e-3)
+        np.testing.assert_allclose(
+            found.boxes_xyxy, expected["post_boxes" + suffix][order], atol=1e-3
+        )
         np.testing.assert_array_equal(found.masks, masks[order])
 
 
