@@ -37,9 +37,9 @@ class Candidate:
 def candidates_of(phrase: str, instances: Instances) -> list[Candidate]:
     """Return the instances of `phrase` that have any pixel, best first."""
     return [
-        Candidate(phrase, mask, tuple(float(side) for side in box), float(score))
-        for mask, box, score in zip(
-            instances.masks, instances.boxes_xyxy, instances.scores, strict=True
+        Candidate(phrase, mask, (x0, y0, x1, y1), score)
+        for mask, (x0, y0, x1, y1), score in zip(
+            instances.masks, instances.boxes_xyxy.tolist(), instances.scores.tolist(), strict=True
         )
         if mask.any()
     ]

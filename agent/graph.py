@@ -8,9 +8,9 @@ route ──► direct ───────────────────
 import asyncio
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from langgraph.graph import END, START, StateGraph
+from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Command
@@ -38,6 +38,9 @@ STEPS_PER_ROUND = 4
 STEPS_AROUND = 4
 """Graph steps of one agent round, and of everything before and after the rounds."""
 
+_FINISH: Final = "__end__"
+"""`langgraph.graph.END`, whose type is any string."""
+
 Graph = CompiledStateGraph[State, Workspace, InputState, State]
 
 
@@ -52,7 +55,7 @@ def build_graph() -> Graph:
     builder.add_node("inspect", inspect)
     builder.add_node("select", select_instances)
     builder.add_edge(START, "route")
-    builder.add_edge("direct", END)
+    builder.add_edge("direct", _FINISH)
     builder.add_edge("segment", "inspect")
     builder.add_edge("inspect", "select")
     return builder.compile()
@@ -77,7 +80,7 @@ async def route(
     except LanguageError as error:
         update["trace"].append(f"plan: {error.message}")
         update["warnings"].append(str(error))
-        return Command(goto=END, update={**update, "status": RunStatus.FAILED})
+        return Command(goto=_FINISH, update={**update, "status": RunStatus.FAILED})
     update["trace"].append(f"plan: {_describe(plan)}")
     return Command(goto="propose", update={**update, "plan": plan, "round": 0})
 
@@ -118,10 +121,10 @@ async def propose(
             queries.append({"phrase": phrase.text, "text": untried[0]})
             tried.add(untried[0])
     if not queries:
-        return Command(goto=END, update=_nothing(state, workspace, "no other wording is left"))
+        return Command(goto=_FINISH, update=_nothing(state, workspace, "no other wording is left"))
     if number > state["request"].max_rounds:
         update = _nothing(state, workspace, f"the budget of {number - 1} rounds is used up")
-        return Command(goto=END, update={**update, "status": RunStatus.BUDGET_EXHAUSTED})
+        return Command(goto=_FINISH, update={**update, "status": RunStatus.BUDGET_EXHAUSTED})
     texts = [query["text"] for query in queries]
     return Command(
         goto="segment",
@@ -192,7 +195,7 @@ async def select_instances(
     elif plan.singular and not plan.is_plain_concept and len(chosen) > 1:
         warnings.append(f"the instruction speaks of one, {len(chosen)} fit it")
     return Command(
-        goto=END,
+        goto=_FINISH,
         update={
             "status": RunStatus.SELECTED,
             "presence": max(workspace.presences[one.phrase] for one in chosen),

@@ -155,7 +155,7 @@ def _next_to(one: Candidate, anchor: Candidate) -> bool:
 def _touching(one: Candidate, anchor: Candidate) -> bool:
     from scipy.ndimage import binary_dilation
 
-    grown = binary_dilation(one.mask, iterations=TOUCHING_PIXELS)
+    grown = np.asarray(binary_dilation(one.mask, iterations=TOUCHING_PIXELS), dtype=bool)
     return bool((grown & anchor.mask).any())
 
 

@@ -120,12 +120,16 @@ def scenes(
 
     console = Console(stderr=True)
     bar = iter(track(range(count), "drawing", console=console, disable=not console.is_terminal))
+
+    def advance() -> None:
+        next(bar, None)
+
     path = write_scenes(
         count,
         out,
         seed=seed,
         combinations="withheld" if withheld else "trained",
-        advance=lambda: next(bar, None),
+        advance=advance,
     )
     typer.echo(f"{count} scenes written to {path}")
 

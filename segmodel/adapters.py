@@ -8,6 +8,8 @@ all of it, which it cannot leave).
 
 Shapes: N rows, T tokens, C channels of the layer, A the bottleneck's width.
 """
+# transformers' annotations hide what its modules and configurations hold.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportOptionalMemberAccess=false
 
 from collections.abc import Callable
 from typing import Any

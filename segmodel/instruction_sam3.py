@@ -2,6 +2,8 @@
 
 Legend: N rows (prompts), B images (N or 1), Q queries, M mask side, S image side.
 """
+# transformers' annotations hide what its modules and configurations hold.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportOptionalMemberAccess=false, reportGeneralTypeIssues=false, reportIncompatibleMethodOverride=false, reportIncompatibleVariableOverride=false, reportReturnType=false
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -2,11 +2,13 @@
 
 import logging
 import re
+import sys
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Literal
 
 import torch
+from transformers.utils.logging import disable_progress_bar
 
 from sam3i_agent.segmodel.conversion import ADAPTER_CONFIG_NAME, load_head
 from sam3i_agent.segmodel.errors import InputError, ModelError
@@ -41,11 +43,14 @@ def load_segmenter(
         InputError: the name or device means nothing here.
         ModelError: there is a model, but it cannot be used.
     """
+    if not sys.stderr.isatty():
+        disable_progress_bar()
     chosen = pick_device(device)
     if dtype is None:
         dtype = torch.bfloat16 if chosen.type == "cuda" else torch.float32
     model = _load(name, attn_implementation)
-    segmenter = Segmenter(model.to(chosen, dtype).eval().requires_grad_(False), name)
+    model.to(chosen, dtype)  # pyright: ignore[reportArgumentType] (a decorator hides the type)
+    segmenter = Segmenter(model.eval().requires_grad_(False), name)
     logger.info("loaded %s", segmenter.description)
     return segmenter
 

@@ -28,6 +28,8 @@ def to_instances(
         size_hw: the upright photo's height and width in pixels.
         score_threshold: scores must be above it, 0..1.
     """
+    if output.presence_logits is None or output.pred_logits is None:
+        raise ValueError("the output has no class or presence logits")
     presence = output.presence_logits.float().sigmoid()  # (N, 1)
     scores = output.pred_logits.float().sigmoid() * presence  # (N, Q)
     rows: list[Instances] = []

@@ -1,13 +1,15 @@
 """Masks at the edges: COCO compressed run-length encoding."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
 
-def encode_mask(mask: NDArray[np.bool_]) -> dict[str, object]:
+def encode_mask(mask: NDArray[np.bool_]) -> dict[str, Any]:
     """Return `{"size": [H, W], "counts": str}` of an (H, W) mask."""
-    packed = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    packed: Any = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
     return {"size": [int(side) for side in packed["size"]], "counts": packed["counts"].decode()}
 
 
@@ -20,8 +22,10 @@ def mask_ious(predictions: NDArray[np.bool_], truths: NDArray[np.bool_]) -> NDAr
     """Return the (P, T) mask IoUs of (P, H, W) predictions and (T, H, W) truths."""
     if not len(predictions) or not len(truths):
         return np.zeros((len(predictions), len(truths)))
-    encoded = [
-        coco_mask.encode(np.asfortranarray(masks.transpose(1, 2, 0), dtype=np.uint8))
-        for masks in (predictions, truths)
-    ]
-    return np.asarray(coco_mask.iou(encoded[0], encoded[1], [0] * len(truths)))
+    # pycocotools' stubs know the encoding of one mask only, not that of a stack.
+    found, wanted = (_encode_stack(masks) for masks in (predictions, truths))
+    return np.asarray(coco_mask.iou(found, wanted, [0] * len(truths)))
+
+
+def _encode_stack(masks: NDArray[np.bool_]) -> Any:
+    return coco_mask.encode(np.asfortranarray(masks.transpose(1, 2, 0), dtype=np.uint8))

@@ -4,6 +4,8 @@ segmenter = load_segmenter("tiny")
 image = segmenter.encode(photo)                      # the costly part, once
 red, blue = image.segment([Prompt("red circle"), Prompt("blue ring")])
 """
+# transformers' annotations hide what its modules and configurations hold.
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
 
 from __future__ import annotations
 

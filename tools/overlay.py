@@ -29,7 +29,8 @@ def draw_overlay(
     for number, mask in enumerate(masks):
         colour = np.array(_COLOURS[number % len(_COLOURS)], dtype=np.float32)
         canvas[mask] = (1 - _TINT) * canvas[mask] + _TINT * colour
-        edge = mask & ~binary_erosion(mask, iterations=line)
+        core = np.asarray(binary_erosion(mask, iterations=line), dtype=bool)
+        edge = mask & ~core
         canvas[edge] = colour
     picture = Image.fromarray(canvas.astype(np.uint8))
     scale = min(1.0, max_side / max(picture.size))

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from pycocotools import mask as coco_mask
 
 from sam3i_agent.segmodel.errors import InputError, StorageError
 from sam3i_agent.segmodel.rle import encode_mask
@@ -127,7 +126,7 @@ def _add_record(
                 "image_id": image_id,
                 "category_id": 1,
                 "segmentation": packed,
-                "area": int(coco_mask.area({**packed, "counts": str(packed["counts"]).encode()})),
+                "area": item.area,
                 "bbox": [x0, y0, x1 - x0, y1 - y0],
                 "iscrowd": 0,
             }

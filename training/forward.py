@@ -2,8 +2,11 @@
 
 Legend: B images, P phrases, L decoder layers, Q queries, C channels, M mask side.
 """
+# transformers' annotations hide what its modules and configurations hold.
+# pyright: reportCallIssue=false
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -11,6 +14,17 @@ from transformers import Sam3Model
 from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput, inverse_sigmoid
 
 from sam3i_agent.segmodel.geometry import encode_empty_geometry
+
+
+class Phrases(Protocol):
+    """The part of a batch that the model reads as text."""
+
+    image_of_phrase: Tensor
+    """(P,) int64."""
+    input_ids: Tensor
+    """(P, 32) int64."""
+    attention_mask: Tensor
+    """(P, 32) int64, 1 = keep."""
 
 
 @dataclass(frozen=True)
@@ -32,19 +46,16 @@ class DeepPredictions:
 def forward_deep(
     model: Sam3Model,
     vision: Sam3VisionEncoderOutput,
-    image_of_phrase: Tensor,
-    input_ids: Tensor,
-    attention_mask: Tensor,
+    phrases: Phrases,
 ) -> DeepPredictions:
     """Answer P phrases about B encoded images.
 
     Args:
         model: the model; only its submodules are called.
         vision: `model.get_vision_features` of the B images.
-        image_of_phrase: (P,) int64, rows of `vision`.
-        input_ids: (P, 32) int64.
-        attention_mask: (P, 32), 1 = keep.
+        phrases: what is asked, and of which row of `vision`.
     """
+    image_of_phrase = phrases.image_of_phrase
     # The position encoding depends on the map's size alone: every row is the same.
     levels = [level[image_of_phrase] for level in vision.fpn_hidden_states[:-1]]
     coarse_position = vision.fpn_position_encoding[len(levels) - 1][:1]
@@ -54,8 +65,8 @@ def forward_deep(
         coarse_position.expand(len(vision.fpn_hidden_states[0]), -1, -1, -1),
     )
     # Padding is masked everywhere at the concept level, so columns that are padding in all rows go.
-    used = int(attention_mask.sum(1).max())
-    input_ids, attention_mask = input_ids[:, :used], attention_mask[:, :used]
+    used = int(phrases.attention_mask.sum(1).max())
+    input_ids, attention_mask = phrases.input_ids[:, :used], phrases.attention_mask[:, :used]
     text = model.get_text_features(input_ids, attention_mask, return_dict=True).pooler_output
     prompt = torch.cat([text, geometry[image_of_phrase]], dim=1)
     prompt_mask = torch.cat([attention_mask, torch.ones_like(attention_mask[:, :1])], dim=1).bool()
@@ -79,8 +90,8 @@ def forward_deep(
     logits = model.dot_product_scoring(queries, prompt, prompt_mask).squeeze(-1)
 
     # The mask decoder takes one set of queries per prompt: all layers' queries go in side by side.
-    layers, phrases, count, channels = queries.shape
-    side_by_side = queries.transpose(0, 1).reshape(phrases, layers * count, channels)
+    layers, rows, count, channels = queries.shape
+    side_by_side = queries.transpose(0, 1).reshape(rows, layers * count, channels)
     masks = model.mask_decoder(
         decoder_queries=side_by_side,
         backbone_features=levels,

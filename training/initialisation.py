@@ -3,6 +3,8 @@
 The published model starts from pretrained encoders, so the standard deviation of 0.02 that
 transformers uses for everything else is far too small for narrow layers: signals die out.
 """
+# transformers' annotations hide what its modules and configurations hold.
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false, reportOptionalMemberAccess=false
 
 import math
 

@@ -9,23 +9,28 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 
 def sigmoid_focal(
-    logits: Tensor, targets: Tensor, *, alpha: float = 0.25, gamma: float = 2.0
+    logits: Tensor,
+    targets: Tensor,
+    *,
+    alpha: float = 0.25,
+    gamma: float = 2.0,
+    positive_weight: float = 1.0,
 ) -> Tensor:
     """Return the elementwise focal loss (Lin et al. 2017, eq. 5).
 
     Args:
         logits: any shape.
         targets: same shape, 0..1.
-        alpha: weight of the positive class, 0..1; negative leaves the classes unweighted.
+        alpha: weight of the positive class, 0..1, the negative one having 1 - alpha.
         gamma: how much easy examples are discounted, 0 or more.
+        positive_weight: further factor on positives. SAM 3 takes 10: few queries are matched, and
+            a score must pass 0.5 to count.
     """
     probability = logits.sigmoid()
     cross_entropy = binary_cross_entropy_with_logits(logits, targets, reduction="none")
     right = probability * targets + (1 - probability) * (1 - targets)
-    loss = cross_entropy * (1 - right) ** gamma
-    if alpha >= 0:
-        loss = loss * (alpha * targets + (1 - alpha) * (1 - targets))
-    return loss
+    weight = positive_weight * alpha * targets + (1 - alpha) * (1 - targets)
+    return weight * cross_entropy * (1 - right) ** gamma
 
 
 def dice(logits: Tensor, targets: Tensor) -> Tensor:

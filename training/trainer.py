@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 CHECKPOINT_NAME = "checkpoint.pt"
 MODEL_FOLDER = "model"
 LOG_NAME = "log.jsonl"
+POSITIVE_WEIGHT = 10.0
+"""Of the class loss, as in the SAM 3 recipe."""
 _LOG_EVERY = 20
 _FINAL_RATE = 0.05
 """Of the peak learning rate, at the end."""
@@ -155,9 +157,9 @@ def _start(config: TrainConfig, device: torch.device) -> TrainState:
         lr=config.learning_rate,
         betas=(0.9, 0.98),
     )
-    return TrainState(
-        model.to(device).train(), dense_head.to(device), average.to(device).eval(), optimizer, 0
-    )
+    for module in (model, average, dense_head):
+        module.to(device)  # pyright: ignore[reportArgumentType] (a decorator hides the type)
+    return TrainState(model.train(), dense_head, average.eval(), optimizer, 0)
 
 
 def _step(
@@ -169,11 +171,8 @@ def _step(
     with torch.autocast(batch.pixel_values.device.type, torch.bfloat16, enabled=config.bf16):
         vision = state.model.get_vision_features(batch.pixel_values)
         losses = {"dense": state.dense_head.loss(vision.fpn_hidden_states[0], batch)}
-        if not dense:
-            predictions = forward_deep(
-                state.model, vision, batch.image_of_phrase, batch.input_ids, batch.attention_mask
-            )
-    if not dense:
+        predictions = None if dense else forward_deep(state.model, vision, batch)
+    if predictions is not None:
         losses |= concept_losses(predictions, batch, config.match_costs)
     total = weighted_sum(losses, config.losses)
     state.optimizer.zero_grad(set_to_none=True)
@@ -232,11 +231,11 @@ def concept_losses(
         wanted = torch.zeros_like(logits)
         wanted[pairs.phrases, pairs.queries] = 1
         # The presence token says whether; queries only learn which, where there is something.
-        focal = sigmoid_focal(logits, wanted)[present].sum() / instances
+        focal = sigmoid_focal(logits, wanted, positive_weight=POSITIVE_WEIGHT)[present]
         matched = boxes[pairs.phrases, pairs.queries]
         masks = mask_logits[pairs.phrases, pairs.queries]
         overlap = generalised_iou(xyxy_of(matched), xyxy_of(batch.boxes_cxcywh))
-        parts["class_focal"].append(focal)
+        parts["class_focal"].append(focal.sum() / instances)
         parts["box_l1"].append((matched - batch.boxes_cxcywh).abs().sum() / instances)
         parts["box_giou"].append((1 - overlap).sum() / instances)
         parts["mask_bce"].append(
@@ -267,8 +266,8 @@ def weighted_sum(losses: dict[str, Tensor], weights: LossWeights) -> Tensor:
 @torch.no_grad()
 def _update_average(average: InstructionSam3, model: InstructionSam3, decay: float) -> None:
     pairs = zip(average.parameters(), model.parameters(), strict=True)
-    ours, theirs = zip(*pairs, strict=True)
-    torch._foreach_lerp_(list(ours), list(theirs), 1 - decay)
+    for ours, theirs in pairs:
+        ours.lerp_(theirs, 1 - decay)
 
 
 def _save(state: TrainState, path: Path) -> None:

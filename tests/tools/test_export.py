@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+
 from sam3i_agent.agent.run import segment_photo_sync
 from sam3i_agent.segmodel.errors import StorageError
 from sam3i_agent.tools import export
 from sam3i_agent.tools.overlay import draw_overlay
-
 from tests.conftest import KnowingSegmenter, block
 
 

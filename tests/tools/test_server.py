@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 from mcp import Client, StdioServerParameters, stdio_client
 from mcp_types import ImageContent, TextContent
+
 from sam3i_agent.tools.server import build_server
 from sam3i_agent.tools.service import SegmentationService
 

@@ -1,0 +1,80 @@
+"""The benchmark, fed with the truth and with nothing."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sam3i_agent.agent.contracts import Route
+from sam3i_agent.evaluation.scenes_benchmark import run_benchmark
+from sam3i_agent.segmodel.errors import InputError
+from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.segmodel.rle import decode_mask
+from sam3i_agent.training.dataset import write_scenes
+from tests.conftest import KnowingSegmenter
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_scenes(6, tmp_path_factory.mktemp("scenes") / "data", seed=3)
+
+
+class _Oracle(KnowingSegmenter):
+    """Knows the truth of the record that is asked next."""
+
+    def __init__(self, annotations: Path, key: str) -> None:
+        super().__init__(levels=tuple(InstructionLevel))
+        content = json.loads(annotations.read_text())
+        self._records = [r for r in content["images"] if r["text_inst_input"][key]]
+        self._masks = {record["id"]: [] for record in content["images"]}
+        for one in content["annotations"]:
+            packed = one["segmentation"]
+            self._masks[one["image_id"]].append(
+                decode_mask(tuple(packed["size"]), packed["counts"])
+            )
+
+    def encode(self, photo):
+        record = self._records[self.encodings]
+        truth = [(mask, 0.9) for mask in self._masks[record["id"]]]
+        self.answers = _Always(truth)
+        return super().encode(photo)
+
+
+class _Always(dict):
+    def __init__(self, answer: list[tuple[np.ndarray, float]]) -> None:
+        super().__init__()
+        self._answer = answer
+
+    def get(self, key, default=None):
+        return self._answer
+
+
+@pytest.mark.parametrize(
+    ("level", "key"),
+    [(InstructionLevel.CONCEPT, "concept"), (InstructionLevel.SIMPLE, "simple_query")],
+)
+def test_the_truth_scores_a_hundred(dataset, level, key):
+    report = run_benchmark(_Oracle(dataset, key), dataset, level, Route.DIRECT)
+    assert report.records > 6
+    assert report.giou == 100
+    assert report.positive_micro_f1_50 == pytest.approx(100, abs=0.1)
+    if level is InstructionLevel.CONCEPT:
+        assert report.cgf1_50 == pytest.approx(100, abs=0.1) and report.nothing_right == 100
+
+
+def test_finding_nothing_scores_nothing(dataset):
+    report = run_benchmark(KnowingSegmenter(), dataset, InstructionLevel.CONCEPT, Route.DIRECT)
+    assert report.cgf1_50 == 0 and report.positive_micro_f1_50 == 0
+    assert report.nothing_right == 100
+    assert report.giou == pytest.approx(100 * (1 - report.positives / report.records))
+
+
+def test_datasets_without_the_level_or_broken_are_refused(dataset, tmp_path):
+    with pytest.raises(InputError, match="has a complex text"):
+        run_benchmark(KnowingSegmenter(), dataset, InstructionLevel.COMPLEX, Route.DIRECT)
+    (tmp_path / "bad.json").write_text('{"images": [{}]}')
+    with pytest.raises(InputError, match="no SAM3-I dataset"):
+        run_benchmark(
+            KnowingSegmenter(), tmp_path / "bad.json", InstructionLevel.CONCEPT, Route.DIRECT
+        )
