@@ -23,6 +23,26 @@ class Route(StrEnum):
     """Noun phrases are segmented, filtered and tried again until they fit."""
 
 
+class RouteChoice(StrEnum):
+    """What a caller may ask for: a route, or `auto`."""
+
+    AUTO = "auto"
+    DIRECT = Route.DIRECT
+    AGENT = Route.AGENT
+
+
+class LevelChoice(StrEnum):
+    """How the direct route reads the words: at one level, or one of two ways of choosing it."""
+
+    AUTO = "auto"
+    """From the words alone, before the model runs (`agent.instructions.classify_level`)."""
+    JOINT = "joint"
+    """All levels in one batch; the one that is surest of its answer wins (`agent.joint`)."""
+    CONCEPT = InstructionLevel.CONCEPT
+    SIMPLE = InstructionLevel.SIMPLE
+    COMPLEX = InstructionLevel.COMPLEX
+
+
 class RunStatus(StrEnum):
     """How a run ended."""
 
@@ -37,12 +57,12 @@ class _Frozen(BaseModel):
 
 
 class SegmentRequest(_Frozen):
-    """One instruction about one photo; None leaves route or level to the graph."""
+    """One instruction about one photo."""
 
     image_sha256: str
     instruction: Annotated[str, Field(min_length=1, max_length=MAX_INSTRUCTION_CHARACTERS)]
-    route: Route | None = None
-    level: InstructionLevel | None = None
+    route: RouteChoice = RouteChoice.AUTO
+    level: LevelChoice = LevelChoice.AUTO
     max_rounds: Annotated[int, Field(ge=1, le=10)] = 3
     """Rounds of the agent route, each with new noun phrases."""
 

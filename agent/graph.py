@@ -17,6 +17,7 @@ from langgraph.types import Command
 
 from sam3i_agent.agent.candidates import candidates_of
 from sam3i_agent.agent.contracts import Route, RunStatus
+from sam3i_agent.agent.joint import surest_level
 from sam3i_agent.agent.plan import NounPhrase, Plan
 from sam3i_agent.agent.planner import concept_text, plan_instruction
 from sam3i_agent.agent.proposals import wordings
@@ -31,6 +32,7 @@ from sam3i_agent.agent.state import (
     Workspace,
 )
 from sam3i_agent.segmodel.errors import LanguageError
+from sam3i_agent.segmodel.instances import Instances
 from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.segmodel.prompt import Prompt
 
@@ -70,6 +72,7 @@ async def route(
     update: dict[str, Any] = {
         "route": decision.route,
         "level": decision.level,
+        "joint": decision.joint,
         "trace": [f"route: {decision.reason}"],
         "warnings": list(decision.warnings),
     }
@@ -87,22 +90,32 @@ async def route(
 
 async def direct(state: State, runtime: Runtime[Workspace]) -> dict[str, Any]:
     """Answer in one pass."""
-    workspace, level = runtime.context, state["level"]
-    text = state["request"].instruction
-    if level is InstructionLevel.CONCEPT:
-        text = concept_text(text)
+    workspace, instruction = runtime.context, state["request"].instruction
+    levels = workspace.segmenter.levels if state["joint"] else (state["level"],)
+    prompts = [
+        Prompt(
+            concept_text(instruction) if level is InstructionLevel.CONCEPT else instruction, level
+        )
+        for level in levels
+    ]
     encodings = await _ensure_encoded(workspace)
-    (found,) = await _ask(workspace, [Prompt(text, level)])
-    workspace.chosen = candidates_of(DIRECT_KEY, found)
+    answers = dict(zip(levels, await _ask(workspace, prompts), strict=True))
+    level = surest_level(answers)
+    workspace.chosen = candidates_of(DIRECT_KEY, answers[level])
+    lines = [
+        f"direct: {prompt.text!r} at level {prompt.level}: {len(answers[prompt.level])} instances, "
+        f"presence {answers[prompt.level].presence:.2f}"
+        for prompt in prompts
+    ]
+    if state["joint"]:
+        lines.append(f"direct: level {level} is the surest")
     return {
+        "level": level,
         "status": RunStatus.SELECTED if workspace.chosen else RunStatus.NO_TARGET,
-        "presence": found.presence,
+        "presence": answers[level].presence,
         "image_encodings": encodings,
-        "prompts": 1,
-        "trace": [
-            f"direct: {text!r} at level {level}: {len(workspace.chosen)} instances, "
-            f"presence {found.presence:.2f}"
-        ],
+        "prompts": len(prompts),
+        "trace": lines,
     }
 
 
@@ -227,7 +240,7 @@ async def _ensure_encoded(workspace: Workspace) -> int:
     return 1
 
 
-async def _ask(workspace: Workspace, prompts: Sequence[Prompt]) -> list[Any]:
+async def _ask(workspace: Workspace, prompts: Sequence[Prompt]) -> list[Instances]:
     encoded: EncodedImageLike | None = workspace.encoded
     if encoded is None:
         raise RuntimeError("the photo must be encoded before it is asked about")

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sam3i_agent.agent.contracts import Route, SegmentRequest
+from sam3i_agent.agent.contracts import LevelChoice, Route, RouteChoice, SegmentRequest
 from sam3i_agent.agent.instructions import classify_level
 from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.segmodel.tokenization import CONTEXT_LENGTH
@@ -15,6 +15,8 @@ class Decision:
     route: Route
     level: InstructionLevel
     reason: str
+    joint: bool = False
+    """Ask at all levels; `level` is only what the words suggest."""
     warnings: tuple[str, ...] = ()
 
 
@@ -29,10 +31,11 @@ def decide(request: SegmentRequest, levels: tuple[InstructionLevel, ...], tokens
         levels: that the loaded model answers.
         tokens: that the instruction needs.
     """
-    wanted = request.level or classify_level(request.instruction)
+    joint = request.level is LevelChoice.JOINT
+    guessed = joint or request.level is LevelChoice.AUTO
+    wanted = classify_level(request.instruction) if guessed else InstructionLevel(request.level)
     fits = tokens <= CONTEXT_LENGTH
-    route = request.route
-    if route is None:
+    if request.route is RouteChoice.AUTO:
         route = Route.DIRECT if wanted in levels and fits else Route.AGENT
         if route is Route.DIRECT:
             reason = f"auto: a {wanted} instruction, which the model answers directly"
@@ -40,12 +43,13 @@ def decide(request: SegmentRequest, levels: tuple[InstructionLevel, ...], tokens
             reason = f"auto: {tokens} tokens do not fit the model's {CONTEXT_LENGTH}"
         else:
             reason = f"auto: a {wanted} instruction, and the model has no head for that level"
-        return Decision(route, wanted, reason)
+        return Decision(route, wanted, reason, joint)
+    route = Route(request.route)
     reason = f"{route} as asked, {wanted} instruction"
     if route is Route.AGENT:
         return Decision(route, wanted, reason)
     warnings: list[str] = []
-    if request.level is None and wanted not in levels:
+    if guessed and not joint and wanted not in levels:
         warnings.append(
             f"the model has no head for {wanted} instructions; this one was read as a concept"
         )
@@ -54,4 +58,4 @@ def decide(request: SegmentRequest, levels: tuple[InstructionLevel, ...], tokens
         warnings.append(
             f"the instruction has {tokens} tokens; the model read the first {CONTEXT_LENGTH}"
         )
-    return Decision(route, wanted, reason, tuple(warnings))
+    return Decision(route, wanted, reason, joint, tuple(warnings))

@@ -8,7 +8,8 @@ from sam3i_agent.agent.contracts import (
     CompressedMask,
     ImageInfo,
     InstanceResult,
-    Route,
+    LevelChoice,
+    RouteChoice,
     RunStatus,
     SegmentationResult,
     SegmentRequest,
@@ -18,7 +19,6 @@ from sam3i_agent.agent.graph import STEPS_AROUND, STEPS_PER_ROUND, build_graph
 from sam3i_agent.agent.instructions import check_instruction
 from sam3i_agent.agent.state import SegmenterLike, Workspace
 from sam3i_agent.segmodel.errors import InputError
-from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.segmodel.photo import Photo
 from sam3i_agent.segmodel.rle import encode_mask
 
@@ -28,8 +28,8 @@ async def segment_photo(
     photo: Photo,
     instruction: str,
     *,
-    route: Route | None = None,
-    level: InstructionLevel | None = None,
+    route: RouteChoice = RouteChoice.AUTO,
+    level: LevelChoice = LevelChoice.AUTO,
     max_instances: int | None = None,
 ) -> SegmentationResult:
     """Segment `photo` by `instruction`.
@@ -38,15 +38,16 @@ async def segment_photo(
         segmenter: a loaded model.
         photo: the picture, upright.
         instruction: English text.
-        route: None lets the graph choose.
-        level: of the direct route; None lets the graph choose.
+        route: direct, agent, or auto.
+        level: how the direct route reads the words; auto and joint choose a level.
         max_instances: keep at most so many, best first; None keeps all.
 
     Raises:
         InputError: the instruction cannot be used, or the model lacks the level asked for.
     """
     text = check_instruction(instruction)
-    if level is not None and level not in segmenter.levels and route is not Route.AGENT:
+    chosen_by_us = level in (LevelChoice.AUTO, LevelChoice.JOINT) or route is RouteChoice.AGENT
+    if not chosen_by_us and level not in segmenter.levels:
         raise InputError(
             f"this model has no instruction head for level {level!s}",
             "use --level auto or concept, --route agent, or a SAM3-I checkpoint",
@@ -89,8 +90,8 @@ def segment_photo_sync(
     photo: Photo,
     instruction: str,
     *,
-    route: Route | None = None,
-    level: InstructionLevel | None = None,
+    route: RouteChoice = RouteChoice.AUTO,
+    level: LevelChoice = LevelChoice.AUTO,
     max_instances: int | None = None,
 ) -> SegmentationResult:
     """Call `segment_photo` from code without an event loop."""

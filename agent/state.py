@@ -80,6 +80,8 @@ class State(InputState, total=False):
 
     route: Route
     level: InstructionLevel
+    joint: bool
+    """Ask at all levels and keep the surest answer."""
     plan: Plan
     round: int
     """Of proposals, from 1."""

@@ -4,13 +4,14 @@ import asyncio
 import json
 import logging
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from sam3i_agent.agent.contracts import LevelChoice, RouteChoice, RunStatus
 from sam3i_agent.segmodel.errors import InputError, Sam3iError
+from sam3i_agent.segmodel.levels import InstructionLevel
 
 app = typer.Typer(
     help="Segment pictures by instruction.",
@@ -21,23 +22,6 @@ app = typer.Typer(
 
 USAGE_ERROR = 2
 FAILURE = 1
-
-
-class RouteOption(StrEnum):
-    """Values of `--route`."""
-
-    AUTO = "auto"
-    DIRECT = "direct"
-    AGENT = "agent"
-
-
-class LevelOption(StrEnum):
-    """Values of `--level`."""
-
-    AUTO = "auto"
-    CONCEPT = "concept"
-    SIMPLE = "simple"
-    COMPLEX = "complex"
 
 
 ModelOption = Annotated[
@@ -52,10 +36,10 @@ VerboseOption = Annotated[bool, typer.Option("--verbose", help="Log to standard 
 def segment(
     image: Annotated[Path, typer.Argument(help="Picture to segment.")],
     instruction: Annotated[str, typer.Argument(help="What to find, in English.")],
-    route: Annotated[RouteOption, typer.Option(help="Which pipeline answers.")] = RouteOption.AUTO,
+    route: Annotated[RouteChoice, typer.Option(help="Which pipeline answers.")] = RouteChoice.AUTO,
     level: Annotated[
-        LevelOption, typer.Option(help="How the direct route reads the words.")
-    ] = LevelOption.AUTO,
+        LevelChoice, typer.Option(help="How the direct route reads the words.")
+    ] = LevelChoice.AUTO,
     model: ModelOption = "tiny",
     device: DeviceOption = "auto",
     out: Annotated[
@@ -69,15 +53,9 @@ def segment(
 ) -> None:
     """Segment IMAGE by INSTRUCTION: writes result.json, overlay.png and masks/."""
     _log_to_stderr(verbose)
-    from sam3i_agent.agent.contracts import RunStatus
     from sam3i_agent.tools.export import check_writable, write_result
     from sam3i_agent.tools.images import read_photo
-    from sam3i_agent.tools.service import (
-        SegmentationService,
-        parse_level,
-        parse_route,
-        summarise,
-    )
+    from sam3i_agent.tools.service import SegmentationService, summarise
 
     if out is None and not as_json:
         out = Path("outputs") / image.stem
@@ -85,9 +63,7 @@ def segment(
         check_writable(out)
     photo = read_photo(image)
     service = SegmentationService(model, device)
-    result = asyncio.run(
-        service.segment(photo, instruction, route=parse_route(route), level=parse_level(level))
-    )
+    result = asyncio.run(service.segment(photo, instruction, route=route, level=level))
     if out is not None:
         write_result(result, photo, out)
     if as_json:
@@ -172,8 +148,13 @@ def convert(
 @app.command()
 def benchmark(
     annotations: Annotated[Path, typer.Argument(help="annotations.json of `sam3i scenes`.")],
-    level: Annotated[LevelOption, typer.Option(help="Which texts to ask.")] = LevelOption.CONCEPT,
-    route: Annotated[RouteOption, typer.Option(help="direct or agent.")] = RouteOption.DIRECT,
+    level: Annotated[
+        InstructionLevel, typer.Option(help="Which texts to ask.")
+    ] = InstructionLevel.CONCEPT,
+    route: Annotated[RouteChoice, typer.Option(help="Which pipeline.")] = RouteChoice.DIRECT,
+    read_as: Annotated[
+        LevelChoice | None, typer.Option(help="How the direct route reads them; as --level.")
+    ] = None,
     model: ModelOption = "tiny",
     device: DeviceOption = "auto",
 ) -> None:
@@ -183,19 +164,16 @@ def benchmark(
 
     from sam3i_agent.evaluation.scenes_benchmark import run_benchmark
     from sam3i_agent.segmodel.loading import load_segmenter
-    from sam3i_agent.tools.service import parse_level, parse_route
 
-    chosen_level, chosen_route = parse_level(level), parse_route(route)
-    if chosen_level is None or chosen_route is None:
-        raise InputError("a benchmark needs one level and one route, not auto")
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("scoring", total=None)
         report = run_benchmark(
             load_segmenter(model, device=device),
             annotations,
-            chosen_level,
-            chosen_route,
+            level,
+            route,
+            read_as or LevelChoice(level),
             lambda done, total: bar.update(task, completed=done, total=total),
         )
     typer.echo(json.dumps(report.as_dict()))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sam3i_agent.agent.contracts import Route, RunStatus, SegmentationResult
+from sam3i_agent.agent.contracts import LevelChoice, RouteChoice, RunStatus, SegmentationResult
 from sam3i_agent.agent.run import segment_photo_sync
 from sam3i_agent.agent.state import SegmenterLike
 from sam3i_agent.evaluation.concept_f1 import MIN_SCORE, concept_f1
@@ -52,7 +52,8 @@ def run_benchmark(
     segmenter: SegmenterLike,
     annotations: Path,
     level: InstructionLevel,
-    route: Route,
+    route: RouteChoice,
+    read_as: LevelChoice,
     advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> BenchmarkReport:
     """Answer the first text of `level` of every record and compare with its annotations.
@@ -60,12 +61,14 @@ def run_benchmark(
     Args:
         segmenter: a loaded model.
         annotations: SAM3-I JSON as `sam3i scenes` writes it, beside its images.
-        level: which text, and how the direct route reads it.
-        route: direct or agent.
+        level: which text.
+        route: which pipeline.
+        read_as: how the direct route reads the texts.
         advance: called with records done and in all.
 
     Raises:
-        InputError: no record has a text of the level, or an image is missing.
+        InputError: no record has a text of the level, an image is missing, or the model lacks the
+            level asked for.
     """
     records = _read_records(annotations, level)
     pairs: list[np.ndarray] = []
@@ -74,8 +77,7 @@ def run_benchmark(
     failures = 0
     for done, record in enumerate(records, start=1):
         photo = read_photo(annotations.parent / record.file_name)
-        asked = level if level in segmenter.levels else None
-        result = segment_photo_sync(segmenter, photo, record.text, route=route, level=asked)
+        result = segment_photo_sync(segmenter, photo, record.text, route=route, level=read_as)
         failures += result.status is RunStatus.FAILED
         masks, truths = _kept_masks(result), record.truths
         pairs.append(mask_ious(masks, truths))

@@ -9,7 +9,7 @@ import io
 import logging
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Image
@@ -17,13 +17,18 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import CallToolResult, TextContent, ToolAnnotations
 from pydantic import Field
 
-from sam3i_agent.agent.contracts import MAX_INSTRUCTION_CHARACTERS, SegmentationResult
+from sam3i_agent.agent.contracts import (
+    MAX_INSTRUCTION_CHARACTERS,
+    LevelChoice,
+    RouteChoice,
+    SegmentationResult,
+)
 from sam3i_agent.segmodel.errors import InputError, Sam3iError
 from sam3i_agent.segmodel.photo import Photo
 from sam3i_agent.tools.export import result_masks
 from sam3i_agent.tools.images import MAX_FILE_BYTES, decode_photo, read_photo
 from sam3i_agent.tools.overlay import draw_overlay
-from sam3i_agent.tools.service import SegmentationService, parse_level, parse_route, summarise
+from sam3i_agent.tools.service import SegmentationService, summarise
 
 logger = logging.getLogger(__name__)
 
@@ -48,15 +53,18 @@ InstructionArgument = Annotated[
     ),
 ]
 RouteArgument = Annotated[
-    Literal["auto", "direct", "agent"],
+    RouteChoice,
     Field(
         description="auto chooses; direct gives the words to the segmentation model in one pass; "
         "agent splits them into noun phrases and filters by position, size, relation and colour."
     ),
 ]
 LevelArgument = Annotated[
-    Literal["auto", "concept", "simple", "complex"],
-    Field(description="How the direct route reads the words; auto decides from the text."),
+    LevelChoice,
+    Field(
+        description="How the direct route reads the words; auto decides from the text, joint asks "
+        "at all levels and keeps the surest answer."
+    ),
 ]
 
 
@@ -87,8 +95,8 @@ def build_server(service: SegmentationService, roots: tuple[Path, ...] = ()) -> 
     async def segment(
         image: ImageArgument,
         instruction: InstructionArgument,
-        route: RouteArgument = "auto",
-        level: LevelArgument = "auto",
+        route: RouteArgument = RouteChoice.AUTO,
+        level: LevelArgument = LevelChoice.AUTO,
     ) -> Annotated[CallToolResult, SegmentationResult]:
         """Find the objects that an instruction means and return a mask and box for each.
 
@@ -98,9 +106,7 @@ def build_server(service: SegmentationService, roots: tuple[Path, ...] = ()) -> 
         """
         try:
             photo = open_image(image, allowed)
-            result = await service.segment(
-                photo, instruction, route=parse_route(route), level=parse_level(level)
-            )
+            result = await service.segment(photo, instruction, route=route, level=level)
         except Sam3iError as error:
             raise ToolError(str(error)) from error
         return CallToolResult(

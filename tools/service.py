@@ -5,9 +5,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sam3i_agent.agent.contracts import Route, SegmentationResult
+from sam3i_agent.agent.contracts import LevelChoice, RouteChoice, SegmentationResult
 from sam3i_agent.agent.instructions import check_instruction
-from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.segmodel.photo import Photo
 
 if TYPE_CHECKING:
@@ -44,8 +43,8 @@ class SegmentationService:
         photo: Photo,
         instruction: str,
         *,
-        route: Route | None = None,
-        level: InstructionLevel | None = None,
+        route: RouteChoice = RouteChoice.AUTO,
+        level: LevelChoice = LevelChoice.AUTO,
         max_instances: int | None = None,
     ) -> SegmentationResult:
         """Segment `photo`; see `agent.run.segment_photo`."""
@@ -56,16 +55,6 @@ class SegmentationService:
         return await segment_photo(
             segmenter, photo, instruction, route=route, level=level, max_instances=max_instances
         )
-
-
-def parse_route(text: str) -> Route | None:
-    """Return the route that a user's word means; None for `auto`."""
-    return None if text == "auto" else Route(text)
-
-
-def parse_level(text: str) -> InstructionLevel | None:
-    """Return the level that a user's word means; None for `auto`."""
-    return None if text == "auto" else InstructionLevel(text)
 
 
 def summarise(result: SegmentationResult, *, limit: int = 10) -> str:

@@ -5,7 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from sam3i_agent.agent.contracts import Route, RunStatus, SegmentationResult
+from sam3i_agent.agent.contracts import (
+    LevelChoice,
+    Route,
+    RouteChoice,
+    RunStatus,
+    SegmentationResult,
+)
 from sam3i_agent.agent.run import segment_photo_sync
 from sam3i_agent.segmodel.errors import InputError
 from sam3i_agent.segmodel.levels import InstructionLevel
@@ -19,7 +25,7 @@ LEFT, RIGHT = (block(10, 10, 30, 30), 0.9), (block(60, 10, 90, 40), 0.8)
 
 def test_direct_gives_the_words_to_the_model(grey_photo):
     model = KnowingSegmenter({"red stars": [LEFT, RIGHT]})
-    result = segment_photo_sync(model, grey_photo, "all the red stars", route=Route.DIRECT)
+    result = segment_photo_sync(model, grey_photo, "all the red stars", route=RouteChoice.DIRECT)
     assert result.status is RunStatus.SELECTED
     assert model.asked == [("red stars", InstructionLevel.CONCEPT)]
     assert [one.area for one in result.instances] == [400, 900]
@@ -43,7 +49,9 @@ def test_the_result_survives_json_and_keeps_masks(grey_photo):
 
 def test_the_agent_filters_by_relation_in_one_encoding(grey_photo):
     model = KnowingSegmenter({"star": [LEFT, RIGHT], "ring": [(block(40, 10, 50, 20), 0.7)]})
-    result = segment_photo_sync(model, grey_photo, "the star right of the ring", route=Route.AGENT)
+    result = segment_photo_sync(
+        model, grey_photo, "the star right of the ring", route=RouteChoice.AGENT
+    )
     assert [one.area for one in result.instances] == [900]
     assert model.encodings == result.usage.image_encodings == 1
     assert result.usage.prompts == 2
@@ -57,7 +65,7 @@ def test_the_agent_checks_colours_on_pixels():
     pixels[LEFT[0]] = (214, 32, 36)
     photo = Photo(pixels, "0" * 64)
     model = KnowingSegmenter({"red star": [LEFT, RIGHT]})
-    result = segment_photo_sync(model, photo, "red star", route=Route.AGENT)
+    result = segment_photo_sync(model, photo, "red star", route=RouteChoice.AGENT)
     assert [one.area for one in result.instances] == [400]
     assert any("not red" in line for line in result.trace)
 
@@ -66,19 +74,23 @@ def test_the_agent_tries_another_wording_and_never_the_same():
     pixels = np.full((100, 100, 3), 128, np.uint8)
     pixels[LEFT[0]] = (214, 32, 36)
     model = KnowingSegmenter({"circle": [LEFT, RIGHT]})
-    result = segment_photo_sync(model, Photo(pixels, "0" * 64), "the red disc", route=Route.AGENT)
+    result = segment_photo_sync(
+        model, Photo(pixels, "0" * 64), "the red disc", route=RouteChoice.AGENT
+    )
     texts = [text for text, _ in model.asked]
     assert texts == ["red disc", "red circle", "disc"]
     assert result.status is RunStatus.BUDGET_EXHAUSTED  # "circle" was left untried
     model.answers["disc"] = [LEFT, RIGHT]
-    result = segment_photo_sync(model, Photo(pixels, "0" * 64), "the red disc", route=Route.AGENT)
+    result = segment_photo_sync(
+        model, Photo(pixels, "0" * 64), "the red disc", route=RouteChoice.AGENT
+    )
     assert result.status is RunStatus.SELECTED
     assert [one.area for one in result.instances] == [400]
     assert model.encodings == 2  # one for each run
 
 
 def test_nothing_there_is_said_honestly(grey_photo):
-    for route in Route:
+    for route in RouteChoice:
         result = segment_photo_sync(KnowingSegmenter(), grey_photo, "zebra", route=route)
         assert result.status is RunStatus.NO_TARGET
         assert result.instances == ()
@@ -87,7 +99,7 @@ def test_nothing_there_is_said_honestly(grey_photo):
 
 def test_what_the_planner_refuses_is_a_failed_run(grey_photo):
     model = KnowingSegmenter()
-    result = segment_photo_sync(model, grey_photo, "what would roll away", route=Route.AGENT)
+    result = segment_photo_sync(model, grey_photo, "what would roll away", route=RouteChoice.AGENT)
     assert result.status is RunStatus.FAILED
     assert any("cannot read" in warning for warning in result.warnings)
     assert model.encodings == 0
@@ -112,23 +124,23 @@ def test_auto_route(grey_photo, instruction, levels, route):
 
 def test_direct_reads_a_missing_level_as_concept_and_says_so(grey_photo):
     model = KnowingSegmenter({"leftmost star": [LEFT]})
-    result = segment_photo_sync(model, grey_photo, "the leftmost star", route=Route.DIRECT)
+    result = segment_photo_sync(model, grey_photo, "the leftmost star", route=RouteChoice.DIRECT)
     assert result.level is InstructionLevel.CONCEPT
     assert any("no head for simple" in warning for warning in result.warnings)
     with pytest.raises(InputError, match="no instruction head for level simple"):
-        segment_photo_sync(model, grey_photo, "star", level=InstructionLevel.SIMPLE)
+        segment_photo_sync(model, grey_photo, "star", level=LevelChoice.SIMPLE)
 
 
 def test_texts_beyond_the_context_are_never_cut_silently(grey_photo):
     result = segment_photo_sync(
-        KnowingSegmenter(), grey_photo, "very " * 40 + "red star", route=Route.DIRECT
+        KnowingSegmenter(), grey_photo, "very " * 40 + "red star", route=RouteChoice.DIRECT
     )
     assert any("44 tokens; the model read the first 32" in warning for warning in result.warnings)
 
 
 def test_counts_that_differ_from_the_words_are_reported(grey_photo):
     model = KnowingSegmenter({"star": [LEFT, RIGHT]})
-    result = segment_photo_sync(model, grey_photo, "the three stars", route=Route.AGENT)
+    result = segment_photo_sync(model, grey_photo, "the three stars", route=RouteChoice.AGENT)
     assert "the instruction speaks of 3, 2 were found" in result.warnings
 
 
@@ -137,3 +149,23 @@ def test_max_instances_keeps_the_best(grey_photo):
     result = segment_photo_sync(model, grey_photo, "star", max_instances=1)
     assert [round(one.score, 2) for one in result.instances] == [0.9]
     assert any("the best 1 are kept" in warning for warning in result.warnings)
+
+
+def test_joint_asks_at_all_levels_in_one_batch_and_keeps_the_surest(grey_photo):
+    model = KnowingSegmenter({"star": [LEFT], "the star": [RIGHT]}, ALL_LEVELS)
+    result = segment_photo_sync(
+        model, grey_photo, "the star", route=RouteChoice.DIRECT, level=LevelChoice.JOINT
+    )
+    assert model.asked == [
+        ("star", InstructionLevel.CONCEPT),
+        ("the star", InstructionLevel.SIMPLE),
+        ("the star", InstructionLevel.COMPLEX),
+    ]
+    assert result.level is InstructionLevel.CONCEPT  # 0.9 against 0.8
+    assert [one.area for one in result.instances] == [400]
+    assert (result.usage.image_encodings, result.usage.prompts) == (1, 3)
+    model.answers["the star"] = [(RIGHT[0], 0.95)]
+    result = segment_photo_sync(
+        model, grey_photo, "the star", route=RouteChoice.DIRECT, level=LevelChoice.JOINT
+    )
+    assert result.level is InstructionLevel.SIMPLE

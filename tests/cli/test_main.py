@@ -89,7 +89,8 @@ def test_scenes_are_a_dataset(tmp_path: Path):
     assert {record["file_name"] for record in content["images"]} == {
         f"images/{index:06d}.png" for index in range(3)
     }
-    assert Image.open(tmp_path / "data" / "images" / "000000.png").size == (256, 256)
+    with Image.open(tmp_path / "data" / "images" / "000000.png") as image:
+        assert image.size == (256, 256)
     again = _sam3i("scenes", 3, "data", cwd=tmp_path)
     assert again.returncode == 2 and "not an empty folder" in again.stderr
 

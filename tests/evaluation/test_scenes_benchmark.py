@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sam3i_agent.agent.contracts import Route
+from sam3i_agent.agent.contracts import LevelChoice, RouteChoice
 from sam3i_agent.evaluation.scenes_benchmark import run_benchmark
 from sam3i_agent.segmodel.errors import InputError
 from sam3i_agent.segmodel.levels import InstructionLevel
@@ -55,7 +55,9 @@ class _Always(dict):
     [(InstructionLevel.CONCEPT, "concept"), (InstructionLevel.SIMPLE, "simple_query")],
 )
 def test_the_truth_scores_a_hundred(dataset, level, key):
-    report = run_benchmark(_Oracle(dataset, key), dataset, level, Route.DIRECT)
+    report = run_benchmark(
+        _Oracle(dataset, key), dataset, level, RouteChoice.DIRECT, LevelChoice(level)
+    )
     assert report.records > 6
     assert report.giou == 100
     assert report.positive_micro_f1_50 == pytest.approx(100, abs=0.1)
@@ -64,7 +66,9 @@ def test_the_truth_scores_a_hundred(dataset, level, key):
 
 
 def test_finding_nothing_scores_nothing(dataset):
-    report = run_benchmark(KnowingSegmenter(), dataset, InstructionLevel.CONCEPT, Route.DIRECT)
+    report = run_benchmark(
+        KnowingSegmenter(), dataset, InstructionLevel.CONCEPT, RouteChoice.DIRECT, LevelChoice.AUTO
+    )
     assert report.cgf1_50 == 0 and report.positive_micro_f1_50 == 0
     assert report.nothing_right == 100
     assert report.giou == pytest.approx(100 * (1 - report.positives / report.records))
@@ -72,9 +76,19 @@ def test_finding_nothing_scores_nothing(dataset):
 
 def test_datasets_without_the_level_or_broken_are_refused(dataset, tmp_path):
     with pytest.raises(InputError, match="has a complex text"):
-        run_benchmark(KnowingSegmenter(), dataset, InstructionLevel.COMPLEX, Route.DIRECT)
+        run_benchmark(
+            KnowingSegmenter(),
+            dataset,
+            InstructionLevel.COMPLEX,
+            RouteChoice.DIRECT,
+            LevelChoice.AUTO,
+        )
     (tmp_path / "bad.json").write_text('{"images": [{}]}')
     with pytest.raises(InputError, match="no SAM3-I dataset"):
         run_benchmark(
-            KnowingSegmenter(), tmp_path / "bad.json", InstructionLevel.CONCEPT, Route.DIRECT
+            KnowingSegmenter(),
+            tmp_path / "bad.json",
+            InstructionLevel.CONCEPT,
+            RouteChoice.DIRECT,
+            LevelChoice.AUTO,
         )
