@@ -7,6 +7,7 @@ from transformers import Sam3Config
 
 OFFICIAL_VIT_EPS = 1e-5
 """LayerNorm epsilon of the official ViT; transformers defaults to 1e-6."""
+_VIT_MODEL_TYPE = "sam3_vit_model"
 OFFICIAL_ADAPTER_DIM = 64
 OFFICIAL_ADAPTER_HEADS = 4
 OFFICIAL_ADAPTER_SCALE = 1.0
@@ -28,6 +29,23 @@ class InstructionSam3Config(Sam3Config):
     adapter_heads: int = OFFICIAL_ADAPTER_HEADS
     adapter_scale: float = OFFICIAL_ADAPTER_SCALE
 
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Fill in the official ViT epsilon where a vision configuration does not name one."""
+        if self.vision_config is None:
+            self.vision_config = {}
+        if isinstance(self.vision_config, dict):
+            backbone = self.vision_config.get("backbone_config")
+            if backbone is None:
+                backbone = {}
+            if isinstance(backbone, dict):
+                backbone = {
+                    "model_type": _VIT_MODEL_TYPE,
+                    "layer_norm_eps": OFFICIAL_VIT_EPS,
+                    **backbone,
+                }
+            self.vision_config = {**self.vision_config, "backbone_config": backbone}
+        super().__post_init__(**kwargs)
+
     @property
     def has_instruction_head(self) -> bool:
         """Whether the simple and complex levels have weights of their own."""
@@ -47,7 +65,6 @@ class InstructionSam3Config(Sam3Config):
             values.pop("architectures", None)
             vision = dict(values.get("vision_config") or {})
             backbone = dict(vision.get("backbone_config") or {})
-            backbone.setdefault("model_type", "sam3_vit_model")
             backbone["layer_norm_eps"] = OFFICIAL_VIT_EPS
             values["vision_config"] = {**vision, "backbone_config": backbone}
             values["model_type"] = cls.model_type

@@ -100,6 +100,19 @@ class InstructionTokenizer:
         return TokenBatch(input_ids, attention_mask, tuple(lengths))
 
 
+def count_tokens(instruction: str) -> int:
+    """Return the ids that `instruction` needs with the full vocabulary; SAM 3 reads 32.
+
+    A model with a smaller vocabulary may need more: ask its own tokenizer.
+    """
+    return _full_tokenizer().count_tokens(instruction)
+
+
+@lru_cache(maxsize=1)
+def _full_tokenizer() -> InstructionTokenizer:
+    return InstructionTokenizer()
+
+
 @lru_cache(maxsize=2)
 def _build_bpe(vocabulary_size: int) -> Tokenizer:
     merges = _read_merges()[: vocabulary_size - _SMALLEST_VOCABULARY]

@@ -135,3 +135,23 @@ def test_missing_head_weights_are_named(base, tmp_path):
 
 def test_presence_is_not_clamped(base):
     assert np.isinf(base.detr_decoder.clamp_presence_logit_max_val)
+
+
+def test_the_official_vit_epsilon_is_the_default():
+    """transformers defaults to 1e-6, which shifts masks by 1.5e-4."""
+    sized = InstructionSam3Config(vision_config={"backbone_config": {"hidden_size": 64}})
+    for config in (InstructionSam3Config(), sized):
+        assert config.vision_config.backbone_config.layer_norm_eps == 1e-5
+    assert sized.vision_config.backbone_config.hidden_size == 64
+    told = {"backbone_config": {"layer_norm_eps": 1e-6}}
+    config = InstructionSam3Config(vision_config=told)
+    assert config.vision_config.backbone_config.layer_norm_eps == 1e-6
+
+
+def test_public_names():
+    import sam3i_agent.segmodel as segmodel
+
+    assert segmodel.InstructionSam3 is InstructionSam3
+    assert all(getattr(segmodel, name) is not None for name in segmodel.__all__)
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = segmodel.nonsense

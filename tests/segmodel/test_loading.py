@@ -1,0 +1,66 @@
+"""Models by name, and the segmenter that they become."""
+
+import numpy as np
+import pytest
+import torch
+
+from sam3i_agent.segmodel.errors import InputError, ModelError
+from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.segmodel.loading import load_segmenter
+from sam3i_agent.segmodel.photo import Photo
+from sam3i_agent.segmodel.prompt import Prompt
+
+PROMPTS = [Prompt("red circle"), Prompt("blue thing"), Prompt("striped star")]
+
+
+@pytest.fixture(scope="module")
+def photo(scene) -> Photo:
+    return Photo(scene.image, "0" * 64)
+
+
+def test_the_shipped_model_is_small_and_answers_concepts(tiny):
+    assert tiny.levels == (InstructionLevel.CONCEPT,)
+    parameters = sum(parameter.numel() for parameter in tiny.model.parameters())
+    assert parameters * 2 < 15e6  # bytes in fp16
+
+
+def test_prompts_in_one_batch_answer_as_one_by_one(tiny, photo):
+    image = tiny.encode(photo)
+    together = image.segment(PROMPTS)
+    for prompt, found in zip(PROMPTS, together, strict=True):
+        (alone,) = image.segment([prompt])
+        np.testing.assert_array_equal(alone.masks, found.masks)
+        np.testing.assert_allclose(alone.scores, found.scores, atol=1e-5)
+        assert found.masks.shape[1:] == photo.size_hw
+        assert found.presence == pytest.approx(alone.presence, abs=1e-5)
+
+
+def test_more_prompts_than_one_pass_holds(tiny, photo):
+    image = tiny.encode(photo)
+    many = image.segment(PROMPTS * 7)
+    assert len(many) == 21
+    np.testing.assert_array_equal(many[0].masks, many[18].masks)
+
+
+def test_bf16_and_eager_attention_agree_with_fp32(photo):
+    plain = load_segmenter("tiny", device="cpu")
+    wanted = plain.encode(photo).segment(PROMPTS, score_threshold=0.0)
+    for options in ({"dtype": torch.bfloat16}, {"attn_implementation": "eager"}):
+        other = load_segmenter("tiny", device="cpu", **options)
+        found = other.encode(photo).segment(PROMPTS, score_threshold=0.0)
+        for ours, theirs in zip(found, wanted, strict=True):
+            assert ours.presence == pytest.approx(theirs.presence, abs=0.05)
+            assert len(ours) == len(theirs)
+
+
+@pytest.mark.parametrize("name", ["", "no such model", "https://example.com/model"])
+def test_unknown_names(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises((InputError, ModelError)):
+        load_segmenter(name)
+
+
+def test_a_hub_id_that_cannot_be_had_says_what_to_do(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match="hf auth login"):
+        load_segmenter("facebook/sam3-that-nobody-has")
