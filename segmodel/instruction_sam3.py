@@ -6,6 +6,7 @@ Legend: N rows (prompts), B images (N or 1), Q queries, M mask side, S image sid
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportOptionalMemberAccess=false, reportGeneralTypeIssues=false, reportIncompatibleMethodOverride=false, reportIncompatibleVariableOverride=false, reportReturnType=false
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Self
 
@@ -226,9 +227,18 @@ class InstructionSam3(Sam3Model):
             input_ids: (N, 32) int64.
             level: one for all rows or one per row; `forward` must get the same.
         """
-        with self._switch.set(self._levels_of(level, len(input_ids))):
+        with self.at_level(level, len(input_ids)):
             # Official: a causal mask alone; the adapters' attention sees padding.
             return self.get_text_features(input_ids, attention_mask=None, return_dict=True)
+
+    def at_level(
+        self, level: InstructionLevel | Sequence[InstructionLevel], rows: int
+    ) -> AbstractContextManager[None]:
+        """Return a context in which the model's parts run at `level`, one or one per row.
+
+        For code that calls the parts itself, as training does; `forward` sets its own.
+        """
+        return self._switch.set(self._levels_of(level, rows))
 
     def _levels_of(
         self, level: InstructionLevel | Sequence[InstructionLevel], rows: int

@@ -9,8 +9,10 @@ import torch
 from torch.nn.functional import adaptive_avg_pool2d
 from torch.utils.data import DataLoader, IterableDataset
 
+from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
 from sam3i_agent.segmodel.tokenization import InstructionTokenizer
+from sam3i_agent.training.instructions import draw_instructions
 from sam3i_agent.training.phrases import draw_concepts
 from sam3i_agent.training.scenes import (
     CANVAS_SIZE,
@@ -69,6 +71,8 @@ class BatchPlan:
     mask_size: int
     vocabulary_size: int
     limits: SceneLimits
+    level: InstructionLevel = InstructionLevel.CONCEPT
+    """Of the texts: noun phrases, or simple instructions."""
 
 
 def make_batch(plan: BatchPlan, number: int, tokenizer: InstructionTokenizer) -> ConceptBatch:
@@ -90,12 +94,12 @@ def make_batch(plan: BatchPlan, number: int, tokenizer: InstructionTokenizer) ->
         image_labels, image_offsets = _dense_targets(scene, coverage, scene_boxes)
         labels.append(image_labels)
         offsets.append(image_offsets)
-        for target in draw_concepts(rng, scene, plan.phrases_per_image):
-            phrases.append(target.phrase)
+        for text, indices in _draw_texts(rng, scene, plan):
+            phrases.append(text)
             image_of_phrase.append(slot)
-            counts.append(len(target.indices))
-            boxes.append(scene_boxes[list(target.indices)])
-            masks.append(coverage[list(target.indices)])
+            counts.append(len(indices))
+            boxes.append(scene_boxes[list(indices)])
+            masks.append(coverage[list(indices)])
     tokens = tokenizer(phrases)
     return ConceptBatch(
         pixel_values=torch.cat(pixels),
@@ -108,6 +112,16 @@ def make_batch(plan: BatchPlan, number: int, tokenizer: InstructionTokenizer) ->
         boxes_cxcywh=torch.cat(boxes),
         masks=torch.cat(masks),
     )
+
+
+def _draw_texts(
+    rng: np.random.Generator, scene: Scene, plan: BatchPlan
+) -> list[tuple[str, tuple[int, ...]]]:
+    if plan.level is InstructionLevel.SIMPLE:
+        wishes = draw_instructions(rng, scene, plan.phrases_per_image)
+        return [(wish.text, wish.indices) for wish in wishes]
+    targets = draw_concepts(rng, scene, plan.phrases_per_image)
+    return [(target.phrase, target.indices) for target in targets]
 
 
 def object_coverage(scene: Scene, mask_size: int) -> torch.Tensor:

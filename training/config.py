@@ -1,11 +1,13 @@
 """What a training run does, read from one YAML file."""
 
 from pathlib import Path
+from typing import Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sam3i_agent.segmodel.errors import InputError
+from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.training.matching import MatchCosts
 from sam3i_agent.training.scenes import SceneLimits
 
@@ -63,6 +65,12 @@ class TrainConfig(BaseModel):
 
     output: Path
     """Folder for checkpoints, log and the finished model; relative to the working directory."""
+    level: Literal[InstructionLevel.CONCEPT, InstructionLevel.SIMPLE] = InstructionLevel.CONCEPT
+    """`concept` trains a whole model; `simple` its simple adapters alone, all else frozen."""
+    start_from: Path | None = None
+    """Model folder that a head is trained on; not for `concept`, which starts from nothing."""
+    adapter_dim: int = 32
+    """Width of a new head's bottlenecks."""
     seed: int = 1
     """Names the series of training scenes, and starts the weights."""
     steps: int
@@ -94,6 +102,15 @@ class TrainConfig(BaseModel):
     model: ModelSize = ModelSize()
     losses: LossWeights = LossWeights()
     match_costs: MatchCosts = MatchCosts()
+
+    @model_validator(mode="after")
+    def _check_level(self) -> Self:
+        head = self.level is not InstructionLevel.CONCEPT
+        if head != (self.start_from is not None):
+            raise ValueError("start_from goes with level simple, and only with it")
+        if head and self.dense_steps:
+            raise ValueError("dense_steps train the image side, which is frozen at level simple")
+        return self
 
 
 def read_config(path: Path) -> TrainConfig:

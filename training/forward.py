@@ -10,10 +10,12 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from transformers import Sam3Model
 from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput, inverse_sigmoid
 
 from sam3i_agent.segmodel.geometry import encode_empty_geometry
+from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
+from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.segmodel.tokenization import CONTEXT_LENGTH
 
 
 class Phrases(Protocol):
@@ -44,9 +46,10 @@ class DeepPredictions:
 
 
 def forward_deep(
-    model: Sam3Model,
+    model: InstructionSam3,
     vision: Sam3VisionEncoderOutput,
     phrases: Phrases,
+    level: InstructionLevel = InstructionLevel.CONCEPT,
 ) -> DeepPredictions:
     """Answer P phrases about B encoded images.
 
@@ -54,7 +57,15 @@ def forward_deep(
         model: the model; only its submodules are called.
         vision: `model.get_vision_features` of the B images.
         phrases: what is asked, and of which row of `vision`.
+        level: of all the phrases.
     """
+    with model.at_level(level, len(phrases.input_ids)):
+        return _forward(model, vision, phrases, trim=level is InstructionLevel.CONCEPT)
+
+
+def _forward(
+    model: InstructionSam3, vision: Sam3VisionEncoderOutput, phrases: Phrases, *, trim: bool
+) -> DeepPredictions:
     image_of_phrase = phrases.image_of_phrase
     # The position encoding depends on the map's size alone: every row is the same.
     levels = [level[image_of_phrase] for level in vision.fpn_hidden_states[:-1]]
@@ -64,10 +75,11 @@ def forward_deep(
         vision.fpn_hidden_states[len(levels) - 1],
         coarse_position.expand(len(vision.fpn_hidden_states[0]), -1, -1, -1),
     )
-    # Padding is masked everywhere at the concept level, so columns that are padding in all rows go.
-    used = int(phrases.attention_mask.sum(1).max())
+    # Padding is masked everywhere at the concept level, so columns that are padding in all rows go;
+    # the adapters' attention sees padding.
+    used = int(phrases.attention_mask.sum(1).max()) if trim else CONTEXT_LENGTH
     input_ids, attention_mask = phrases.input_ids[:, :used], phrases.attention_mask[:, :used]
-    text = model.get_text_features(input_ids, attention_mask, return_dict=True).pooler_output
+    text = model.get_text_features(input_ids, None, return_dict=True).pooler_output
     prompt = torch.cat([text, geometry[image_of_phrase]], dim=1)
     prompt_mask = torch.cat([attention_mask, torch.ones_like(attention_mask[:, :1])], dim=1).bool()
 

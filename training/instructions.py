@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from sam3i_agent.training.phrases import Concept, plural_of
+from sam3i_agent.training.phrases import Concept, negative_concept, plural_of
 from sam3i_agent.training.scenes import CANVAS_SIZE, Colour, Scene, SceneObject, Shape
 
 Granularity = Literal["1to1", "1toN", "1toAll"]
@@ -35,7 +35,9 @@ def draw_instructions(
     rng: np.random.Generator, scene: Scene, count: int
 ) -> list[InstructionTarget]:
     """Draw up to `count` different simple instructions about `scene`."""
-    makers = (_by_end, _by_size, _by_relation, _by_distance, _by_exception, _by_side)
+    makers = (
+        _by_end, _by_size, _by_relation, _by_distance, _by_exception, _by_side, _of_the_absent,
+    )  # fmt: skip
     found: dict[str, InstructionTarget] = {}
     for _ in range(_TRIES * count):
         if len(found) == count or not scene.objects:
@@ -194,6 +196,19 @@ def _by_side(rng: np.random.Generator, scene: Scene) -> InstructionTarget | None
     noun = concept.phrase(rng, plural=len(chosen) > 1)
     where = {"left": "on the left side", "right": "on the right side"}.get(side, f"at the {side}")
     return InstructionTarget(f"the {noun} {where}", chosen, _granularity(chosen, indices))
+
+
+def _of_the_absent(rng: np.random.Generator, scene: Scene) -> InstructionTarget | None:
+    """Ask for something near the scene's contents that is not there."""
+    concept = negative_concept(rng, scene)
+    if concept is None:
+        return None
+    noun = concept.phrase(rng)
+    anchor = _anchor(rng, scene, concept)
+    forms = [f"the leftmost {noun}", f"the largest {noun}", f"the {noun} on the right side"]
+    if anchor is not None:
+        forms += [f"the {noun} left of the {anchor[0]}", f"the {noun} nearest to the {anchor[0]}"]
+    return InstructionTarget(str(rng.choice(forms)), (), "1to1")
 
 
 def _granularity(chosen: tuple[int, ...], group: tuple[int, ...]) -> Granularity:

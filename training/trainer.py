@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from torch.nn.functional import cross_entropy, smooth_l1_loss
 
-from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
+from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3, is_instruction_head_key
+from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.segmodel.loading import pick_device
 from sam3i_agent.training.batches import NO_OBJECT, BatchPlan, ConceptBatch, stream_batches
 from sam3i_agent.training.config import LossWeights, TrainConfig
@@ -32,6 +33,7 @@ MODEL_FOLDER = "model"
 LOG_NAME = "log.jsonl"
 POSITIVE_WEIGHT = 10.0
 """Of the class loss, as in the SAM 3 recipe."""
+_ATTENTION = "eager"
 _LOG_EVERY = 20
 _FINAL_RATE = 0.05
 """Of the peak learning rate, at the end."""
@@ -104,7 +106,7 @@ def train(config: TrainConfig, *, progress: bool = True) -> Path:
                 continue
             # The two phases have batches of different sizes, so each counts its own.
             first = state.step if dense else state.step - config.dense_steps
-            plan = _plan(config, dense=dense)
+            plan = _plan(config, state.model, dense=dense)
             batches = stream_batches(plan, first, config.workers)
             while state.step < end:
                 losses = _step(state, config, next(batches).to(device), dense=dense)
@@ -126,33 +128,35 @@ def save_half(model: InstructionSam3, folder: Path) -> None:
     half.half().save_pretrained(folder)
 
 
-def _plan(config: TrainConfig, *, dense: bool) -> BatchPlan:
-    grid = config.model.image_size // config.model.patch_size
+def _plan(config: TrainConfig, model: InstructionSam3, *, dense: bool) -> BatchPlan:
+    sizes: Any = model.config  # transformers' annotations hide what a configuration holds
     return BatchPlan(
         seed=config.seed * 2 + int(dense),
         images=config.dense_images if dense else config.images,
         phrases_per_image=1 if dense else config.phrases_per_image,
-        image_size=config.model.image_size,
-        mask_size=2 * grid,
-        vocabulary_size=config.model.vocabulary_size,
+        image_size=sizes.image_size,
+        mask_size=sizes.vision_config.backbone_feature_sizes[0][0],
+        vocabulary_size=sizes.text_config.vocab_size,
         limits=config.scenes,
+        level=config.level,
     )
 
 
 def _start(config: TrainConfig, device: torch.device) -> TrainState:
     torch.manual_seed(config.seed)
-    # On the CPU the fused attention's backward pass is twice as slow as plain matrix products.
-    model = InstructionSam3._from_config(small_config(config.model), attn_implementation="eager")
-    initialise(model)
+    model = _new_model(config) if config.start_from is None else _model_with_new_head(config)
     average = InstructionSam3(model.config)
     average.load_state_dict(model.state_dict())
-    dense_head = DenseHead(config.model.width)
-    decayed = [p for p in [*model.parameters(), *dense_head.parameters()] if p.ndim > 1]
-    plain = [p for p in [*model.parameters(), *dense_head.parameters()] if p.ndim <= 1]
+    detr: Any = model.config.detr_encoder_config
+    dense_head = DenseHead(detr.hidden_size)
+    trained = [p for p in [*model.parameters(), *dense_head.parameters()] if p.requires_grad]
     optimizer = torch.optim.AdamW(
         [
-            {"params": decayed, "weight_decay": config.weight_decay},
-            {"params": plain, "weight_decay": 0.0},
+            {
+                "params": [p for p in trained if p.ndim > 1],
+                "weight_decay": config.weight_decay,
+            },
+            {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
         ],
         lr=config.learning_rate,
         betas=(0.9, 0.98),
@@ -162,6 +166,26 @@ def _start(config: TrainConfig, device: torch.device) -> TrainState:
     return TrainState(model.train(), dense_head, average.eval(), optimizer, 0)
 
 
+def _new_model(config: TrainConfig) -> InstructionSam3:
+    # On the CPU the fused attention's backward pass is twice as slow as plain matrix products.
+    model = InstructionSam3._from_config(small_config(config.model), attn_implementation=_ATTENTION)
+    initialise(model)
+    return model
+
+
+def _model_with_new_head(config: TrainConfig) -> InstructionSam3:
+    """Load the base model, add a head, and freeze all but the parts of the trained level."""
+    model = InstructionSam3.from_pretrained(
+        config.start_from,
+        adapter_dim=config.adapter_dim,
+        attn_implementation=_ATTENTION,
+        dtype=torch.float32,
+    )
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(is_instruction_head_key(name) and f".{config.level}." in name)
+    return model
+
+
 def _step(
     state: TrainState, config: TrainConfig, batch: ConceptBatch, *, dense: bool
 ) -> dict[str, float]:
@@ -169,9 +193,13 @@ def _step(
     for group in state.optimizer.param_groups:
         group["lr"] = rate
     with torch.autocast(batch.pixel_values.device.type, torch.bfloat16, enabled=config.bf16):
-        vision = state.model.get_vision_features(batch.pixel_values)
-        losses = {"dense": state.dense_head.loss(vision.fpn_hidden_states[0], batch)}
-        predictions = None if dense else forward_deep(state.model, vision, batch)
+        whole = config.level is InstructionLevel.CONCEPT
+        with torch.set_grad_enabled(whole):
+            vision = state.model.get_vision_features(batch.pixel_values)
+        losses = (
+            {"dense": state.dense_head.loss(vision.fpn_hidden_states[0], batch)} if whole else {}
+        )
+        predictions = None if dense else forward_deep(state.model, vision, batch, config.level)
     if predictions is not None:
         losses |= concept_losses(predictions, batch, config.match_costs)
     total = weighted_sum(losses, config.losses)

@@ -88,6 +88,35 @@ def test_the_training_forward_pass_is_the_models(tmp_path):
     torch.testing.assert_close(deep.semantic_logits, plain.semantic_seg[:, 0])
 
 
+def test_a_head_trains_alone_on_a_frozen_base(tmp_path):
+    base_folder = train(_config(tmp_path / "base", steps=3), progress=False)
+    config = _config(
+        tmp_path / "head", level="simple", start_from=base_folder, dense_steps=0, adapter_dim=8,
+        ema_decay=0.0,
+    )  # fmt: skip
+    base = InstructionSam3.from_pretrained(base_folder).float().state_dict()
+    trained = InstructionSam3.from_pretrained(train(config, progress=False)).float().state_dict()
+    for key, tensor in base.items():
+        assert torch.equal(tensor, trained[key]), key
+    fresh = InstructionSam3.from_pretrained(base_folder, adapter_dim=8).float().state_dict()
+    simple_outputs = [
+        key for key in fresh if ".adapters.simple." in key and key.endswith("up_proj.weight")
+    ]
+    assert len(simple_outputs) == 1 + 1 + 2  # text, encoder and decoder layers
+    assert all(trained[key].abs().max() > 0 for key in simple_outputs)
+    untouched = [key for key in fresh if ".complex_out." in key and key.endswith("up_proj.weight")]
+    assert all(trained[key].abs().max() == 0 for key in untouched)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"level": "simple"}, {"start_from": "x"}, {"level": "simple", "start_from": "x"}],
+)
+def test_a_head_needs_a_base_and_no_dense_steps(tmp_path, changes):
+    with pytest.raises(ValueError, match=r"start_from|dense_steps"):
+        _config(tmp_path, **changes)
+
+
 def test_nonsense_stops_the_run_by_name(tmp_path):
     with pytest.raises(FloatingPointError, match="not finite at step"):
         train(_config(tmp_path, learning_rate=1e30, warmup_steps=1), progress=False)
@@ -115,6 +144,7 @@ def test_bad_configurations_are_named(tmp_path, text, message):
         read_config(tmp_path / "c.yaml")
 
 
-def test_the_shipped_configuration_is_valid():
+def test_the_shipped_configurations_are_valid():
     root = Path(__file__).parent.parent.parent
-    assert read_config(root / "training" / "configs" / "tiny.yaml").steps > 0
+    for path in (root / "training" / "configs").glob("*.yaml"):
+        assert read_config(path).steps > 0
