@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 IMAGE ?= examples/scene.png
-INSTRUCTION ?= the red circle left of the blue ring
+INSTRUCTION ?= the red square left of the orange square
 STAMP := $(VENV)/.installed
 
 .PHONY: demo test check

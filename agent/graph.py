@@ -18,7 +18,15 @@ from langgraph.types import Command
 from sam3i_agent.agent.candidates import candidates_of
 from sam3i_agent.agent.contracts import Route, RunStatus
 from sam3i_agent.agent.joint import surest_level
-from sam3i_agent.agent.plan import NounPhrase, Plan
+from sam3i_agent.agent.plan import (
+    Constraint,
+    Excluding,
+    HasRelation,
+    InRegion,
+    Plan,
+    RankByPosition,
+    RankBySize,
+)
 from sam3i_agent.agent.planner import concept_text, plan_instruction
 from sam3i_agent.agent.proposals import wordings
 from sam3i_agent.agent.routing import decide
@@ -257,12 +265,15 @@ def _describe(plan: Plan) -> str:
     return " and ".join(parts) + count
 
 
-def _describe_constraint(constraint: Any) -> str:
-    values = constraint.model_dump(mode="json", exclude={"kind", "anchor", "phrase"})
-    words = [f"{name}={value}" for name, value in values.items()]
-    inner: NounPhrase | None = getattr(constraint, "phrase", None)
-    if hasattr(constraint, "anchor"):
-        inner = constraint.anchor.phrase
-    if inner is not None:
-        words.append(repr(inner.text))
-    return f"{constraint.kind} {' '.join(words)}"
+def _describe_constraint(constraint: Constraint) -> str:
+    match constraint:
+        case RankBySize(largest_first=largest_first, rank=rank):
+            return f"number {rank} from the {'largest' if largest_first else 'smallest'}"
+        case RankByPosition(end=end, rank=rank):
+            return f"number {rank} from the {end}"
+        case InRegion(sides=sides):
+            return f"in the {' '.join(sides) or 'middle'}"
+        case HasRelation(relation=relation, anchor=anchor):
+            return f"{relation} {anchor.phrase.text!r}"
+        case Excluding(phrase=phrase):
+            return f"except {phrase.text!r}"

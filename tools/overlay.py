@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
-from scipy.ndimage import binary_erosion
+from scipy.ndimage import binary_dilation, binary_erosion
 
 MAX_SIDE = 1568
 """Longest side of an overlay in pixels; larger photos are scaled down."""
@@ -32,6 +32,9 @@ def draw_overlay(
         core = np.asarray(binary_erosion(mask, iterations=line), dtype=bool)
         edge = mask & ~core
         canvas[edge] = colour
+        # A white rim outside keeps the outline visible on an object of its own colour.
+        grown = np.asarray(binary_dilation(mask, iterations=line), dtype=bool)
+        canvas[grown & ~mask] = 255
     picture = Image.fromarray(canvas.astype(np.uint8))
     scale = min(1.0, max_side / max(picture.size))
     if scale < 1:

@@ -46,12 +46,12 @@ class LossWeights(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    class_focal: float = 4.0
+    class_focal: float = 2.0
     box_l1: float = 5.0
     box_giou: float = 2.0
     mask_bce: float = 2.0
     mask_dice: float = 4.0
-    presence: float = 1.0
+    presence: float = 2.0
     semantic_bce: float = 1.0
     semantic_dice: float = 1.0
     dense: float = 1.0
@@ -82,7 +82,7 @@ class TrainConfig(BaseModel):
     images: int = 8
     """Pictures per step afterwards."""
     phrases_per_image: int = 8
-    learning_rate: float = 1e-3
+    learning_rate: float = 7e-4
     """Peak; linear warm-up, cosine to a twentieth."""
     warmup_steps: int = 200
     weight_decay: float = 0.05

@@ -19,6 +19,8 @@ _MARGIN_PX = 0.06 * CANVAS_SIZE
 """Centres that are compared differ at least by this."""
 _AREA_RATIO = 1.3
 """Areas that are compared differ at least by this factor."""
+_ABSENT_SHARE = 0.3
+"""How often a turn to ask for something absent is taken."""
 _TRIES = 12
 
 
@@ -201,7 +203,8 @@ def _by_side(rng: np.random.Generator, scene: Scene) -> InstructionTarget | None
 def _of_the_absent(rng: np.random.Generator, scene: Scene) -> InstructionTarget | None:
     """Ask for something near the scene's contents that is not there."""
     concept = negative_concept(rng, scene)
-    if concept is None:
+    # The other makers often find nothing to say and this one never does.
+    if concept is None or rng.random() > _ABSENT_SHARE:
         return None
     noun = concept.phrase(rng)
     anchor = _anchor(rng, scene, concept)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import skimage
 from PIL import Image
 
 
@@ -80,6 +81,17 @@ def test_what_no_route_can_do_fails_with_its_reason(scene_file: Path, tmp_path: 
     printed = json.loads(run.stdout)
     assert printed["status"] == "failed"
     assert any("cannot read" in warning for warning in printed["warnings"])
+
+
+def test_a_real_photograph_runs_and_says_what_it_found(tmp_path: Path):
+    """The shipped model knows generated scenes only: no answer is expected, an honest one is."""
+    photo = Path(skimage.__file__).parent / "data" / "chelsea.png"
+    run = _sam3i("segment", photo, "purple crescent", "--json", cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    printed = json.loads(run.stdout)
+    assert (printed["image"]["width"], printed["image"]["height"]) == (451, 300)
+    assert printed["status"] == ("selected" if printed["instances"] else "no_target")
+    assert all(one["mask"]["size"] == [300, 451] for one in printed["instances"])
 
 
 def test_scenes_are_a_dataset(tmp_path: Path):
