@@ -7,6 +7,7 @@ from transformers import Sam3Config
 
 OFFICIAL_VIT_EPS = 1e-5
 """LayerNorm epsilon of the official ViT; transformers defaults to 1e-6."""
+_TEXT_MODEL_TYPE = "clip_text_model"
 _VIT_MODEL_TYPE = "sam3_vit_model"
 OFFICIAL_ADAPTER_DIM = 64
 OFFICIAL_ADAPTER_HEADS = 4
@@ -30,7 +31,9 @@ class InstructionSam3Config(Sam3Config):
     adapter_scale: float = OFFICIAL_ADAPTER_SCALE
 
     def __post_init__(self, **kwargs: Any) -> None:
-        """Fill in the official ViT epsilon where a vision configuration does not name one."""
+        """Fill in what a dictionary leaves out: kinds of encoders and the official ViT epsilon."""
+        if isinstance(self.text_config, dict):
+            self.text_config = {"model_type": _TEXT_MODEL_TYPE, **self.text_config}
         if self.vision_config is None:
             self.vision_config = {}
         if isinstance(self.vision_config, dict):

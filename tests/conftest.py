@@ -29,7 +29,6 @@ def small_config(adapter_dim: int | None = 16) -> InstructionSam3Config:
     return InstructionSam3Config(
         vision_config={
             "backbone_config": {
-                "model_type": "sam3_vit_model",
                 "image_size": 112,
                 "patch_size": 14,
                 "window_size": 4,
@@ -45,7 +44,6 @@ def small_config(adapter_dim: int | None = 16) -> InstructionSam3Config:
             "backbone_feature_sizes": [[32, 32], [16, 16], [8, 8]],
         },
         text_config={
-            "model_type": "clip_text_model",
             "vocab_size": 49408,
             "hidden_size": 32,
             "num_hidden_layers": 3,
