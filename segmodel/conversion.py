@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from sam3i_agent.segmodel.configuration import InstructionSam3Config
 from sam3i_agent.segmodel.errors import InputError, ModelError, StorageError
 from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3, is_instruction_head_key
+from sam3i_agent.segmodel.progress import hide_progress_unless_terminal
 
 ADAPTERS_NAME = "adapters.safetensors"
 ADAPTER_CONFIG_NAME = "adapter_config.json"
@@ -52,6 +53,7 @@ def convert_checkpoint(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{str(out)!r} exists and is not an empty folder", "give another one")
     config = None if config_path is None else _read_config(config_path)
+    hide_progress_unless_terminal()
     model = InstructionSam3.from_official(checkpoint, config)
     if adapters_only and not model.config.has_instruction_head:
         raise ModelError(f"{checkpoint.name} has no adapters to write", "leave out --adapters-only")

@@ -2,17 +2,16 @@
 
 import logging
 import re
-import sys
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Literal
 
 import torch
-from transformers.utils.logging import disable_progress_bar
 
 from sam3i_agent.segmodel.conversion import ADAPTER_CONFIG_NAME, load_head
 from sam3i_agent.segmodel.errors import InputError, ModelError
 from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
+from sam3i_agent.segmodel.progress import hide_progress_unless_terminal
 from sam3i_agent.segmodel.segmenter import Segmenter
 
 logger = logging.getLogger(__name__)
@@ -43,8 +42,7 @@ def load_segmenter(
         InputError: the name or device means nothing here.
         ModelError: there is a model, but it cannot be used.
     """
-    if not sys.stderr.isatty():
-        disable_progress_bar()
+    hide_progress_unless_terminal()
     chosen = pick_device(device)
     if dtype is None:
         dtype = torch.bfloat16 if chosen.type == "cuda" else torch.float32

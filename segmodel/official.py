@@ -334,7 +334,8 @@ def _check_against(
     _raise_if(
         sorted(expected.keys() - weights.keys()),
         lambda keys: f"{source} lacks {len(keys)} weights: {_some(keys)}",
-        "the file is incomplete, or the configuration has more layers or an instruction head",
+        "the file is incomplete; or the configuration, without --config that of the published "
+        "model, has more layers or an instruction head",
     )
     _raise_if(
         sorted(weights.keys() - expected.keys()),
@@ -347,7 +348,7 @@ def _check_against(
             f"{source}: {keys[0]} is {tuple(weights[keys[0]].shape)}, the configuration wants "
             f"{tuple(expected[keys[0]].shape)} ({len(keys)} weights differ)"
         ),
-        "give the configuration of this checkpoint",
+        "give the configuration of this checkpoint (--config)",
     )
 
 

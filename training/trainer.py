@@ -17,6 +17,7 @@ from torch.nn.functional import cross_entropy, smooth_l1_loss
 from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3, is_instruction_head_key
 from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.segmodel.loading import pick_device
+from sam3i_agent.segmodel.progress import hide_progress_unless_terminal
 from sam3i_agent.training.batches import NO_OBJECT, BatchPlan, ConceptBatch, stream_batches
 from sam3i_agent.training.config import LossWeights, TrainConfig
 from sam3i_agent.training.forward import DeepPredictions, forward_deep
@@ -85,6 +86,7 @@ def train(config: TrainConfig, *, progress: bool = True) -> Path:
     Returns:
         The folder of the finished model.
     """
+    hide_progress_unless_terminal()
     config.output.mkdir(parents=True, exist_ok=True)
     device = pick_device(config.device)
     state = _start(config, device)
