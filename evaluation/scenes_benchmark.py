@@ -40,12 +40,14 @@ class BenchmarkReport:
     il_mcc: float
     giou: float
     """Mean IoU of the united masks, nothing-for-nothing counting as 100."""
-    nothing_right: float
-    """Share of the records without a target that got none."""
+    nothing_right: float | None
+    """Share of the records without a target that got none; None where there is no such record."""
 
-    def as_dict(self) -> dict[str, float]:
+    def as_dict(self) -> dict[str, float | None]:
         """Return the figures rounded to two places."""
-        return {name: round(value, 2) for name, value in asdict(self).items()}
+        return {
+            name: None if value is None else round(value, 2) for name, value in asdict(self).items()
+        }
 
 
 def run_benchmark(
@@ -95,7 +97,7 @@ def run_benchmark(
         positive_micro_f1_50=100 * loose.positive_micro_f1,
         il_mcc=100 * loose.il_mcc,
         giou=100 * float(np.mean(union_ious)),
-        nothing_right=100 * float(np.mean(absent_right)) if absent_right else float("nan"),
+        nothing_right=100 * float(np.mean(absent_right)) if absent_right else None,
     )
 
 

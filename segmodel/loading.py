@@ -77,15 +77,13 @@ def _load(name: str, attn_implementation: AttentionImplementation | None) -> Ins
         with as_file(files("sam3i_agent.segmodel").joinpath("tiny")) as folder:
             return InstructionSam3.from_pretrained(folder, local_files_only=True, **options)
     path = Path(name).expanduser()
-    if (path / ADAPTER_CONFIG_NAME).is_file():
-        return load_head(path)
-    if path.is_dir():
-        return InstructionSam3.from_pretrained(path, local_files_only=True, **options)
-    if path.is_file():
-        model = InstructionSam3.from_official(path)
+    if (path / ADAPTER_CONFIG_NAME).is_file() or path.is_file():
+        model = InstructionSam3.from_official(path) if path.is_file() else load_head(path)
         if attn_implementation is not None:
             model.set_attn_implementation(attn_implementation)
         return model
+    if path.is_dir():
+        return InstructionSam3.from_pretrained(path, local_files_only=True, **options)
     if _HUB_ID.fullmatch(name) and not path.parent.is_dir():
         try:
             return InstructionSam3.from_pretrained(name, **options)

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from torch.nn.functional import cross_entropy, smooth_l1_loss
 
+from sam3i_agent.segmodel.errors import ModelError
 from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3, is_instruction_head_key
 from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.segmodel.loading import pick_device
@@ -85,6 +87,9 @@ def train(config: TrainConfig, *, progress: bool = True) -> Path:
 
     Returns:
         The folder of the finished model.
+
+    Raises:
+        ModelError: the loss became infinite or not a number; the last checkpoint is kept.
     """
     hide_progress_unless_terminal()
     config.output.mkdir(parents=True, exist_ok=True)
@@ -93,6 +98,7 @@ def train(config: TrainConfig, *, progress: bool = True) -> Path:
     checkpoint = config.output / CHECKPOINT_NAME
     if checkpoint.exists():
         _load(state, checkpoint)
+        _trim_log(config.output / LOG_NAME, state.step)
         logger.info("resuming at step %d from %s", state.step, checkpoint)
     # Chance after the start comes from the batch number alone, so that a resumed run repeats it.
     with Progress(
@@ -100,6 +106,7 @@ def train(config: TrainConfig, *, progress: bool = True) -> Path:
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
+        console=Console(stderr=True),
         disable=not progress,
     ) as bar:
         task = bar.add_task("training", total=config.steps, completed=state.step)
@@ -210,7 +217,7 @@ def _step(
     parameters = [*state.model.parameters(), *state.dense_head.parameters()]
     norm = nn.utils.clip_grad_norm_(parameters, config.gradient_clip)
     if not torch.isfinite(norm):
-        raise FloatingPointError(
+        raise ModelError(
             f"the loss is not finite at step {state.step}: "
             f"{ {name: float(value.detach()) for name, value in losses.items()} }; "
             f"lower learning_rate and start again from the last checkpoint"
@@ -320,6 +327,14 @@ def _load(state: TrainState, path: Path) -> None:
     state.average.load_state_dict(content["average"])
     state.optimizer.load_state_dict(content["optimizer"])
     state.step = content["step"]
+
+
+def _trim_log(path: Path, step: int) -> None:
+    """Drop what a killed run logged after its last checkpoint: those steps come again."""
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+        path.write_text("".join(kept), encoding="utf-8")
 
 
 def _log(path: Path, step: int, losses: dict[str, float]) -> None:

@@ -12,6 +12,8 @@ from sam3i_agent.segmodel.configuration import InstructionSam3Config
 from sam3i_agent.segmodel.conversion import convert_checkpoint, load_head
 from sam3i_agent.segmodel.errors import InputError, ModelError
 from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
+from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.segmodel.loading import load_segmenter
 from sam3i_agent.segmodel.official import IGNORED, rename_weights
 from tests.conftest import small_config
 
@@ -168,3 +170,9 @@ def test_adapters_only_load_on_top_of_their_base(reference_checkpoint, tmp_path)
     whole = load_head(tmp_path / "head", str(tmp_path / "base"))
     for key, tensor in official.state_dict().items():
         assert torch.equal(whole.state_dict()[key], tensor), key
+
+    about = tmp_path / "head" / "adapter_config.json"
+    about.write_text(about.read_text().replace("facebook/sam3", str(tmp_path / "base")))
+    segmenter = load_segmenter(str(tmp_path / "head"), device="cpu", attn_implementation="eager")
+    assert segmenter.levels == tuple(InstructionLevel)
+    assert segmenter.model.config._attn_implementation == "eager"

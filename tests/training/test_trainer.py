@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from sam3i_agent.segmodel.errors import InputError
+from sam3i_agent.segmodel.errors import InputError, ModelError
 from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.training.config import ModelSize, TrainConfig, read_config
@@ -25,7 +25,7 @@ SIZE = ModelSize(
 def _config(folder: Path, **changes: object) -> TrainConfig:
     values: dict[str, object] = {
         "output": folder, "steps": 6, "dense_steps": 2, "dense_images": 2, "images": 2,
-        "phrases_per_image": 3, "warmup_steps": 2, "checkpoint_every": 1, "workers": 0,
+        "phrases_per_image": 3, "warmup_steps": 2, "checkpoint_every": 3, "workers": 0,
         "device": "cpu", "model": SIZE,
     }  # fmt: skip
     return TrainConfig(**{**values, **changes})
@@ -118,7 +118,7 @@ def test_a_head_needs_a_base_and_no_dense_steps(tmp_path, changes):
 
 
 def test_nonsense_stops_the_run_by_name(tmp_path):
-    with pytest.raises(FloatingPointError, match="not finite at step"):
+    with pytest.raises(ModelError, match="not finite at step"):
         train(_config(tmp_path, learning_rate=1e30, warmup_steps=1), progress=False)
 
 
