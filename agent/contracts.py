@@ -52,11 +52,13 @@ class RunStatus(StrEnum):
     FAILED = "failed"
 
 
-class _Frozen(BaseModel):
+class Frozen(BaseModel):
+    """A value that does not change and has no unknown fields."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class SegmentRequest(_Frozen):
+class SegmentRequest(Frozen):
     """One instruction about one photo."""
 
     image_sha256: str
@@ -67,7 +69,7 @@ class SegmentRequest(_Frozen):
     """Rounds of the agent route, each with new noun phrases."""
 
 
-class ImageInfo(_Frozen):
+class ImageInfo(Frozen):
     """The photo, upright."""
 
     width: Annotated[int, Field(gt=0)]
@@ -76,7 +78,7 @@ class ImageInfo(_Frozen):
     """Of the file's bytes."""
 
 
-class CompressedMask(_Frozen):
+class CompressedMask(Frozen):
     """COCO compressed run-length encoding."""
 
     size: tuple[int, int]
@@ -84,7 +86,7 @@ class CompressedMask(_Frozen):
     counts: str
 
 
-class InstanceResult(_Frozen):
+class InstanceResult(Frozen):
     """One object."""
 
     mask: CompressedMask
@@ -95,7 +97,7 @@ class InstanceResult(_Frozen):
     """Pixels of the mask."""
 
 
-class Usage(_Frozen):
+class Usage(Frozen):
     """What a run cost."""
 
     seconds: float = 0.0
@@ -106,7 +108,7 @@ class Usage(_Frozen):
     tokens: int = 0
 
 
-class SegmentationResult(_Frozen):
+class SegmentationResult(Frozen):
     """The answer to a `SegmentRequest`."""
 
     image: ImageInfo

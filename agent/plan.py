@@ -3,11 +3,7 @@
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from sam3i_agent.agent.contracts import Frozen
 
 
 class Axis(StrEnum):
@@ -33,7 +29,7 @@ class Relation(StrEnum):
     TOUCHING = "touching"
 
 
-class NounPhrase(_Frozen):
+class NounPhrase(Frozen):
     """A concept prompt and what its words say about colour."""
 
     text: str
@@ -43,7 +39,7 @@ class NounPhrase(_Frozen):
     colour: str | None = None
 
 
-class RankBySize(_Frozen):
+class RankBySize(Frozen):
     """A rank by area: `largest`, `second smallest`."""
 
     kind: Literal["size"] = "size"
@@ -51,7 +47,7 @@ class RankBySize(_Frozen):
     rank: int = 1
 
 
-class RankByPosition(_Frozen):
+class RankByPosition(Frozen):
     """A rank by place: `leftmost`, `second from the right`."""
 
     kind: Literal["position"] = "position"
@@ -59,7 +55,7 @@ class RankByPosition(_Frozen):
     rank: int = 1
 
 
-class InRegion(_Frozen):
+class InRegion(Frozen):
     """`on the left side`, `in the top right corner`, `in the middle`."""
 
     kind: Literal["region"] = "region"
@@ -67,7 +63,7 @@ class InRegion(_Frozen):
     """Halves that the centre must be in; none means the middle."""
 
 
-class HasRelation(_Frozen):
+class HasRelation(Frozen):
     """A relation to other objects: `left of the blue box`, `nearest to the star`."""
 
     kind: Literal["relation"] = "relation"
@@ -75,7 +71,7 @@ class HasRelation(_Frozen):
     anchor: "Target"
 
 
-class Excluding(_Frozen):
+class Excluding(Frozen):
     """`except the red one`, `that are not striped`: drop what this phrase finds."""
 
     kind: Literal["excluding"] = "excluding"
@@ -85,7 +81,7 @@ class Excluding(_Frozen):
 Constraint = RankBySize | RankByPosition | InRegion | HasRelation | Excluding
 
 
-class Target(_Frozen):
+class Target(Frozen):
     """One described set of instances."""
 
     phrase: NounPhrase
@@ -107,7 +103,7 @@ class Target(_Frozen):
         return tuple(found)
 
 
-class Plan(_Frozen):
+class Plan(Frozen):
     """The whole instruction."""
 
     targets: tuple[Target, ...]

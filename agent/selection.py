@@ -107,22 +107,25 @@ def _related(
     relation: Relation, chosen: list[Candidate], anchors: list[Candidate]
 ) -> list[Candidate]:
     """Return those of `chosen` that stand in `relation` to any anchor but themselves."""
-
-    def others(one: Candidate) -> list[Candidate]:
-        return [anchor for anchor in anchors if mask_iou(one, anchor) <= SAME_OBJECT_IOU]
-
+    others = [
+        [anchor for anchor in anchors if mask_iou(one, anchor) <= SAME_OBJECT_IOU] for one in chosen
+    ]
     if relation in (Relation.NEAREST, Relation.FARTHEST):
         distances = [
-            (min(_centre_distance(one, anchor) for anchor in others(one)), index)
-            for index, one in enumerate(chosen)
-            if others(one)
+            (min(_centre_distance(one, anchor) for anchor in its_others), index)
+            for index, (one, its_others) in enumerate(zip(chosen, others, strict=True))
+            if its_others
         ]
         if not distances:
             return []
         best = min(distances) if relation is Relation.NEAREST else max(distances)
         return [chosen[best[1]]]
     holds = _RELATION_TESTS[relation]
-    return [one for one in chosen if any(holds(one, anchor) for anchor in others(one))]
+    return [
+        one
+        for one, its_others in zip(chosen, others, strict=True)
+        if any(holds(one, anchor) for anchor in its_others)
+    ]
 
 
 def _centre_distance(a: Candidate, b: Candidate) -> float:

@@ -1,6 +1,6 @@
 """Official SAM 3 and SAM3-I checkpoints: reading them, and the names their weights have here.
 
-Every key of a file is accounted for: renamed by one rule of `_RULES`, or ignored by one of
+Every key of a file is accounted for: renamed by the tables below, or ignored by one of
 `IGNORED` for the reason given there. What is left over or missing is an error that names it, found
 from names and shapes alone, before any weight is read.
 """
@@ -200,7 +200,9 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise InputError(f"there is no checkpoint file {str(path)!r}")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=_is_zip(path))
+        content = torch.load(
+            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+        )
     except pickle.UnpicklingError as error:
         if "weights_only" in str(error) or "Unsupported" in str(error):
             raise ModelError(
@@ -221,10 +223,6 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
     if strangers:
         raise ModelError(f"{path.name} holds {strangers[0]!r}, which is no tensor")
     return content
-
-
-def _is_zip(path: Path) -> bool:
-    return zipfile.is_zipfile(path)
 
 
 def _strip_prefix(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
