@@ -74,7 +74,8 @@ _ENDS = {
 _BLOCKED = frozenset(
     "would could should can will may might must what which who whose whom why how when if because "
     "that is are was were be being been has have had do does with without wearing holding using "
-    "used for to from as than not no nor or nothing something anything everything someone it they "
+    "whatever odd used for to from as than not no nor or nothing something anything everything "
+    "someone it they "
     "the a an all both every each "
     "them this these those at by in on i you he she we his her its their my your me".split()
 )

@@ -4,7 +4,10 @@ import asyncio
 import json
 import logging
 import sys
+from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated
 
 import typer
@@ -113,17 +116,34 @@ def scenes(
 @app.command()
 def train(
     config: Annotated[Path, typer.Argument(help="YAML file, see training/configs/.")],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Load everything, try one batch, write nothing.")
+    ] = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Train a small model on generated scenes; run again to resume after an interruption."""
+    """Train a model or its instruction head; run again to resume after an interruption.
+
+    On many GPUs or machines: accelerate launch -m sam3i_agent.cli train CONFIG.
+    """
     _log_to_stderr(verbose)
     from sam3i_agent.training.config import read_config
 
     settings = read_config(config)
-    from sam3i_agent.training.trainer import train as run
+    trainer = _import_trainer()
+    if dry_run:
+        typer.echo(json.dumps(asdict(trainer.dry_run(settings)), indent=2))
+    else:
+        folder = trainer.train(settings, progress=sys.stderr.isatty())
+        typer.echo(f"model written to {folder}")
 
-    folder = run(settings, progress=sys.stderr.isatty())
-    typer.echo(f"model written to {folder}")
+
+def _import_trainer() -> ModuleType:
+    try:
+        return import_module("sam3i_agent.training.trainer")
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"training needs the package {error.name!r}", "pip install 'sam3i-agent[train]'"
+        ) from error
 
 
 @app.command()

@@ -1,6 +1,5 @@
 """How well a route answers a dataset of scenes: cgF1 and gIoU on one level's records."""
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,17 +10,12 @@ from sam3i_agent.agent.contracts import LevelChoice, RouteChoice, RunStatus, Seg
 from sam3i_agent.agent.run import segment_photo_sync
 from sam3i_agent.agent.state import SegmenterLike
 from sam3i_agent.evaluation.concept_f1 import MIN_SCORE, concept_f1
-from sam3i_agent.segmodel.errors import InputError
 from sam3i_agent.segmodel.levels import InstructionLevel
-from sam3i_agent.segmodel.rle import decode_mask, mask_ious
+from sam3i_agent.segmodel.rle import mask_ious
 from sam3i_agent.tools.export import result_masks
 from sam3i_agent.tools.images import read_photo
+from sam3i_agent.training.dataset import read_records
 
-_TEXT_LISTS = {
-    InstructionLevel.CONCEPT: "concept",
-    InstructionLevel.SIMPLE: "simple_query",
-    InstructionLevel.COMPLEX: "complex_query",
-}
 LOOSE_IOU = 0.5
 
 
@@ -72,16 +66,18 @@ def run_benchmark(
         InputError: no record has a text of the level, an image is missing, or the model lacks the
             level asked for.
     """
-    records = _read_records(annotations, level)
+    records = read_records(annotations, (level,))
     pairs: list[np.ndarray] = []
     union_ious: list[float] = []
     absent_right: list[bool] = []
     failures = 0
     for done, record in enumerate(records, start=1):
         photo = read_photo(annotations.parent / record.file_name)
-        result = segment_photo_sync(segmenter, photo, record.text, route=route, level=read_as)
+        result = segment_photo_sync(
+            segmenter, photo, record.texts[level][0], route=route, level=read_as
+        )
         failures += result.status is RunStatus.FAILED
-        masks, truths = _kept_masks(result), record.truths
+        masks, truths = _kept_masks(result), record.masks()
         pairs.append(mask_ious(masks, truths))
         union_ious.append(_union_iou(masks, truths))
         if not len(truths):
@@ -99,41 +95,6 @@ def run_benchmark(
         giou=100 * float(np.mean(union_ious)),
         nothing_right=100 * float(np.mean(absent_right)) if absent_right else None,
     )
-
-
-@dataclass(frozen=True)
-class _Record:
-    file_name: str
-    text: str
-    truths: np.ndarray
-    """(T, H, W) bool."""
-
-
-def _read_records(annotations: Path, level: InstructionLevel) -> list[_Record]:
-    try:
-        content = json.loads(annotations.read_text(encoding="utf-8"))
-        masks: dict[int, list[np.ndarray]] = {record["id"]: [] for record in content["images"]}
-        for one in content["annotations"]:
-            packed = one["segmentation"]
-            masks[one["image_id"]].append(decode_mask(tuple(packed["size"]), packed["counts"]))
-        records = [
-            _Record(
-                record["file_name"],
-                record["text_inst_input"][_TEXT_LISTS[level]][0],
-                np.array(masks[record["id"]], dtype=bool).reshape(
-                    -1, record["height"], record["width"]
-                ),
-            )
-            for record in content["images"]
-            if record["text_inst_input"].get(_TEXT_LISTS[level])
-        ]
-    except OSError as error:
-        raise InputError(f"{str(annotations)!r} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{annotations.name!r} is no SAM3-I dataset: {error!r}") from error
-    if not records:
-        raise InputError(f"no record of {annotations.name!r} has a {level} text")
-    return records
 
 
 def _kept_masks(result: SegmentationResult) -> np.ndarray:

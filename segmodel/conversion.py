@@ -1,37 +1,15 @@
-"""Official checkpoints to folders, and instruction heads on their own.
-
-A head folder holds `adapters.safetensors` and `adapter_config.json`, which names the base model it
-goes on top of: a hub id or a folder, which may be edited.
-"""
+"""Official checkpoints to folders."""
 
 import json
 import shutil
 import tempfile
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-
 from sam3i_agent.segmodel.configuration import InstructionSam3Config
 from sam3i_agent.segmodel.errors import InputError, ModelError, StorageError
-from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3, is_instruction_head_key
+from sam3i_agent.segmodel.heads import save_head
+from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.progress import hide_progress_unless_terminal
-
-ADAPTERS_NAME = "adapters.safetensors"
-ADAPTER_CONFIG_NAME = "adapter_config.json"
-OFFICIAL_BASE = "facebook/sam3"
-
-
-class AdapterConfig(BaseModel):
-    """What a head folder says about its head."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    base_model: str = OFFICIAL_BASE
-    adapter_dim: int
-    adapter_heads: int
-    adapter_scale: float
 
 
 def convert_checkpoint(
@@ -73,63 +51,6 @@ def convert_checkpoint(
             shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         raise StorageError(f"{str(out)!r} cannot be written: {error.strerror}") from error
-
-
-def save_head(model: InstructionSam3, folder: Path, base_model: str = OFFICIAL_BASE) -> None:
-    """Write the instruction head of `model` into an existing folder."""
-    config = model.config
-    if config.adapter_dim is None:
-        raise ModelError("the model has no instruction head")
-    head = {
-        key: tensor.contiguous()
-        for key, tensor in model.state_dict().items()
-        if is_instruction_head_key(key)
-    }
-    save_file(head, folder / ADAPTERS_NAME)
-    about = AdapterConfig(
-        base_model=base_model,
-        adapter_dim=config.adapter_dim,
-        adapter_heads=config.adapter_heads,
-        adapter_scale=config.adapter_scale,
-    )
-    (folder / ADAPTER_CONFIG_NAME).write_text(about.model_dump_json(indent=2) + "\n", "utf-8")
-
-
-def load_head(folder: Path, base_model: str | None = None) -> InstructionSam3:
-    """Load a base model and put the head in `folder` on top of it.
-
-    Args:
-        folder: written by `save_head`.
-        base_model: hub id or folder; None takes what the head's configuration names.
-
-    Raises:
-        ModelError: the head is damaged or does not fit the base model.
-    """
-    try:
-        about = AdapterConfig.model_validate_json((folder / ADAPTER_CONFIG_NAME).read_bytes())
-        head = load_file(folder / ADAPTERS_NAME)
-    except (OSError, ValidationError, SafetensorError) as error:
-        raise ModelError(f"{str(folder)!r} holds no usable instruction head: {error}") from error
-    model = InstructionSam3.from_pretrained(
-        base_model or about.base_model,
-        adapter_dim=about.adapter_dim,
-        adapter_heads=about.adapter_heads,
-        adapter_scale=about.adapter_scale,
-    )
-    own = {
-        key: tensor for key, tensor in model.state_dict().items() if is_instruction_head_key(key)
-    }
-    differing = sorted(
-        own.keys() ^ head.keys()
-        | {key for key in own.keys() & head.keys() if own[key].shape != head[key].shape}
-    )
-    if differing:
-        raise ModelError(
-            f"the head in {str(folder)!r} does not fit {base_model or about.base_model!r}: "
-            f"{len(differing)} weights differ, the first is {differing[0]!r}"
-        )
-    model.load_state_dict(head, strict=False)
-    return model.eval()
 
 
 def _read_config(path: Path) -> InstructionSam3Config:

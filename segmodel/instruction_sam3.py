@@ -28,7 +28,7 @@ from sam3i_agent.segmodel.adapters import (
     InstructionTextLayer,
     TextAdapter,
 )
-from sam3i_agent.segmodel.configuration import InstructionSam3Config
+from sam3i_agent.segmodel.configuration import OFFICIAL_ADAPTER_SCALE, InstructionSam3Config
 from sam3i_agent.segmodel.errors import InputError, ModelError
 from sam3i_agent.segmodel.geometry import encode_empty_geometry
 from sam3i_agent.segmodel.levels import InstructionLevel
@@ -145,6 +145,56 @@ class InstructionSam3(Sam3Model):
         if missing:
             raise ModelError(f"{len(missing)} weights are missing, the first is {missing[0]!r}")
         return (model, info) if wants_info else model
+
+    def with_fresh_head(
+        self, adapter_dim: int, adapter_heads: int, adapter_scale: float = OFFICIAL_ADAPTER_SCALE
+    ) -> Self:
+        """Return this model, sharing its weights, with a new head that changes nothing yet.
+
+        Args:
+            adapter_dim: width of the adapters' bottleneck.
+            adapter_heads: attention heads of a text adapter.
+            adapter_scale: factor on the adapters of the DETR encoder and decoder.
+
+        Raises:
+            ModelError: it has a head already.
+        """
+        if self.config.has_instruction_head:
+            raise ModelError("the base model has an instruction head of its own")
+        values = self.config.to_dict() | {
+            "adapter_dim": adapter_dim,
+            "adapter_heads": adapter_heads,
+            "adapter_scale": adapter_scale,
+        }
+        model = type(self)._from_config(
+            type(self.config).from_dict(values),
+            attn_implementation=self.config._attn_implementation,
+            dtype=self.dtype,
+        )
+        model.load_state_dict(self.state_dict(), strict=False, assign=True)
+        model.start_head()
+        return model.train(self.training)
+
+    @torch.no_grad()
+    def copy_simple_to_complex(self) -> None:
+        """Start the complex level where the simple one is (SAM3-I, stage 2).
+
+        `complex_in` and the complex mask embedder become copies of the simple ones; `complex_out`
+        starts with zero output projections, so that it changes nothing and can learn.
+        """
+        for module in self.modules():
+            if isinstance(
+                module,
+                InstructionTextLayer | InstructionDetrEncoderLayer | InstructionDetrDecoderLayer,
+            ):
+                adapters = module.adapters
+                adapters["complex_in"].load_state_dict(adapters["simple"].state_dict())
+                adapters["complex_out"].reset_parameters()
+                for projection in adapters["complex_out"].output_projections():
+                    projection.weight.zero_()
+                    projection.bias.zero_()
+            elif isinstance(module, InstructionMaskEmbedder):
+                module.complex.load_state_dict(module.simple.state_dict())
 
     def forward(
         self,

@@ -2,14 +2,19 @@
 
 import logging
 import re
-from importlib.resources import as_file, files
+from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from sam3i_agent.segmodel.conversion import ADAPTER_CONFIG_NAME, load_head
 from sam3i_agent.segmodel.errors import InputError, ModelError
+from sam3i_agent.segmodel.heads import (
+    ADAPTER_CONFIG_NAME,
+    SAME_FOLDER,
+    attach_head,
+    read_head_config,
+)
 from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.progress import hide_progress_unless_terminal
 from sam3i_agent.segmodel.segmenter import Segmenter
@@ -46,7 +51,7 @@ def load_segmenter(
     chosen = pick_device(device)
     if dtype is None:
         dtype = torch.bfloat16 if chosen.type == "cuda" else torch.float32
-    model = _load(name, attn_implementation)
+    model = load_model(name, attn_implementation)
     model.to(chosen, dtype)  # pyright: ignore[reportArgumentType] (a decorator hides the type)
     segmenter = Segmenter(model.eval().requires_grad_(False), name)
     logger.info("loaded %s", segmenter.description)
@@ -71,14 +76,45 @@ def pick_device(name: str) -> torch.device:
     return device
 
 
-def _load(name: str, attn_implementation: AttentionImplementation | None) -> InstructionSam3:
-    options = {} if attn_implementation is None else {"attn_implementation": attn_implementation}
+def load_model(
+    name: str = TINY, attn_implementation: AttentionImplementation | None = None
+) -> InstructionSam3:
+    """Load a model as it was saved, on the CPU; see `load_segmenter` for names and errors."""
+    path = _path_of(name)
+    if not (path / ADAPTER_CONFIG_NAME).is_file():
+        return _load_plain(name, path, attn_implementation)
+    about = read_head_config(path)
+    if about.base_model == SAME_FOLDER:
+        base = _load_plain(name, path, attn_implementation)
+    else:
+        base = _load_plain(about.base_model, _path_of(about.base_model), attn_implementation)
+    return attach_head(base, path)
+
+
+def base_model_of(name: str) -> str:
+    """Return the name of the model that the head `name` is on top of; of a base model, its own."""
+    path = _path_of(name)
+    if not (path / ADAPTER_CONFIG_NAME).is_file():
+        return name if name == TINY or not path.exists() else str(path.resolve())
+    base = read_head_config(path).base_model
+    if base == SAME_FOLDER:
+        return name if name == TINY else str(path.resolve())
+    return base
+
+
+def _path_of(name: str) -> Path:
     if name == TINY:
-        with as_file(files("sam3i_agent.segmodel").joinpath("tiny")) as folder:
-            return InstructionSam3.from_pretrained(folder, local_files_only=True, **options)
-    path = Path(name).expanduser()
-    if (path / ADAPTER_CONFIG_NAME).is_file() or path.is_file():
-        model = InstructionSam3.from_official(path) if path.is_file() else load_head(path)
+        return Path(str(files("sam3i_agent.segmodel").joinpath(TINY)))
+    return Path(name).expanduser()
+
+
+def _load_plain(
+    name: str, path: Path, attn_implementation: AttentionImplementation | None
+) -> InstructionSam3:
+    """Load a model of one file or folder, without a separate head."""
+    options = {} if attn_implementation is None else {"attn_implementation": attn_implementation}
+    if path.is_file():
+        model = InstructionSam3.from_official(path)
         if attn_implementation is not None:
             model.set_attn_implementation(attn_implementation)
         return model

@@ -18,6 +18,31 @@ def decode_mask(size_hw: tuple[int, int], counts: str) -> NDArray[np.bool_]:
     return coco_mask.decode({"size": list(size_hw), "counts": counts.encode()}).astype(bool)
 
 
+def encode_segmentation(segmentation: Any, height: int, width: int) -> str:
+    """Return the compressed counts of a COCO `segmentation`.
+
+    Args:
+        segmentation: compressed or plain RLE (`{"size", "counts"}`), or a list of polygons.
+        height: of the image, in pixels.
+        width: likewise.
+
+    Raises:
+        ValueError: it is none of these, or an RLE of another size.
+    """
+    if isinstance(segmentation, dict):
+        if list(segmentation["size"]) != [height, width]:
+            raise ValueError(f"a mask of {segmentation['size']} on an image of {[height, width]}")
+        if isinstance(segmentation["counts"], str):
+            return segmentation["counts"]
+        packed: Any = coco_mask.frPyObjects(segmentation, height, width)
+    elif isinstance(segmentation, list) and segmentation:
+        polygons: Any = coco_mask.frPyObjects(segmentation, height, width)
+        packed = coco_mask.merge(polygons)
+    else:
+        raise ValueError(f"a segmentation is RLE or polygons, not {segmentation!r:.60}")
+    return packed["counts"].decode()
+
+
 def mask_ious(predictions: NDArray[np.bool_], truths: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return the (P, T) mask IoUs of (P, H, W) predictions and (T, H, W) truths."""
     if not len(predictions) or not len(truths):

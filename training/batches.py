@@ -1,157 +1,120 @@
-"""Training batches drawn from generated scenes: batch number `n` of a seed is always the same."""
+"""Training batches: batch number `n` of a source is always the same."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
-import numpy as np
 import torch
-from torch.nn.functional import adaptive_avg_pool2d
 from torch.utils.data import DataLoader, IterableDataset
 
 from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
-from sam3i_agent.segmodel.tokenization import InstructionTokenizer
-from sam3i_agent.training.instructions import draw_instructions
-from sam3i_agent.training.phrases import draw_concepts
-from sam3i_agent.training.scenes import (
-    CANVAS_SIZE,
-    Colour,
-    Scene,
-    SceneLimits,
-    Shape,
-    Texture,
-    generate_scene,
-)
+from sam3i_agent.segmodel.tokenization import InstructionTokenizer, TokenBatch
+from sam3i_agent.training.pictures import Picture, PictureSource
 
-_SHAPES = {shape: index for index, shape in enumerate(Shape)}
-_COLOURS = {colour: index for index, colour in enumerate(Colour)}
-_TEXTURES = {texture: index for index, texture in enumerate(Texture)}
 NO_OBJECT = 255
 """Label of a grid cell that is mostly background."""
 
 
 @dataclass
-class ConceptBatch:
-    """B pictures, P phrases about them, T target instances in all."""
+class TrainingBatch:
+    """B pictures, P samples about them, T target instances in all."""
 
     pixel_values: torch.Tensor
     """(B, 3, S, S) float32."""
-    object_labels: torch.Tensor
-    """(B, 3, M, M) uint8: shape, colour and texture of each mask cell, or `NO_OBJECT`."""
-    object_offsets: torch.Tensor
+    object_labels: torch.Tensor | None
+    """(B, 3, M, M) uint8: shape, colour and texture of each mask cell, or `NO_OBJECT`; None where
+    the source does not know them."""
+    object_offsets: torch.Tensor | None
     """(B, 4, M, M) float32: left, top, right, bottom of the cell's object, minus the cell's
     centre, in image sides; meaningless where there is no object."""
-    input_ids: torch.Tensor
-    """(P, 32) int64."""
-    attention_mask: torch.Tensor
-    """(P, 32) int64."""
-    image_of_phrase: torch.Tensor
+    texts: dict[InstructionLevel, TokenBatch]
+    """Of the P samples, by level."""
+    concept_groups: torch.Tensor
+    """(P,) int64: equal for samples of one concept."""
+    image_of_sample: torch.Tensor
     """(P,) int64, ascending."""
     target_counts: torch.Tensor
-    """(P,) int64: instances per phrase; they lie one after another in the tensors below."""
+    """(P,) int64: instances per sample; they lie one after another in the tensors below."""
     boxes_cxcywh: torch.Tensor
     """(T, 4) float32 in 0..1."""
     masks: torch.Tensor
     """(T, M, M) float32: covered share of each mask cell."""
 
-    def to(self, device: torch.device) -> "ConceptBatch":
+    def to(self, device: torch.device) -> "TrainingBatch":
         """Return the batch on `device`."""
-        return ConceptBatch(**{name: tensor.to(device) for name, tensor in vars(self).items()})
+        moved = {
+            name: value.to(device) if isinstance(value, torch.Tensor) else value
+            for name, value in vars(self).items()
+        }
+        moved["texts"] = {
+            level: TokenBatch(one.input_ids.to(device), one.attention_mask.to(device), one.lengths)
+            for level, one in self.texts.items()
+        }
+        return TrainingBatch(**moved)
 
 
 @dataclass(frozen=True)
 class BatchPlan:
     """What a batch holds."""
 
-    seed: int
+    source: PictureSource
     images: int
-    phrases_per_image: int
     image_size: int
     mask_size: int
     vocabulary_size: int
-    limits: SceneLimits
-    level: InstructionLevel = InstructionLevel.CONCEPT
-    """Of the texts: noun phrases, or simple instructions."""
 
 
-def make_batch(plan: BatchPlan, number: int, tokenizer: InstructionTokenizer) -> ConceptBatch:
+def make_batch(plan: BatchPlan, number: int, tokenizer: InstructionTokenizer) -> TrainingBatch:
     """Build batch `number` of `plan`."""
-    rng = np.random.default_rng([plan.seed, number, 1])
-    pixels: list[torch.Tensor] = []
-    labels: list[torch.Tensor] = []
-    offsets: list[torch.Tensor] = []
-    phrases: list[str] = []
-    image_of_phrase: list[int] = []
-    counts: list[int] = []
-    boxes: list[torch.Tensor] = []
-    masks: list[torch.Tensor] = []
-    for slot in range(plan.images):
-        scene = generate_scene(plan.seed, number * plan.images + slot, limits=plan.limits)
-        pixels.append(to_pixel_values(scene.image, plan.image_size))
-        coverage = object_coverage(scene, plan.mask_size)
-        scene_boxes = object_boxes_cxcywh(scene)
-        image_labels, image_offsets = _dense_targets(scene, coverage, scene_boxes)
-        labels.append(image_labels)
-        offsets.append(image_offsets)
-        for text, indices in _draw_texts(rng, scene, plan):
-            phrases.append(text)
-            image_of_phrase.append(slot)
-            counts.append(len(indices))
-            boxes.append(scene_boxes[list(indices)])
-            masks.append(coverage[list(indices)])
-    tokens = tokenizer(phrases)
-    return ConceptBatch(
-        pixel_values=torch.cat(pixels),
-        object_labels=torch.stack(labels),
-        object_offsets=torch.stack(offsets),
-        input_ids=tokens.input_ids,
-        attention_mask=tokens.attention_mask,
-        image_of_phrase=torch.tensor(image_of_phrase),
-        target_counts=torch.tensor(counts),
-        boxes_cxcywh=torch.cat(boxes),
-        masks=torch.cat(masks),
+    pictures = [
+        plan.source.picture(number * plan.images + slot, plan.mask_size)
+        for slot in range(plan.images)
+    ]
+    samples = [
+        (slot, picture, sample)
+        for slot, picture in enumerate(pictures)
+        for sample in picture.samples
+    ]
+    levels = samples[0][2].texts.keys() if samples else ()
+    concepts = [sample.texts.get(InstructionLevel.CONCEPT, "") for _, _, sample in samples]
+    group_of = {concept: group for group, concept in enumerate(dict.fromkeys(concepts))}
+    dense = [_dense_targets(picture) for picture in pictures if picture.kinds is not None]
+    size = plan.mask_size
+    return TrainingBatch(
+        pixel_values=torch.cat([to_pixel_values(one.image, plan.image_size) for one in pictures]),
+        object_labels=torch.stack([labels for labels, _ in dense]) if dense else None,
+        object_offsets=torch.stack([offsets for _, offsets in dense]) if dense else None,
+        texts={
+            level: tokenizer([sample.texts[level] for _, _, sample in samples]) for level in levels
+        },
+        concept_groups=torch.tensor([group_of[one] for one in concepts], dtype=torch.int64),
+        image_of_sample=torch.tensor([slot for slot, _, _ in samples], dtype=torch.int64),
+        target_counts=torch.tensor([len(one.indices) for _, _, one in samples], dtype=torch.int64),
+        boxes_cxcywh=torch.cat(
+            [torch.zeros(0, 4)]
+            + [picture.boxes_cxcywh[list(one.indices)] for _, picture, one in samples]
+        ),
+        masks=torch.cat(
+            [torch.zeros(0, size, size)]
+            + [picture.coverage[list(one.indices)] for _, picture, one in samples]
+        ),
     )
 
 
-def _draw_texts(
-    rng: np.random.Generator, scene: Scene, plan: BatchPlan
-) -> list[tuple[str, tuple[int, ...]]]:
-    if plan.level is InstructionLevel.SIMPLE:
-        wishes = draw_instructions(rng, scene, plan.phrases_per_image)
-        return [(wish.text, wish.indices) for wish in wishes]
-    targets = draw_concepts(rng, scene, plan.phrases_per_image)
-    return [(target.phrase, target.indices) for target in targets]
-
-
-def object_coverage(scene: Scene, mask_size: int) -> torch.Tensor:
-    """Return (N, mask_size, mask_size) float32: how much of each cell each object covers."""
-    if not scene.objects:
-        return torch.zeros(0, mask_size, mask_size)
-    masks = torch.from_numpy(np.stack([item.mask for item in scene.objects]))
-    return adaptive_avg_pool2d(masks.to(torch.float32)[None], mask_size)[0]
-
-
-def object_boxes_cxcywh(scene: Scene) -> torch.Tensor:
-    """Return (N, 4) float32 boxes in 0..1."""
-    xyxy = torch.tensor([item.box_xyxy for item in scene.objects]).reshape(-1, 4) / CANVAS_SIZE
-    return torch.cat([(xyxy[:, :2] + xyxy[:, 2:]) / 2, xyxy[:, 2:] - xyxy[:, :2]], dim=1)
-
-
-def _dense_targets(
-    scene: Scene, coverage: torch.Tensor, boxes_cxcywh: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    size = coverage.shape[-1]
+def _dense_targets(picture: Picture) -> tuple[torch.Tensor, torch.Tensor]:
+    if picture.kinds is None:
+        raise ValueError("the picture's objects are of unknown kinds")
+    size = picture.coverage.shape[-1]
     labels = torch.full((3, size, size), NO_OBJECT, dtype=torch.uint8)
     offsets = torch.zeros(4, size, size)
     centres = (torch.arange(size) + 0.5) / size
     cell_y, cell_x = torch.meshgrid(centres, centres, indexing="ij")
-    for item, cover, (cx, cy, w, h) in zip(
-        scene.objects, coverage, boxes_cxcywh.tolist(), strict=True
+    for kind, cover, (cx, cy, w, h) in zip(
+        picture.kinds, picture.coverage, picture.boxes_cxcywh.tolist(), strict=True
     ):
         inside = cover > 0.5
-        kinds = (_SHAPES[item.shape], _COLOURS[item.colour], _TEXTURES[item.texture])
-        labels[:, inside] = torch.tensor(kinds, dtype=torch.uint8)[:, None]
+        labels[:, inside] = kind[:, None]
         sides = torch.stack(
             [cx - w / 2 - cell_x, cy - h / 2 - cell_y, cx + w / 2 - cell_x, cy + h / 2 - cell_y]
         )
@@ -159,25 +122,35 @@ def _dense_targets(
     return labels, offsets
 
 
-class BatchStream(IterableDataset[ConceptBatch]):
-    """Batches `first`, `first + 1`, … of a plan."""
+class BatchStream(IterableDataset[TrainingBatch]):
+    """Batches `first`, `first + step`, `first + 2 * step`, … of a plan."""
 
-    def __init__(self, plan: BatchPlan, first: int) -> None:
+    def __init__(self, plan: BatchPlan, first: int, step: int = 1) -> None:
         self._plan = plan
         self._first = first
+        self._step = step
 
-    def __iter__(self) -> Iterator[ConceptBatch]:
+    def __iter__(self) -> Iterator[TrainingBatch]:
         """Build batches for ever."""
         tokenizer = InstructionTokenizer(self._plan.vocabulary_size)
         number = self._first
         while True:
             yield make_batch(self._plan, number, tokenizer)
-            number += 1
+            number += self._step
 
 
-def stream_batches(plan: BatchPlan, first: int, workers: int) -> Iterator[ConceptBatch]:
-    """Yield batches in order from `first`, built by 0 or 1 background processes."""
+def stream_batches(
+    plan: BatchPlan, first: int, step: int = 1, *, workers: int
+) -> Iterator[TrainingBatch]:
+    """Yield batches in order, built by 0 or 1 background processes.
+
+    Args:
+        plan: what they hold.
+        first: number of the first batch.
+        step: from one batch's number to the next.
+        workers: 0 or 1; more would mix the order.
+    """
     if workers not in (0, 1):
         raise ValueError(f"workers must be 0 or 1 (the batches are one ordered stream): {workers}")
-    loader = DataLoader(BatchStream(plan, first), batch_size=None, num_workers=workers)
-    return cast("Iterator[ConceptBatch]", iter(loader))
+    loader = DataLoader(BatchStream(plan, first, step), batch_size=None, num_workers=workers)
+    return cast("Iterator[TrainingBatch]", iter(loader))

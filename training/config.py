@@ -7,9 +7,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sam3i_agent.segmodel.errors import InputError
-from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.training.matching import MatchCosts
 from sam3i_agent.training.scenes import SceneLimits
+from sam3i_agent.training.stages import Stage
 
 
 class ModelSize(BaseModel):
@@ -47,56 +47,78 @@ class LossWeights(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     class_focal: float = 2.0
+    class_positive_weight: float = 10.0
+    """Of the matched queries within the class loss, as in the SAM 3 recipe."""
     box_l1: float = 5.0
     box_giou: float = 2.0
     mask_bce: float = 2.0
+    mask_focal: float = 0.0
     mask_dice: float = 4.0
     presence: float = 2.0
+    """Cross entropy: a calibrated presence."""
+    presence_focal: float = 0.0
+    """Focal with positives weighted by 10, as in the SAM 3 recipe."""
     semantic_bce: float = 1.0
+    semantic_focal: float = 0.0
     semantic_dice: float = 1.0
     dense: float = 1.0
     """The dense head on the neck's finest level: shape, colour, texture, object box per cell."""
+    semantic_kl: float = 0.001
+    """This and the following belong to the stage `align` (official weights)."""
+    disagreement: float = 1.0
+    info_nce: float = 1.0
+    concept_margin: float = 1.0
 
 
 class TrainConfig(BaseModel):
-    """A run on generated scenes at the concept level."""
+    """A run of one stage, on generated scenes or on a dataset."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     output: Path
     """Folder for checkpoints, log and the finished model; relative to the working directory."""
-    level: Literal[InstructionLevel.CONCEPT, InstructionLevel.SIMPLE] = InstructionLevel.CONCEPT
-    """`concept` trains a whole model; `simple` its simple adapters alone, all else frozen."""
-    start_from: Path | None = None
-    """Model folder that a head is trained on; not for `concept`, which starts from nothing."""
+    stage: Stage = Stage.CONCEPT
+    start_from: str | None = None
+    """Model to go on from, as `--model` takes it; only `concept` may start from nothing. A model
+    without an instruction head gets a fresh one for the other stages."""
+    complex_from_simple: bool = False
+    """Start the complex adapters as copies of the simple ones, as stage 2 does."""
+    data: Path | None = None
+    """SAM3-I JSON file to train on, beside its images; None draws scenes."""
     adapter_dim: int = 32
-    """Width of a new head's bottlenecks."""
+    """Width of a new head's bottlenecks; 64 at full size."""
+    adapter_heads: int = 4
+    """Attention heads of a new head's text adapters."""
     seed: int = 1
-    """Names the series of training scenes, and starts the weights."""
-    steps: int
+    """Names the series of training scenes, shuffles a dataset, and starts the weights."""
+    steps: int = Field(ge=1)
     """Optimizer steps in all."""
-    dense_steps: int = 0
+    dense_steps: int = Field(default=0, ge=0)
     """The first so many steps train the image side alone on the dense head."""
-    dense_images: int = 32
+    dense_images: int = Field(default=32, ge=1)
     """Pictures per step in that time."""
-    images: int = 8
-    """Pictures per step afterwards."""
-    phrases_per_image: int = 8
-    learning_rate: float = 7e-4
+    images: int = Field(default=8, ge=1)
+    """Pictures per batch afterwards."""
+    samples_per_image: int = Field(default=8, ge=1)
+    accumulate: int = Field(default=1, ge=1)
+    """Batches whose gradients are added up before a step."""
+    learning_rate: float = Field(default=7e-4, gt=0)
     """Peak; linear warm-up, cosine to a twentieth."""
-    warmup_steps: int = 200
+    text_rate_factor: float = Field(default=1.0, gt=0)
+    """Rate of the text encoder relative to the rest; 1/16 in the official settings."""
+    warmup_steps: int = Field(default=200, ge=1)
     weight_decay: float = 0.05
     gradient_clip: float = 1.0
     """Largest gradient norm."""
     ema_decay: float = Field(default=0.999, ge=0, lt=1)
     """Decay of the averaged weights that are shipped; 0 = the raw weights."""
-    checkpoint_every: int = 500
+    checkpoint_every: int = Field(default=500, ge=1)
     """Steps between checkpoints; a killed run loses at most these."""
-    workers: int = 1
-    """Background processes that draw scenes, 0 or 1."""
+    workers: int = Field(default=1, ge=0, le=1)
+    """Background processes that prepare batches."""
     bf16: bool = True
     """Run the model under bf16 autocast; losses and weights stay fp32."""
-    device: str = "auto"
+    device: Literal["auto", "cpu"] = "auto"
     """`auto` takes CUDA, then MPS, then the CPU."""
     scenes: SceneLimits = SceneLimits()
     model: ModelSize = ModelSize()
@@ -104,12 +126,13 @@ class TrainConfig(BaseModel):
     match_costs: MatchCosts = MatchCosts()
 
     @model_validator(mode="after")
-    def _check_level(self) -> Self:
-        head = self.level is not InstructionLevel.CONCEPT
-        if head != (self.start_from is not None):
-            raise ValueError("start_from goes with level simple, and only with it")
-        if head and self.dense_steps:
-            raise ValueError("dense_steps train the image side, which is frozen at level simple")
+    def _check_stage(self) -> Self:
+        if self.stage.trains_head and self.start_from is None:
+            raise ValueError(f"stage {self.stage} needs start_from: the model that gets the head")
+        if self.dense_steps and (self.stage.trains_head or self.data is not None):
+            raise ValueError("dense_steps go with stage concept on generated scenes")
+        if self.complex_from_simple and self.stage is not Stage.COMPLEX:
+            raise ValueError("complex_from_simple goes with stage complex")
         return self
 
 

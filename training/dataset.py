@@ -1,4 +1,4 @@
-"""Generated scenes as a dataset on disk, in the SAM3-I JSON format.
+"""Datasets on disk, in the SAM3-I JSON format: reading them, and writing generated scenes as one.
 
 COCO JSON with one `images` record per image and target. A record's `text_inst_input` has the lists
 `concept`, `simple_query` and `complex_query`; each text in them means exactly the record's
@@ -7,7 +7,8 @@ annotations, and a record without annotations asks for something that is not the
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,94 @@ import numpy as np
 from PIL import Image
 
 from sam3i_agent.segmodel.errors import InputError, StorageError
-from sam3i_agent.segmodel.rle import encode_mask
+from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.segmodel.rle import decode_mask, encode_mask, encode_segmentation
 from sam3i_agent.training.instructions import draw_instructions
 from sam3i_agent.training.phrases import draw_concepts
+from sam3i_agent.training.reasoning import draw_complex_instructions
+from sam3i_agent.training.samples import Sample, draw_pairs
 from sam3i_agent.training.scenes import CANVAS_SIZE, Combinations, Scene, generate_scene
 
 ANNOTATIONS_NAME = "annotations.json"
 IMAGES_FOLDER = "images"
+TEXT_LISTS = {
+    InstructionLevel.CONCEPT: "concept",
+    InstructionLevel.SIMPLE: "simple_query",
+    InstructionLevel.COMPLEX: "complex_query",
+}
+"""Level to the key of its texts in `text_inst_input`."""
 CONCEPTS_PER_SCENE = 6
 INSTRUCTIONS_PER_SCENE = 4
+"""Of the simple and of the complex level each."""
+PAIRS_PER_SCENE = 2
+"""Targets that both a simple and a complex instruction mean."""
 MAX_SCENES = 100_000
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image and one target in it."""
+
+    id: int
+    file_name: str
+    """Relative to the JSON file's folder."""
+    height: int
+    width: int
+    texts: dict[InstructionLevel, tuple[str, ...]]
+    """By level, only levels that have some; each means exactly the record's masks."""
+    encoded_masks: tuple[str, ...]
+    """Compressed RLE counts; none where the texts ask for something absent."""
+    granularity: str
+
+    def masks(self) -> np.ndarray:
+        """Decode to (T, height, width) bool."""
+        size = (self.height, self.width)
+        masks = [decode_mask(size, counts) for counts in self.encoded_masks]
+        return np.array(masks, dtype=bool).reshape(-1, *size)
+
+
+def read_records(annotations: Path, levels: Sequence[InstructionLevel] = ()) -> list[Record]:
+    """Read the records that have texts of all `levels`.
+
+    Args:
+        annotations: the JSON file. Segmentations may be RLE or COCO polygons.
+        levels: what a record must have.
+
+    Raises:
+        InputError: the file cannot be read, is no such dataset, or no record has the texts.
+    """
+    try:
+        content = json.loads(annotations.read_text(encoding="utf-8"))
+        sizes = {one["id"]: (one["height"], one["width"]) for one in content["images"]}
+        masks: dict[int, list[str]] = {image_id: [] for image_id in sizes}
+        for one in content["annotations"]:
+            image_id = one["image_id"]
+            masks[image_id].append(encode_segmentation(one["segmentation"], *sizes[image_id]))
+        records = [
+            Record(
+                id=one["id"],
+                file_name=one["file_name"],
+                height=one["height"],
+                width=one["width"],
+                texts={
+                    level: tuple(one["text_inst_input"][key])
+                    for level, key in TEXT_LISTS.items()
+                    if one["text_inst_input"].get(key)
+                },
+                encoded_masks=tuple(masks[one["id"]]),
+                granularity=one.get("granularity", "1to1"),
+            )
+            for one in content["images"]
+        ]
+    except OSError as error:
+        raise InputError(f"{str(annotations)!r} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{annotations.name!r} is no SAM3-I dataset: {error!r}") from error
+    found = [record for record in records if all(level in record.texts for level in levels)]
+    if not found:
+        wanted = " and a ".join(levels) or "any"
+        raise InputError(f"no record of {annotations.name!r} has a {wanted} text")
+    return found
 
 
 def write_scenes(
@@ -89,22 +168,27 @@ def _add_records(
     rng: np.random.Generator,
     combinations: Combinations,
 ) -> None:
-    for target in draw_concepts(rng, scene, CONCEPTS_PER_SCENE, combinations=combinations):
-        texts = {"concept": [target.phrase], "simple_query": [], "complex_query": []}
-        _add_record(content, scene, file_name, texts, target.indices, "1toAll")
-    for wish in draw_instructions(rng, scene, INSTRUCTIONS_PER_SCENE):
-        texts = {"concept": [], "simple_query": [wish.text], "complex_query": []}
-        _add_record(content, scene, file_name, texts, wish.indices, wish.granularity)
+    samples = [
+        Sample({InstructionLevel.CONCEPT: target.phrase}, target.indices, "1toAll")
+        for target in draw_concepts(rng, scene, CONCEPTS_PER_SCENE, combinations=combinations)
+    ]
+    for level, draw in (
+        (InstructionLevel.SIMPLE, draw_instructions),
+        (InstructionLevel.COMPLEX, draw_complex_instructions),
+    ):
+        samples += [
+            Sample({level: wish.text}, wish.indices, wish.granularity)
+            for wish in draw(rng, scene, INSTRUCTIONS_PER_SCENE)
+        ]
+    for pair in draw_pairs(rng, scene, PAIRS_PER_SCENE):
+        # A pair's concept may mean more than its target, so it is no text of the record.
+        texts = {level: pair.texts[level] for level in tuple(InstructionLevel)[1:]}
+        samples.append(Sample(texts, pair.indices, pair.granularity))
+    for sample in samples:
+        _add_record(content, scene, file_name, sample)
 
 
-def _add_record(
-    content: dict[str, Any],
-    scene: Scene,
-    file_name: str,
-    texts: dict[str, list[str]],
-    indices: tuple[int, ...],
-    granularity: str,
-) -> None:
+def _add_record(content: dict[str, Any], scene: Scene, file_name: str, sample: Sample) -> None:
     image_id = len(content["images"]) + 1
     content["images"].append(
         {
@@ -112,11 +196,14 @@ def _add_record(
             "file_name": file_name,
             "width": CANVAS_SIZE,
             "height": CANVAS_SIZE,
-            "text_inst_input": texts,
-            "granularity": granularity,
+            "text_inst_input": {
+                key: [sample.texts[level]] if level in sample.texts else []
+                for level, key in TEXT_LISTS.items()
+            },
+            "granularity": sample.granularity,
         }
     )
-    for index in indices:
+    for index in sample.indices:
         item = scene.objects[index]
         packed = encode_mask(item.mask)
         x0, y0, x1, y1 = item.box_xyxy

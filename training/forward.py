@@ -1,12 +1,11 @@
 """The model's forward pass as training needs it: every decoder layer's predictions.
 
-Legend: B images, P phrases, L decoder layers, Q queries, C channels, M mask side.
+Legend: B images, P texts, L decoder layers, Q queries, C channels, M mask side.
 """
 # transformers' annotations hide what its modules and configurations hold.
 # pyright: reportCallIssue=false
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,18 +14,7 @@ from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput, inve
 from sam3i_agent.segmodel.geometry import encode_empty_geometry
 from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.levels import InstructionLevel
-from sam3i_agent.segmodel.tokenization import CONTEXT_LENGTH
-
-
-class Phrases(Protocol):
-    """The part of a batch that the model reads as text."""
-
-    image_of_phrase: Tensor
-    """(P,) int64."""
-    input_ids: Tensor
-    """(P, 32) int64."""
-    attention_mask: Tensor
-    """(P, 32) int64, 1 = keep."""
+from sam3i_agent.segmodel.tokenization import CONTEXT_LENGTH, TokenBatch
 
 
 @dataclass(frozen=True)
@@ -43,44 +31,57 @@ class DeepPredictions:
     """(L, P)."""
     semantic_logits: Tensor
     """(P, M, M)."""
+    text_features: Tensor
+    """(P, T, C): T is 32 at the simple and complex levels."""
 
 
 def forward_deep(
     model: InstructionSam3,
     vision: Sam3VisionEncoderOutput,
-    phrases: Phrases,
+    image_of_text: Tensor,
+    texts: TokenBatch,
     level: InstructionLevel = InstructionLevel.CONCEPT,
 ) -> DeepPredictions:
-    """Answer P phrases about B encoded images.
+    """Answer P texts about B encoded images.
 
     Args:
         model: the model; only its submodules are called.
         vision: `model.get_vision_features` of the B images.
-        phrases: what is asked, and of which row of `vision`.
-        level: of all the phrases.
+        image_of_text: (P,) int64, the row of `vision` that each text is about.
+        texts: P tokenized texts.
+        level: of all the texts.
     """
-    with model.at_level(level, len(phrases.input_ids)):
-        return _forward(model, vision, phrases, trim=level is InstructionLevel.CONCEPT)
+    # Padding is masked everywhere at the concept level, so columns that are padding in all rows go;
+    # the adapters' attention sees padding.
+    trim = level is InstructionLevel.CONCEPT
+    used = int(texts.attention_mask.sum(1).max()) if trim else CONTEXT_LENGTH
+    with model.at_level(level, len(image_of_text)):
+        return _forward(
+            model,
+            vision,
+            image_of_text,
+            texts.input_ids[:, :used],
+            texts.attention_mask[:, :used],
+        )
 
 
 def _forward(
-    model: InstructionSam3, vision: Sam3VisionEncoderOutput, phrases: Phrases, *, trim: bool
+    model: InstructionSam3,
+    vision: Sam3VisionEncoderOutput,
+    image_of_text: Tensor,
+    input_ids: Tensor,
+    attention_mask: Tensor,
 ) -> DeepPredictions:
-    image_of_phrase = phrases.image_of_phrase
     # The position encoding depends on the map's size alone: every row is the same.
-    levels = [level[image_of_phrase] for level in vision.fpn_hidden_states[:-1]]
+    levels = [level[image_of_text] for level in vision.fpn_hidden_states[:-1]]
     coarse_position = vision.fpn_position_encoding[len(levels) - 1][:1]
     geometry = encode_empty_geometry(
         model.geometry_encoder,
         vision.fpn_hidden_states[len(levels) - 1],
         coarse_position.expand(len(vision.fpn_hidden_states[0]), -1, -1, -1),
     )
-    # Padding is masked everywhere at the concept level, so columns that are padding in all rows go;
-    # the adapters' attention sees padding.
-    used = int(phrases.attention_mask.sum(1).max()) if trim else CONTEXT_LENGTH
-    input_ids, attention_mask = phrases.input_ids[:, :used], phrases.attention_mask[:, :used]
     text = model.get_text_features(input_ids, None, return_dict=True).pooler_output
-    prompt = torch.cat([text, geometry[image_of_phrase]], dim=1)
+    prompt = torch.cat([text, geometry[image_of_text]], dim=1)
     prompt_mask = torch.cat([attention_mask, torch.ones_like(attention_mask[:, :1])], dim=1).bool()
 
     encoded = model.detr_encoder(
@@ -118,4 +119,5 @@ def _forward(
         mask_logits=mask_logits.float(),
         presence_logits=decoded.presence_logits.squeeze(-1).float(),
         semantic_logits=masks.semantic_seg[:, 0].float(),
+        text_features=text.float(),
     )

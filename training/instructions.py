@@ -15,9 +15,9 @@ from sam3i_agent.training.scenes import CANVAS_SIZE, Colour, Scene, SceneObject,
 
 Granularity = Literal["1to1", "1toN", "1toAll"]
 
-_MARGIN_PX = 0.06 * CANVAS_SIZE
+MARGIN_PX = 0.06 * CANVAS_SIZE
 """Centres that are compared differ at least by this."""
-_AREA_RATIO = 1.3
+AREA_RATIO = 1.3
 """Areas that are compared differ at least by this factor."""
 _ABSENT_SHARE = 0.3
 """How often a turn to ask for something absent is taken."""
@@ -60,7 +60,7 @@ def _group(rng: np.random.Generator, scene: Scene) -> tuple[Concept, tuple[int, 
     return concept, concept.find(scene)
 
 
-def _clear_order(
+def clear_order(
     scene: Scene, indices: tuple[int, ...], key: Callable[[SceneObject], float], gap: float
 ) -> list[int] | None:
     """Sort by `key` upwards; None where neighbours are closer than `gap`."""
@@ -76,7 +76,7 @@ def _by_end(rng: np.random.Generator, scene: Scene) -> InstructionTarget | None:
         return None
     end = str(rng.choice(["left", "right", "top", "bottom"]))
     axis = 0 if end in ("left", "right") else 1
-    order = _clear_order(scene, indices, lambda item: item.centre_xy[axis], _MARGIN_PX)
+    order = clear_order(scene, indices, lambda item: item.centre_xy[axis], MARGIN_PX)
     if order is None:
         return None
     if end in ("right", "bottom"):
@@ -91,8 +91,8 @@ def _by_end(rng: np.random.Generator, scene: Scene) -> InstructionTarget | None:
 
 def _by_size(rng: np.random.Generator, scene: Scene) -> InstructionTarget | None:
     concept, indices = _group(rng, scene)
-    order = _clear_order(
-        scene, indices, lambda item: float(np.log(item.area)), float(np.log(_AREA_RATIO))
+    order = clear_order(
+        scene, indices, lambda item: float(np.log(item.area)), float(np.log(AREA_RATIO))
     )
     if len(indices) < 2 or order is None:
         return None
@@ -137,7 +137,7 @@ def _by_relation(rng: np.random.Generator, scene: Scene) -> InstructionTarget | 
     axis, sign = _SIDES[words]
     reference = scene.objects[anchor[1]].centre_xy[axis]
     gaps = {i: sign * (scene.objects[i].centre_xy[axis] - reference) for i in indices}
-    if any(abs(gap) < _MARGIN_PX for gap in gaps.values()):
+    if any(abs(gap) < MARGIN_PX for gap in gaps.values()):
         return None
     chosen = tuple(index for index, gap in gaps.items() if gap > 0)
     noun = concept.phrase(rng, plural=len(chosen) > 1)
@@ -146,7 +146,7 @@ def _by_relation(rng: np.random.Generator, scene: Scene) -> InstructionTarget | 
     if not chosen and rng.random() < 0.6:
         return None  # a relation that nothing satisfies is a hard negative, but not too often
     text = f"{determiner} {noun} {link}{words} the {anchor[0]}"
-    return InstructionTarget(text, chosen, _granularity(chosen, indices))
+    return InstructionTarget(text, chosen, granularity_of(chosen, indices))
 
 
 def _by_distance(rng: np.random.Generator, scene: Scene) -> InstructionTarget | None:
@@ -155,11 +155,11 @@ def _by_distance(rng: np.random.Generator, scene: Scene) -> InstructionTarget | 
     if anchor is None or len(indices) < 2:
         return None
     place = np.array(scene.objects[anchor[1]].centre_xy)
-    order = _clear_order(
+    order = clear_order(
         scene,
         indices,
         lambda item: float(np.hypot(*(np.array(item.centre_xy) - place))),
-        2 * _MARGIN_PX,
+        2 * MARGIN_PX,
     )
     if order is None:
         return None
@@ -184,7 +184,7 @@ def _by_exception(rng: np.random.Generator, scene: Scene) -> InstructionTarget |
         f"the {nouns} that are not {item.colour}",
         f"every {item.shape} but the {item.colour} {ones}",
     )
-    return InstructionTarget(str(rng.choice(forms)), chosen, _granularity(chosen, indices))
+    return InstructionTarget(str(rng.choice(forms)), chosen, granularity_of(chosen, indices))
 
 
 def _by_side(rng: np.random.Generator, scene: Scene) -> InstructionTarget | None:
@@ -193,11 +193,11 @@ def _by_side(rng: np.random.Generator, scene: Scene) -> InstructionTarget | None
     axis, sign = (0 if side in ("left", "right") else 1), (-1 if side in ("left", "top") else 1)
     gaps = {i: sign * (scene.objects[i].centre_xy[axis] - CANVAS_SIZE / 2) for i in indices}
     chosen = tuple(index for index, gap in gaps.items() if gap > 0)
-    if not chosen or any(abs(gap) < _MARGIN_PX for gap in gaps.values()):
+    if not chosen or any(abs(gap) < MARGIN_PX for gap in gaps.values()):
         return None
     noun = concept.phrase(rng, plural=len(chosen) > 1)
     where = {"left": "on the left side", "right": "on the right side"}.get(side, f"at the {side}")
-    return InstructionTarget(f"the {noun} {where}", chosen, _granularity(chosen, indices))
+    return InstructionTarget(f"the {noun} {where}", chosen, granularity_of(chosen, indices))
 
 
 def _of_the_absent(rng: np.random.Generator, scene: Scene) -> InstructionTarget | None:
@@ -214,7 +214,8 @@ def _of_the_absent(rng: np.random.Generator, scene: Scene) -> InstructionTarget 
     return InstructionTarget(str(rng.choice(forms)), (), "1to1")
 
 
-def _granularity(chosen: tuple[int, ...], group: tuple[int, ...]) -> Granularity:
+def granularity_of(chosen: tuple[int, ...], group: tuple[int, ...]) -> Granularity:
+    """Name how much of `group`, all that the words could mean, is chosen."""
     if len(chosen) == len(group) and len(chosen) > 1:
         return "1toAll"
     return "1to1" if len(chosen) <= 1 else "1toN"

@@ -75,6 +75,10 @@ def test_finding_nothing_scores_nothing(dataset):
 
 
 def test_datasets_without_the_level_or_broken_are_refused(dataset, tmp_path):
+    content = json.loads(dataset.read_text())
+    for record in content["images"]:
+        record["text_inst_input"]["complex_query"] = []
+    dataset.write_text(json.dumps(content))
     with pytest.raises(InputError, match="has a complex text"):
         run_benchmark(
             KnowingSegmenter(),

@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from sam3i_agent.segmodel.configuration import InstructionSam3Config
-from sam3i_agent.segmodel.conversion import convert_checkpoint, load_head
+from sam3i_agent.segmodel.conversion import convert_checkpoint
 from sam3i_agent.segmodel.errors import InputError, ModelError
+from sam3i_agent.segmodel.heads import attach_head
 from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.segmodel.loading import load_segmenter
@@ -167,7 +168,7 @@ def test_adapters_only_load_on_top_of_their_base(reference_checkpoint, tmp_path)
         {key: official.state_dict()[key] for key in base.state_dict()}, strict=True
     )
     base.save_pretrained(tmp_path / "base")
-    whole = load_head(tmp_path / "head", str(tmp_path / "base"))
+    whole = attach_head(InstructionSam3.from_pretrained(tmp_path / "base"), tmp_path / "head")
     for key, tensor in official.state_dict().items():
         assert torch.equal(whole.state_dict()[key], tensor), key
 

@@ -1,0 +1,76 @@
+"""The detection and segmentation losses of a batch, over all decoder layers."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits as bce
+
+from sam3i_agent.training.batches import TrainingBatch
+from sam3i_agent.training.config import LossWeights
+from sam3i_agent.training.forward import DeepPredictions
+from sam3i_agent.training.losses import dice, generalised_iou, sigmoid_focal, xyxy_of
+from sam3i_agent.training.matching import MatchCosts, match
+
+OFFICIAL_POSITIVE_WEIGHT = 10.0
+"""Of the presence focal loss (SAM 3's recipe)."""
+
+
+def detection_losses(
+    predictions: DeepPredictions, batch: TrainingBatch, costs: MatchCosts, weights: LossWeights
+) -> dict[str, Tensor]:
+    """Return the unweighted losses that `weights` does not switch off.
+
+    Each is a scalar averaged over decoder layers; sums over instances are divided by the batch's
+    number of instances, pixel losses averaged over a mask's pixels.
+    """
+    instances = max(1, len(batch.masks))
+    present = batch.target_counts > 0
+    parts: dict[str, list[Tensor]] = {}
+
+    def add(name: str, value: Tensor) -> None:
+        if getattr(weights, name):
+            parts.setdefault(name, []).append(value)
+
+    layers = zip(
+        predictions.logits,
+        predictions.boxes_cxcywh,
+        predictions.mask_logits,
+        predictions.presence_logits,
+        strict=True,
+    )
+    for logits, boxes, mask_logits, presence_logits in layers:
+        pairs = match(
+            logits, boxes, mask_logits, batch.target_counts, batch.boxes_cxcywh, batch.masks, costs
+        )
+        wanted = torch.zeros_like(logits)
+        wanted[pairs.phrases, pairs.queries] = 1
+        # The presence token says whether; queries only learn which, where there is something.
+        focal = sigmoid_focal(logits, wanted, positive_weight=weights.class_positive_weight)
+        add("class_focal", focal[present].sum() / instances)
+        matched = boxes[pairs.phrases, pairs.queries]
+        overlap = generalised_iou(xyxy_of(matched), xyxy_of(batch.boxes_cxcywh))
+        add("box_l1", (matched - batch.boxes_cxcywh).abs().sum() / instances)
+        add("box_giou", (1 - overlap).sum() / instances)
+        masks = mask_logits[pairs.phrases, pairs.queries]
+        pixelwise = bce(masks, batch.masks, reduction="none").mean((1, 2))
+        add("mask_bce", pixelwise.sum() / instances)
+        add("mask_focal", sigmoid_focal(masks, batch.masks).mean((1, 2)).sum() / instances)
+        add("mask_dice", dice(masks, batch.masks).sum() / instances)
+        there = present.to(presence_logits.dtype)
+        add("presence", bce(presence_logits, there))
+        focal = sigmoid_focal(presence_logits, there, positive_weight=OFFICIAL_POSITIVE_WEIGHT)
+        add("presence_focal", focal.mean())
+    semantic, union = predictions.semantic_logits, union_masks(batch)
+    add("semantic_bce", bce(semantic, union))
+    add("semantic_focal", sigmoid_focal(semantic, union).mean())
+    add("semantic_dice", dice(semantic, union)[present].sum() / max(1, int(present.sum())))
+    return {name: torch.stack(values).mean() for name, values in parts.items()}
+
+
+def union_masks(batch: TrainingBatch) -> Tensor:
+    """Return (P, M, M) in 0..1: what all instances of each sample cover together."""
+    counts = batch.target_counts
+    sample_of_target = torch.repeat_interleave(
+        torch.arange(len(counts), device=counts.device), counts
+    )
+    empty = batch.masks.new_zeros(len(counts), *batch.masks.shape[1:])
+    return empty.index_add(0, sample_of_target, batch.masks).clamp(max=1)

@@ -1,0 +1,207 @@
+"""Where pictures and their samples come from: generated scenes, or a dataset on disk."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch.nn.functional import adaptive_avg_pool2d
+
+from sam3i_agent.segmodel.errors import InputError
+from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.tools.images import read_photo
+from sam3i_agent.training.dataset import Record, read_records
+from sam3i_agent.training.samples import Sample, draw_samples
+from sam3i_agent.training.scenes import (
+    CANVAS_SIZE,
+    Colour,
+    Scene,
+    SceneLimits,
+    Shape,
+    Texture,
+    generate_scene,
+)
+from sam3i_agent.training.stages import Stage
+
+_SHAPES = {shape: index for index, shape in enumerate(Shape)}
+_COLOURS = {colour: index for index, colour in enumerate(Colour)}
+_TEXTURES = {texture: index for index, texture in enumerate(Texture)}
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of H x W pixels with N objects and what is asked about them."""
+
+    image: np.ndarray
+    """(H, W, 3) uint8, RGB."""
+    coverage: torch.Tensor
+    """(N, M, M) float32: covered share of each mask cell."""
+    boxes_cxcywh: torch.Tensor
+    """(N, 4) float32 in 0..1."""
+    kinds: torch.Tensor | None
+    """(N, 3) uint8: index of shape, colour and texture; None where these are unknown."""
+    samples: list[Sample]
+
+
+class PictureSource(Protocol):
+    """An endless, repeatable series of pictures."""
+
+    def picture(self, number: int, mask_size: int) -> Picture:
+        """Return picture `number` of the series, with masks of `mask_size` cells a side."""
+        ...
+
+
+@dataclass(frozen=True)
+class SceneSource:
+    """Generated scenes of one seed, drawn as they are asked for."""
+
+    seed: int
+    stage: Stage
+    samples_per_picture: int
+    limits: SceneLimits
+
+    def picture(self, number: int, mask_size: int) -> Picture:
+        """Draw scene `number` and its samples."""
+        scene = generate_scene(self.seed, number, limits=self.limits)
+        rng = np.random.default_rng([self.seed, number, 1])
+        kinds = [
+            (_SHAPES[item.shape], _COLOURS[item.colour], _TEXTURES[item.texture])
+            for item in scene.objects
+        ]
+        return Picture(
+            image=scene.image,
+            coverage=scene_coverage(scene, mask_size),
+            boxes_cxcywh=scene_boxes_cxcywh(scene),
+            kinds=torch.tensor(kinds, dtype=torch.uint8).reshape(-1, 3),
+            samples=draw_samples(rng, scene, self.stage, self.samples_per_picture),
+        )
+
+
+def scene_coverage(scene: Scene, mask_size: int) -> torch.Tensor:
+    """Return (N, mask_size, mask_size) float32: how much of each cell each object covers."""
+    return _coverage(np.array([item.mask for item in scene.objects], dtype=bool), mask_size)
+
+
+def scene_boxes_cxcywh(scene: Scene) -> torch.Tensor:
+    """Return (N, 4) float32 boxes in 0..1."""
+    xyxy = torch.tensor([item.box_xyxy for item in scene.objects]).reshape(-1, 4) / CANVAS_SIZE
+    return torch.cat([(xyxy[:, :2] + xyxy[:, 2:]) / 2, xyxy[:, 2:] - xyxy[:, :2]], dim=1)
+
+
+class RecordSource:
+    """A dataset in the SAM3-I JSON format, shuffled anew in every pass over it.
+
+    Args:
+        annotations: the JSON file, beside its images.
+        stage: records without texts of all its levels are left out.
+        seed: of the shuffling.
+        samples_per_picture: records of one image that are asked for at once.
+        max_instances: records with more are left out: a model finds no more than it has queries.
+
+    Raises:
+        InputError: the file is no such dataset, or nothing in it serves the stage.
+    """
+
+    def __init__(
+        self,
+        annotations: Path,
+        stage: Stage,
+        *,
+        seed: int,
+        samples_per_picture: int,
+        max_instances: int,
+    ) -> None:
+        self._folder = annotations.parent
+        self._seed = seed
+        self._levels = stage.asked_levels
+        self._needs_concept = stage is Stage.ALIGN
+        by_image: dict[str, list[Record]] = {}
+        records = read_records(annotations, self._levels)
+        kept = [record for record in records if len(record.encoded_masks) <= max_instances]
+        if len(kept) < len(records):
+            logger.warning(
+                "%d of %d records have more than %d instances and are left out",
+                len(records) - len(kept), len(records), max_instances,
+            )  # fmt: skip
+        if not kept:
+            raise InputError(f"every record of {annotations.name!r} has too many instances")
+        for record in kept:
+            by_image.setdefault(record.file_name, []).append(record)
+        self._groups = [
+            group[start : start + samples_per_picture]
+            for group in by_image.values()
+            for start in range(0, len(group), samples_per_picture)
+        ]
+        self.record_count = len(kept)
+
+    def __len__(self) -> int:
+        """Return how many pictures one pass over the dataset has."""
+        return len(self._groups)
+
+    def picture(self, number: int, mask_size: int) -> Picture:
+        """Read the picture that comes at position `number`."""
+        epoch, position = divmod(number, len(self._groups))
+        order = np.random.default_rng([self._seed, epoch]).permutation(len(self._groups))
+        records = self._groups[int(order[position])]
+        rng = np.random.default_rng([self._seed, number, 1])
+        coverage: list[torch.Tensor] = []
+        boxes: list[torch.Tensor] = []
+        samples: list[Sample] = []
+        for record in records:
+            first = sum(len(part) for part in coverage)
+            masks = record.masks()
+            coverage.append(_coverage(masks, mask_size))
+            boxes.append(_boxes_cxcywh(masks))
+            samples.append(
+                Sample(
+                    self._choose_texts(rng, record),
+                    tuple(range(first, first + len(masks))),
+                    record.granularity,
+                )
+            )
+        return Picture(
+            image=read_photo(self._folder / records[0].file_name).pixels,
+            coverage=torch.cat(coverage),
+            boxes_cxcywh=torch.cat(boxes),
+            kinds=None,
+            samples=samples,
+        )
+
+    def _choose_texts(
+        self, rng: np.random.Generator, record: Record
+    ) -> dict[InstructionLevel, str]:
+        texts = {level: str(rng.choice(record.texts[level])) for level in self._levels}
+        if self._needs_concept:
+            concepts = record.texts.get(InstructionLevel.CONCEPT)
+            texts[InstructionLevel.CONCEPT] = (
+                concepts[0] if concepts else texts[InstructionLevel.SIMPLE]
+            )
+        return texts
+
+
+def _coverage(masks: np.ndarray, mask_size: int) -> torch.Tensor:
+    if not len(masks):
+        return torch.zeros(0, mask_size, mask_size)
+    # One at a time: as floats, the masks of a large photo would take four times their memory.
+    pooled = [
+        adaptive_avg_pool2d(torch.from_numpy(mask).to(torch.float32)[None], mask_size)
+        for mask in masks
+    ]
+    return torch.cat(pooled)
+
+
+def _boxes_cxcywh(masks: np.ndarray) -> torch.Tensor:
+    """Return the (N, 4) tight boxes of (N, H, W) masks; an empty mask has an empty box."""
+    boxes = torch.zeros(len(masks), 4)
+    for row, mask in zip(boxes, masks, strict=True):
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        if len(rows):
+            height, width = mask.shape
+            x0, x1 = columns[0] / width, (columns[-1] + 1) / width
+            y0, y1 = rows[0] / height, (rows[-1] + 1) / height
+            row[:] = torch.tensor([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0])
+    return boxes

@@ -1,0 +1,44 @@
+"""The stages of a training run: which texts it reads and which weights it moves."""
+
+from enum import StrEnum
+
+from sam3i_agent.segmodel.instruction_sam3 import is_instruction_head_key
+from sam3i_agent.segmodel.levels import InstructionLevel
+
+
+class Stage(StrEnum):
+    """A stage of SAM3-I's recipe, or the base model's own training before it."""
+
+    CONCEPT = "concept"
+    """The whole model on noun phrases; no instruction head."""
+    SIMPLE = "simple"
+    """Stage 1: simple instructions through the simple adapters."""
+    COMPLEX = "complex"
+    """Stage 2: complex instructions through the complex adapters."""
+    ALIGN = "align"
+    """Stage 3: each target asked for by its simple and its complex instruction, held together."""
+
+    @property
+    def asked_levels(self) -> tuple[InstructionLevel, ...]:
+        """The levels whose detections are trained."""
+        if self is Stage.ALIGN:
+            return (InstructionLevel.SIMPLE, InstructionLevel.COMPLEX)
+        return (InstructionLevel(self.value),)
+
+    @property
+    def trains_head(self) -> bool:
+        """Whether only an instruction head is trained, on a frozen base."""
+        return self is not Stage.CONCEPT
+
+    def trains(self, key: str) -> bool:
+        """Whether the weight `key` of the model is moved."""
+        match self:
+            case Stage.CONCEPT:
+                return True
+            case Stage.SIMPLE:
+                parts = (".simple.",)
+            case Stage.COMPLEX:
+                parts = (".complex_in.", ".complex_out.", ".complex.")
+            case Stage.ALIGN:
+                parts = ("",)
+        return is_instruction_head_key(key) and any(part in key for part in parts)
