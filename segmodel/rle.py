@@ -29,15 +29,15 @@ def encode_segmentation(segmentation: Any, height: int, width: int) -> str:
     Raises:
         ValueError: it is none of these, or an RLE of another size.
     """
+    convert: Any = coco_mask.frPyObjects  # its stubs know neither plain RLE nor lists of polygons
     if isinstance(segmentation, dict):
         if list(segmentation["size"]) != [height, width]:
             raise ValueError(f"a mask of {segmentation['size']} on an image of {[height, width]}")
         if isinstance(segmentation["counts"], str):
             return segmentation["counts"]
-        packed: Any = coco_mask.frPyObjects(segmentation, height, width)
+        packed: Any = convert(segmentation, height, width)
     elif isinstance(segmentation, list) and segmentation:
-        polygons: Any = coco_mask.frPyObjects(segmentation, height, width)
-        packed = coco_mask.merge(polygons)
+        packed = coco_mask.merge(convert(segmentation, height, width))
     else:
         raise ValueError(f"a segmentation is RLE or polygons, not {segmentation!r:.60}")
     return packed["counts"].decode()

@@ -1,7 +1,7 @@
 """Training batches: batch number `n` of a source is always the same."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -43,15 +43,16 @@ class TrainingBatch:
 
     def to(self, device: torch.device) -> "TrainingBatch":
         """Return the batch on `device`."""
-        moved = {
-            name: value.to(device) if isinstance(value, torch.Tensor) else value
+        tensors = {
+            name: value.to(device)
             for name, value in vars(self).items()
+            if isinstance(value, torch.Tensor)
         }
-        moved["texts"] = {
+        texts = {
             level: TokenBatch(one.input_ids.to(device), one.attention_mask.to(device), one.lengths)
             for level, one in self.texts.items()
         }
-        return TrainingBatch(**moved)
+        return replace(self, texts=texts, **tensors)
 
 
 @dataclass(frozen=True)

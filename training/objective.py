@@ -1,5 +1,7 @@
 """What a step minimises, as one module: the model, its auxiliary heads, and a batch to losses."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, smooth_l1_loss
@@ -109,7 +111,7 @@ class Objective(nn.Module):
         concept_ids = batch.texts[InstructionLevel.CONCEPT].input_ids
         concept_tokens = self.model.encode_text(concept_ids).pooler_output
         simple, complex_, concepts = (
-            projector(tokens.float())
+            projector(tokens.float())  # pyright: ignore[reportOptionalMemberAccess]
             for tokens in (a.text_features, b.text_features, concept_tokens)
         )
         groups = batch.concept_groups
@@ -124,5 +126,5 @@ class Objective(nn.Module):
 
 
 def _mask_width(model: InstructionSam3) -> int:
-    detr = model.config.detr_encoder_config
-    return int(detr.hidden_size)  # pyright: ignore[reportOptionalMemberAccess]
+    detr: Any = model.config.detr_encoder_config  # transformers' annotations hide what it holds
+    return detr.hidden_size
