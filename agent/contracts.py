@@ -58,6 +58,39 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Budgets(Frozen):
+    """Limits of one run; reaching one ends it as `budget_exhausted` with the best result so far."""
+
+    max_rounds: Annotated[int, Field(ge=1, le=100)] = 3
+    """Rounds of the agent route, each with new noun phrases."""
+    max_mllm_calls: Annotated[int, Field(ge=0, le=10_000)] = 60
+    """Requests to the language model, retries and corrections included."""
+    max_tokens: Annotated[int, Field(ge=0)] = 400_000
+    """Of all requests and replies, as the server counts them."""
+    max_seconds: Annotated[float, Field(gt=0)] = 300.0
+    """Wall time, from the start of the run or of its resumption."""
+    concurrency: Annotated[int, Field(ge=1, le=256)] = 8
+    """Requests to the language model at one time."""
+
+
+class RoutingPolicy(Frozen):
+    """When the auto route leaves the direct answer for the agent.
+
+    The defaults are those that measured best on generated scenes (README).
+    """
+
+    min_presence: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """A direct answer less sure than this that its target is there is not trusted."""
+    min_agreement: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """IoU of the united masks at which two levels of the head still agree."""
+    check_levels: bool = True
+    """Ask at the other instruction level too, in the same batch, and compare."""
+
+
+DEFAULT_BUDGETS = Budgets()
+DEFAULT_POLICY = RoutingPolicy()
+
+
 class SegmentRequest(Frozen):
     """One instruction about one photo."""
 
@@ -65,8 +98,10 @@ class SegmentRequest(Frozen):
     instruction: Annotated[str, Field(min_length=1, max_length=MAX_INSTRUCTION_CHARACTERS)]
     route: RouteChoice = RouteChoice.AUTO
     level: LevelChoice = LevelChoice.AUTO
-    max_rounds: Annotated[int, Field(ge=1, le=10)] = 3
-    """Rounds of the agent route, each with new noun phrases."""
+    max_instances: Annotated[int, Field(ge=1)] | None = None
+    """Keep at most so many, best first; None keeps all."""
+    budgets: Budgets = DEFAULT_BUDGETS
+    policy: RoutingPolicy = DEFAULT_POLICY
 
 
 class ImageInfo(Frozen):
@@ -105,7 +140,11 @@ class Usage(Frozen):
     prompts: int = 0
     """Texts that the segmentation model answered."""
     mllm_calls: int = 0
+    """Requests to a language model, retries and corrections included."""
     tokens: int = 0
+    """Of the language model, as its server counts them."""
+    rounds: int = 0
+    """Of the agent route."""
 
 
 class SegmentationResult(Frozen):
@@ -119,8 +158,13 @@ class SegmentationResult(Frozen):
     status: RunStatus
     presence: Annotated[float, Field(ge=0, le=1)]
     """Probability that what the instruction asks for is in the photo."""
+    count: Annotated[int, Field(ge=0)]
+    """Instances found: the answer to "how many", and whether it is 0 to "is there"."""
     instances: tuple[InstanceResult, ...]
+    """At most as many as were asked for, best first."""
     trace: tuple[str, ...]
     """One readable line per step."""
     usage: Usage
     warnings: tuple[str, ...]
+    run_id: str | None = None
+    """Names the run for `--resume` and `sam3i runs show`; None where it was not recorded."""

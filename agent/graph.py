@@ -1,8 +1,9 @@
-"""The routing graph: route, then direct, or propose - segment - inspect - select until it fits.
+"""The routing graph: route, then direct, or propose - segment - inspect - verify - select.
 
-route ──► direct ──────────────────────────────► END
-  └─────► propose ► segment ► inspect ► select ──► END
-             ▲──────── not yet ────────────┘
+route ──► direct ─────────────────────────────────────────► END
+  │          ▼ doubtful (auto)
+  └─────► propose ► segment ► inspect ► verify ► select ──► END
+             ▲──────────────── not yet ─────────────┘
 """
 
 import asyncio
@@ -10,43 +11,35 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final, Literal
 
+import numpy as np
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from sam3i_agent.agent.candidates import candidates_of
-from sam3i_agent.agent.contracts import Route, RunStatus
+from sam3i_agent.agent.candidates import Candidate, candidates_of, mask_iou
+from sam3i_agent.agent.contracts import Route, RouteChoice, RunStatus
+from sam3i_agent.agent.escalation import reason_to_escalate
+from sam3i_agent.agent.instructions import try_plan
 from sam3i_agent.agent.joint import surest_level
-from sam3i_agent.agent.plan import (
-    Constraint,
-    Excluding,
-    HasRelation,
-    InRegion,
-    Plan,
-    RankByPosition,
-    RankBySize,
-)
-from sam3i_agent.agent.planner import concept_text, plan_instruction
-from sam3i_agent.agent.proposals import wordings
+from sam3i_agent.agent.language import Decision, Role, TriedPhrase, Verdict, View
+from sam3i_agent.agent.marks import draw_marks
+from sam3i_agent.agent.planner import concept_text
 from sam3i_agent.agent.routing import decide
-from sam3i_agent.agent.selection import MIN_COLOUR_SHARE, colour_share, select
-from sam3i_agent.agent.state import (
-    DIRECT_KEY,
-    EncodedImageLike,
-    InputState,
-    Query,
-    State,
-    Workspace,
-)
-from sam3i_agent.segmodel.errors import LanguageError
+from sam3i_agent.agent.state import DIRECT_KEY, EncodedImageLike, InputState, State, Workspace
+from sam3i_agent.segmodel.errors import BudgetError, LanguageError, LanguageReplyError
 from sam3i_agent.segmodel.instances import Instances
 from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.segmodel.prompt import Prompt
 
-STEPS_PER_ROUND = 4
-STEPS_AROUND = 4
+STEPS_PER_ROUND = 5
+STEPS_AROUND = 6
 """Graph steps of one agent round, and of everything before and after the rounds."""
+SAME_MASK_IOU = 0.9
+"""Masks of different wordings that overlap more are one candidate."""
+MAX_CANDIDATES = 100
+"""Of one run; more numbers than that cannot be read on one picture."""
 
 _FINISH: Final = "__end__"
 """`langgraph.graph.END`, whose type is any string."""
@@ -54,190 +47,401 @@ _FINISH: Final = "__end__"
 Graph = CompiledStateGraph[State, Workspace, InputState, State]
 
 
+def build_graph(checkpointer: BaseCheckpointSaver[str] | None = None) -> Graph:
+    """Return the compiled graph; it holds no run.
+
+    Args:
+        checkpointer: keeps each finished step, so that a killed run can go on; None keeps nothing.
+    """
+    return _builder().compile(checkpointer=checkpointer)
+
+
 @lru_cache(maxsize=1)
-def build_graph() -> Graph:
-    """Return the compiled graph; it holds no run, so one serves all."""
+def _builder() -> StateGraph[State, Workspace, InputState, State]:
     builder = StateGraph(State, context_schema=Workspace, input_schema=InputState)
     builder.add_node("route", route)
     builder.add_node("direct", direct)
     builder.add_node("propose", propose)
     builder.add_node("segment", segment)
     builder.add_node("inspect", inspect)
+    builder.add_node("verify", verify)
     builder.add_node("select", select_instances)
     builder.add_edge(START, "route")
-    builder.add_edge("direct", _FINISH)
     builder.add_edge("segment", "inspect")
-    builder.add_edge("inspect", "select")
-    return builder.compile()
+    builder.add_edge("inspect", "verify")
+    return builder
 
 
-async def route(
-    state: State, runtime: Runtime[Workspace]
-) -> Command[Literal["direct", "propose", "__end__"]]:
-    """Decide who answers."""
+async def route(state: State, runtime: Runtime[Workspace]) -> Command[Literal["direct", "propose"]]:
+    """Decide who answers first."""
     request, segmenter = state["request"], runtime.context.segmenter
     decision = decide(request, segmenter.levels, segmenter.count_tokens(request.instruction))
-    update: dict[str, Any] = {
-        "route": decision.route,
-        "level": decision.level,
-        "joint": decision.joint,
-        "trace": [f"route: {decision.reason}"],
-        "warnings": list(decision.warnings),
-    }
-    if decision.route is Route.DIRECT:
-        return Command(goto="direct", update=update)
-    try:
-        plan = plan_instruction(request.instruction)
-    except LanguageError as error:
-        update["trace"].append(f"plan: {error.message}")
-        update["warnings"].append(str(error))
-        return Command(goto=_FINISH, update={**update, "status": RunStatus.FAILED})
-    update["trace"].append(f"plan: {_describe(plan)}")
-    return Command(goto="propose", update={**update, "plan": plan, "round": 0})
+    return Command(
+        goto="direct" if decision.route is Route.DIRECT else "propose",
+        update={
+            "route": decision.route,
+            "level": decision.level,
+            "joint": decision.joint,
+            "trace": [f"route: {decision.reason}"],
+            "warnings": list(decision.warnings),
+        },
+    )
 
 
-async def direct(state: State, runtime: Runtime[Workspace]) -> dict[str, Any]:
-    """Answer in one pass."""
-    workspace, instruction = runtime.context, state["request"].instruction
-    levels = workspace.segmenter.levels if state["joint"] else (state["level"],)
-    prompts = [
-        Prompt(
-            concept_text(instruction) if level is InstructionLevel.CONCEPT else instruction, level
-        )
-        for level in levels
-    ]
+async def direct(
+    state: State, runtime: Runtime[Workspace]
+) -> Command[Literal["propose", "__end__"]]:
+    """Answer in one pass; on the auto route a doubtful answer goes to the agent."""
+    workspace, request, level = runtime.context, state["request"], state["level"]
+    may_escalate = request.route is RouteChoice.AUTO and workspace.language.can_read(
+        request.instruction
+    )
+    levels = _levels_to_ask(state, workspace, may_escalate)
+    prompts = [_direct_prompt(request.instruction, one) for one in levels]
     encodings = await _ensure_encoded(workspace)
     answers = dict(zip(levels, await _ask(workspace, prompts), strict=True))
-    level = surest_level(answers)
-    workspace.chosen = candidates_of(DIRECT_KEY, answers[level])
     lines = [
         f"direct: {prompt.text!r} at level {prompt.level}: {len(answers[prompt.level])} instances, "
         f"presence {answers[prompt.level].presence:.2f}"
         for prompt in prompts
     ]
     if state["joint"]:
+        level = surest_level(answers)
         lines.append(f"direct: level {level} is the surest")
-    return {
+    positions = workspace.add_candidates(0, candidates_of(DIRECT_KEY, answers[level]))
+    update: dict[str, Any] = {
         "level": level,
-        "status": RunStatus.SELECTED if workspace.chosen else RunStatus.NO_TARGET,
+        "status": RunStatus.SELECTED if positions else RunStatus.NO_TARGET,
         "presence": answers[level].presence,
+        "candidate_count": len(positions),
+        "chosen": list(positions),
         "image_encodings": encodings,
         "prompts": len(prompts),
         "trace": lines,
     }
+    doubt = None
+    if may_escalate:
+        compared = {} if state["joint"] else answers
+        plan = try_plan(request.instruction)
+        doubt = reason_to_escalate(level, {**compared, level: answers[level]}, plan, request.policy)
+    if doubt is None:
+        return Command(goto=_FINISH, update=update)
+    lines.append(f"escalate: {doubt}; the agent takes over")
+    return Command(goto="propose", update={**update, "route": Route.AGENT})
+
+
+def _levels_to_ask(
+    state: State, workspace: Workspace, may_escalate: bool
+) -> tuple[InstructionLevel, ...]:
+    levels, level = workspace.segmenter.levels, state["level"]
+    if state["joint"]:
+        return levels
+    others = (InstructionLevel.SIMPLE, InstructionLevel.COMPLEX)
+    if may_escalate and state["request"].policy.check_levels and level in others:
+        return (level, *(one for one in others if one is not level and one in levels))
+    return (level,)
+
+
+def _direct_prompt(instruction: str, level: InstructionLevel) -> Prompt:
+    text = concept_text(instruction) if level is InstructionLevel.CONCEPT else instruction
+    return Prompt(text, level)
 
 
 async def propose(
     state: State, runtime: Runtime[Workspace]
-) -> Command[Literal["segment", "__end__"]]:
-    """Word the noun phrases that have no candidates yet in a way not tried before."""
-    workspace, tried = runtime.context, set(state.get("tried", ()))
-    number = state["round"] + 1
-    queries: list[Query] = []
-    for phrase in state["plan"].phrases:
-        if workspace.candidates.get(phrase.text):
-            continue
-        untried = [text for text in wordings(phrase) if text not in tried]
-        if untried:
-            queries.append({"phrase": phrase.text, "text": untried[0]})
-            tried.add(untried[0])
-    if not queries:
-        return Command(goto=_FINISH, update=_nothing(state, workspace, "no other wording is left"))
-    if number > state["request"].max_rounds:
-        update = _nothing(state, workspace, f"the budget of {number - 1} rounds is used up")
-        return Command(goto=_FINISH, update={**update, "status": RunStatus.BUDGET_EXHAUSTED})
-    texts = [query["text"] for query in queries]
+) -> Command[Literal["propose", "segment", "__end__"]]:
+    """Ask for noun phrases that have not been tried."""
+    workspace = runtime.context
+    number, most = state.get("round", 0) + 1, state["request"].budgets.max_rounds
+    over = f"the budget of {most} rounds is used up"
+    if number > most and workspace.language.is_model:
+        return _exhausted(state, workspace, over)
+    try:
+        workspace.meter.check_time()
+        proposal = await workspace.language.propose(_view(state, workspace, number))
+    except LanguageReplyError as error:
+        line = f"propose: round {number} failed: {error.message}"
+        return Command(goto="propose", update={"round": number, "trace": [line]})
+    except BudgetError as error:
+        return _exhausted(state, workspace, str(error))
+    except LanguageError as error:
+        return _failed(state, error)
+    if proposal.absent:
+        return _nothing(state, f"{workspace.language.name} says it is not there: {proposal.reason}")
+    if not proposal.phrases:
+        return _nothing(state, proposal.reason or "nothing else to try")
+    if number > most:
+        return _exhausted(state, workspace, over)
+    words = ", ".join(
+        repr(one.text) + (" (helper)" if one.role is Role.HELPER else "")
+        for one in proposal.phrases
+    )
+    because = f" ({proposal.reason})" if proposal.reason else ""
     return Command(
         goto="segment",
         update={
             "round": number,
-            "queries": queries,
-            "tried": texts,
-            "trace": [f"propose: round {number}: {', '.join(map(repr, texts))}"],
+            "phrases": list(proposal.phrases),
+            "trace": [f"propose: round {number}: {words}{because}"],
         },
     )
 
 
 async def segment(state: State, runtime: Runtime[Workspace]) -> dict[str, Any]:
-    """Ask the model for all of this round's texts in one batch."""
-    workspace, queries = runtime.context, state["queries"]
+    """Ask the model for all of this round's phrases in one batch."""
+    workspace, phrases = runtime.context, state["phrases"]
     encodings = await _ensure_encoded(workspace)
-    answers = await _ask(workspace, [Prompt(query["text"]) for query in queries])
-    for query, found in zip(queries, answers, strict=True):
-        phrase = query["phrase"]
-        workspace.candidates[phrase] = candidates_of(phrase, found)
-        workspace.presences[phrase] = max(found.presence, workspace.presences.get(phrase, 0.0))
-    counts = ", ".join(
-        f"{len(workspace.candidates[query['phrase']])} for {query['text']!r}" for query in queries
+    answers = await _ask(workspace, [Prompt(phrase.text) for phrase in phrases])
+    found: list[Candidate] = []
+    counts: list[int] = []
+    for phrase, answer in zip(phrases, answers, strict=True):
+        some = candidates_of(phrase.key, answer)
+        counts.append(len(some))
+        found += some
+    known = state.get("candidate_count", 0)
+    workspace.add_candidates(known, found[: max(0, MAX_CANDIDATES - known)])
+    lines = ", ".join(
+        f"{count} for {phrase.text!r}" for phrase, count in zip(phrases, counts, strict=True)
     )
     return {
+        "candidate_count": len(workspace.candidates),
+        "tried": [
+            TriedPhrase(phrase=phrase, found=count)
+            for phrase, count in zip(phrases, counts, strict=True)
+        ],
+        "presences": {
+            phrase.key: answer.presence for phrase, answer in zip(phrases, answers, strict=True)
+        },
         "image_encodings": encodings,
-        "prompts": len(queries),
-        "trace": [f"segment: {counts}"],
+        "prompts": len(phrases),
+        "trace": [f"segment: {lines}"],
     }
 
 
 async def inspect(state: State, runtime: Runtime[Workspace]) -> dict[str, Any]:
-    """Reject candidates whose pixels contradict the colour that the phrase names."""
+    """Drop what needs no judgement: the same mask under another wording."""
     workspace = runtime.context
-    by_text = {phrase.text: phrase for phrase in state["plan"].phrases}
-    lines: list[str] = []
-    for query in state["queries"]:
-        phrase = by_text[query["phrase"]]
-        if phrase.colour is None:
+    if not workspace.language.is_model:
+        return {}  # rules tell phrases apart, and need each one's masks
+    roles = _roles(state)
+    kept: list[int] = []
+    doubles: dict[str, Verdict] = {}
+    for position in _open_positions(state, workspace):
+        one = workspace.candidates[position]
+        twin = next(
+            (
+                other
+                for other in kept
+                if roles[workspace.candidates[other].phrase] == roles[one.phrase]
+                and mask_iou(workspace.candidates[other], one) > SAME_MASK_IOU
+            ),
+            None,
+        )
+        if twin is None:
+            kept.append(position)
+        else:
+            doubles[str(position)] = Verdict(decision=Decision.REJECT, reason="a double")
+    lines = [f"inspect: {len(doubles)} masks are doubles"] if doubles else []
+    return {"verdicts": doubles, "trace": lines}
+
+
+async def verify(
+    state: State, runtime: Runtime[Workspace]
+) -> Command[Literal["select", "propose", "__end__"]]:
+    """Judge each new candidate on its own, several at a time."""
+    workspace = runtime.context
+    judged = state.get("verdicts", {})
+    helpers = {key for key, role in _roles(state).items() if role is Role.HELPER}
+    positions = [
+        position
+        for position in _open_positions(state, workspace)
+        if str(position) not in judged
+        # A model is not asked about helpers: they are never the answer.
+        and not (workspace.language.is_model and workspace.candidates[position].phrase in helpers)
+    ]
+    turns = asyncio.Semaphore(state["request"].budgets.concurrency)
+
+    async def judge(position: int) -> Verdict:
+        async with turns:
+            view = _view(state, workspace, state["round"], (position,))
+            return await workspace.language.verify(view)
+
+    outcomes = await asyncio.gather(*map(judge, positions), return_exceptions=True)
+    verdicts: dict[str, Verdict] = {}
+    for position, outcome in zip(positions, outcomes, strict=True):
+        match outcome:
+            case Verdict():
+                verdicts[str(position)] = outcome
+            case LanguageReplyError() | BudgetError():
+                verdicts[str(position)] = Verdict(
+                    decision=Decision.UNJUDGED, reason=outcome.message
+                )
+            case LanguageError():
+                return _failed(state, outcome)
+            case BaseException():
+                raise outcome
+    lines = _verdict_lines(workspace, verdicts)
+    return Command(goto="select", update={"verdicts": verdicts, "trace": lines})
+
+
+def _verdict_lines(workspace: Workspace, verdicts: dict[str, Verdict]) -> list[str]:
+    """Return one line per kind of verdict that is worth telling."""
+    groups: dict[tuple[str, Decision, str], int] = {}
+    for position, verdict in verdicts.items():
+        if verdict.decision is Decision.ACCEPT and not workspace.language.is_model:
             continue
-        before = workspace.candidates[phrase.text]
-        kept = [
-            one
-            for one in before
-            if colour_share(workspace.photo.pixels, one.mask, phrase.colour) >= MIN_COLOUR_SHARE
-        ]
-        workspace.candidates[phrase.text] = kept
-        if len(kept) < len(before):
-            lines.append(
-                f"inspect: {len(before) - len(kept)} of {phrase.text!r} not {phrase.colour}"
-            )
-    return {"trace": lines}
+        phrase = workspace.candidates[int(position)].phrase
+        key = (phrase, verdict.decision, verdict.reason)
+        groups[key] = groups.get(key, 0) + 1
+    return [
+        f"verify: {decision} {count} of {phrase!r}" + (f": {reason}" if reason else "")
+        for (phrase, decision, reason), count in groups.items()
+    ]
 
 
 async def select_instances(
     state: State, runtime: Runtime[Workspace]
 ) -> Command[Literal["propose", "__end__"]]:
-    """Keep what satisfies the plan; with nothing left, propose again."""
-    workspace, plan = runtime.context, state["plan"]
-    chosen = select(plan, workspace.candidates, workspace.photo.size_hw)
-    line = f"select: {len(chosen)} instances satisfy the plan"
-    if not chosen:
+    """Choose among what was not rejected; without a fitting choice, propose again."""
+    workspace = runtime.context
+    positions = _open_positions(state, workspace)
+    if not positions:
+        return Command(goto="propose", update={"trace": ["select: no candidate is left"]})
+    await _keep_picture(workspace, f"round-{state['round']}", positions)
+    try:
+        workspace.meter.check_time()
+        selection = await workspace.language.select(
+            _view(state, workspace, state["round"], positions)
+        )
+    except LanguageReplyError as error:
+        line = f"select: round {state['round']} failed: {error.message}"
         return Command(goto="propose", update={"trace": [line]})
-    workspace.chosen = chosen
-    warnings: list[str] = []
-    if plan.count is not None and len(chosen) != plan.count:
-        warnings.append(f"the instruction speaks of {plan.count}, {len(chosen)} were found")
-    elif plan.singular and not plan.is_plain_concept and len(chosen) > 1:
-        warnings.append(f"the instruction speaks of one, {len(chosen)} fit it")
+    except BudgetError as error:
+        return _exhausted(state, workspace, str(error))
+    except LanguageError as error:
+        return _failed(state, error)
+    if selection.absent:
+        return _nothing(
+            state, f"{workspace.language.name} says it is not there: {selection.reason}"
+        )
+    chosen = [positions[number - 1] for number in selection.numbers]
+    marks = ", ".join(map(str, selection.numbers)) or "none"
+    line = f"select: {marks} of {len(positions)}: {selection.reason}".rstrip(": ")
+    if not chosen or not selection.finished:
+        best = {"chosen": chosen} if chosen else {}
+        return Command(goto="propose", update={"trace": [line], **best})
+    presences = state["presences"]
     return Command(
         goto=_FINISH,
         update={
             "status": RunStatus.SELECTED,
-            "presence": max(workspace.presences[one.phrase] for one in chosen),
+            "chosen": chosen,
+            "presence": max(presences[workspace.candidates[one].phrase] for one in chosen),
             "trace": [line],
-            "warnings": warnings,
+            "warnings": list(selection.warnings),
         },
     )
 
 
-def _nothing(state: State, workspace: Workspace, reason: str) -> dict[str, Any]:
-    phrases = state["plan"].phrases
-    presences = [workspace.presences.get(phrase.text, 0.0) for phrase in phrases]
-    missing = [phrase.text for phrase in phrases if not workspace.candidates.get(phrase.text)]
+def _roles(state: State) -> dict[str, Role]:
+    """Return the role of each phrase; a target anywhere is a target."""
+    roles: dict[str, Role] = {}
+    for one in state.get("tried", ()):
+        key = one.phrase.key
+        if roles.get(key) is not Role.TARGET:
+            roles[key] = one.phrase.role
+    return roles
+
+
+def _open_positions(state: State, workspace: Workspace) -> list[int]:
+    """Return the agent's candidates that nobody has rejected."""
+    verdicts = state.get("verdicts", {})
+    return [
+        position
+        for position, one in enumerate(workspace.candidates)
+        if one.phrase != DIRECT_KEY
+        and (
+            str(position) not in verdicts or verdicts[str(position)].decision is not Decision.REJECT
+        )
+    ]
+
+
+def _view(
+    state: State, workspace: Workspace, number: int, positions: Sequence[int] | None = None
+) -> View:
+    if positions is None:
+        positions = _open_positions(state, workspace)
+    return View(
+        photo=workspace.photo,
+        instruction=state["request"].instruction,
+        round=number,
+        tried=tuple(state.get("tried", ())),
+        candidates=tuple(workspace.candidates[position] for position in positions),
+    )
+
+
+def _exhausted(state: State, workspace: Workspace, why: str) -> Command[Any]:
+    """End with the best answer so far: chosen before, else accepted, else not judged."""
+    chosen = list(state.get("chosen", ()))
+    if not chosen:
+        helpers = {key for key, role in _roles(state).items() if role is Role.HELPER}
+        verdicts = state.get("verdicts", {})
+        targets = [
+            position
+            for position in _open_positions(state, workspace)
+            if workspace.candidates[position].phrase not in helpers
+        ]
+        accepted = [
+            position
+            for position in targets
+            if str(position) in verdicts and verdicts[str(position)].decision is Decision.ACCEPT
+        ]
+        chosen = accepted or targets
+    if not workspace.language.is_model:
+        chosen = []  # what the rules did not select contradicts the instruction
+    return Command(
+        goto=_FINISH,
+        update={
+            "status": RunStatus.BUDGET_EXHAUSTED,
+            "chosen": chosen,
+            "presence": max(state.get("presences", {}).values(), default=0.0),
+            "trace": [f"finish: {why}"],
+            "warnings": [f"{why}; {len(chosen)} instances are the best so far"],
+        },
+    )
+
+
+def _failed(state: State, error: LanguageError) -> Command[Any]:
+    """End for want of a language model; a direct answer, where there is one, stands."""
+    update: dict[str, Any] = {"trace": [f"language: {error.message}"], "warnings": [str(error)]}
+    if "status" in state:
+        update["warnings"].append("the direct answer is returned, the agent could not check it")
+        return Command(goto=_FINISH, update={**update, "route": Route.DIRECT})
+    return Command(goto=_FINISH, update={**update, "status": RunStatus.FAILED})
+
+
+def _nothing(state: State, reason: str) -> Command[Any]:
+    keys = {one.phrase.key: one.found for one in state.get("tried", ())}
+    missing = [key for key, found in keys.items() if not found]
     because = (
         f"nothing found for {', '.join(map(repr, missing))}" if missing else "no candidate fits"
     )
-    return {
-        "status": RunStatus.NO_TARGET,
-        "presence": min(presences),
-        "trace": [f"finish: {because}; {reason}"],
-    }
+    return Command(
+        goto=_FINISH,
+        update={
+            "status": RunStatus.NO_TARGET,
+            "chosen": [],
+            "presence": min(state.get("presences", {}).values(), default=0.0),
+            "trace": [f"finish: {because}; {reason}"],
+        },
+    )
+
+
+async def _keep_picture(workspace: Workspace, name: str, positions: Sequence[int]) -> None:
+    if workspace.record is not None:
+        masks = np.stack([workspace.candidates[position].mask for position in positions])
+        picture = await asyncio.to_thread(draw_marks, workspace.photo.pixels, masks)
+        workspace.record.save_picture(name, picture)
 
 
 async def _ensure_encoded(workspace: Workspace) -> int:
@@ -253,27 +457,3 @@ async def _ask(workspace: Workspace, prompts: Sequence[Prompt]) -> list[Instance
     if encoded is None:
         raise RuntimeError("the photo must be encoded before it is asked about")
     return await asyncio.to_thread(encoded.segment, prompts)
-
-
-def _describe(plan: Plan) -> str:
-    parts: list[str] = []
-    for target in plan.targets:
-        words = [repr(target.phrase.text)]
-        words += [_describe_constraint(constraint) for constraint in target.constraints]
-        parts.append(", ".join(words))
-    count = f" (count {plan.count})" if plan.count is not None else ""
-    return " and ".join(parts) + count
-
-
-def _describe_constraint(constraint: Constraint) -> str:
-    match constraint:
-        case RankBySize(largest_first=largest_first, rank=rank):
-            return f"number {rank} from the {'largest' if largest_first else 'smallest'}"
-        case RankByPosition(end=end, rank=rank):
-            return f"number {rank} from the {end}"
-        case InRegion(sides=sides):
-            return f"in the {' '.join(sides) or 'middle'}"
-        case HasRelation(relation=relation, anchor=anchor):
-            return f"{relation} {anchor.phrase.text!r}"
-        case Excluding(phrase=phrase):
-            return f"except {phrase.text!r}"

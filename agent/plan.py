@@ -123,3 +123,25 @@ class Plan(Frozen):
     def is_plain_concept(self) -> bool:
         """Whether the instruction is one bare noun phrase."""
         return len(self.targets) == 1 and not self.targets[0].constraints and self.count is None
+
+    def describe(self) -> str:
+        """Return the plan in one readable line."""
+        parts = [
+            ", ".join([repr(target.phrase.text), *map(_describe, target.constraints)])
+            for target in self.targets
+        ]
+        return " and ".join(parts) + (f" (count {self.count})" if self.count is not None else "")
+
+
+def _describe(constraint: Constraint) -> str:
+    match constraint:
+        case RankBySize(largest_first=largest_first, rank=rank):
+            return f"number {rank} from the {'largest' if largest_first else 'smallest'}"
+        case RankByPosition(end=end, rank=rank):
+            return f"number {rank} from the {end}"
+        case InRegion(sides=sides):
+            return f"in the {' '.join(sides) or 'middle'}"
+        case HasRelation(relation=relation, anchor=anchor):
+            return f"{relation} {anchor.phrase.text!r}"
+        case Excluding(phrase=phrase):
+            return f"except {phrase.text!r}"

@@ -2,25 +2,63 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar
 
+from sam3i_agent.agent.budgets import Meter
 from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.contracts import (
+    DEFAULT_BUDGETS,
+    DEFAULT_POLICY,
+    Budgets,
     CompressedMask,
     ImageInfo,
     InstanceResult,
     LevelChoice,
+    Route,
     RouteChoice,
+    RoutingPolicy,
     RunStatus,
     SegmentationResult,
     SegmentRequest,
     Usage,
 )
 from sam3i_agent.agent.graph import STEPS_AROUND, STEPS_PER_ROUND, build_graph
-from sam3i_agent.agent.instructions import check_instruction
+from sam3i_agent.agent.language import LanguageModel
+from sam3i_agent.agent.ledger import MemoryLedger
+from sam3i_agent.agent.offline import OfflinePlanner
+from sam3i_agent.agent.requests import make_request
+from sam3i_agent.agent.runs import RecordedRun
 from sam3i_agent.agent.state import SegmenterLike, Workspace
 from sam3i_agent.segmodel.errors import InputError
 from sam3i_agent.segmodel.photo import Photo
 from sam3i_agent.segmodel.rle import encode_mask
+
+LanguageFactory = Callable[[Meter], LanguageModel]
+"""Makes the language side of one run, which spends through the run's meter."""
+
+
+@dataclass(frozen=True)
+class MllmSettings:
+    """A multimodal model behind an OpenAI-compatible server; a `LanguageFactory`."""
+
+    url: str
+    model: str
+
+    def __call__(self, meter: Meter) -> LanguageModel:
+        """Connect to the server."""
+        # The client takes a second to import, and most runs need none.
+        from sam3i_agent.agent.chat import ChatClient
+        from sam3i_agent.agent.mllm import MllmLanguage
+
+        return MllmLanguage(ChatClient(self.url, self.model, meter))
+
+
+def offline_planner(meter: Meter) -> LanguageModel:
+    """Return the rules that need no model."""
+    return OfflinePlanner()
 
 
 async def segment_photo(
@@ -31,6 +69,10 @@ async def segment_photo(
     route: RouteChoice = RouteChoice.AUTO,
     level: LevelChoice = LevelChoice.AUTO,
     max_instances: int | None = None,
+    budgets: Budgets = DEFAULT_BUDGETS,
+    policy: RoutingPolicy = DEFAULT_POLICY,
+    language: LanguageFactory = offline_planner,
+    on_step: Callable[[str], None] = lambda line: None,
 ) -> SegmentationResult:
     """Segment `photo` by `instruction`.
 
@@ -41,64 +83,165 @@ async def segment_photo(
         route: direct, agent, or auto.
         level: how the direct route reads the words; auto and joint choose a level.
         max_instances: keep at most so many, best first; None keeps all.
+        budgets: what the agent may spend.
+        policy: when the auto route hands a direct answer to the agent.
+        language: the agent's language side.
+        on_step: called with each line of the trace as it is written.
 
     Raises:
         InputError: the instruction cannot be used, or the model lacks the level asked for.
     """
-    text = check_instruction(instruction)
-    chosen_by_us = level in (LevelChoice.AUTO, LevelChoice.JOINT) or route is RouteChoice.AGENT
-    if not chosen_by_us and level not in segmenter.levels:
+    request = make_request(
+        photo,
+        instruction,
+        route=route,
+        level=level,
+        max_instances=max_instances,
+        budgets=budgets,
+        policy=policy,
+    )
+    return await answer_request(segmenter, photo, request, language=language, on_step=on_step)
+
+
+async def answer_request(
+    segmenter: SegmenterLike,
+    photo: Photo,
+    request: SegmentRequest,
+    *,
+    language: LanguageFactory = offline_planner,
+    recorded: RecordedRun | None = None,
+    on_step: Callable[[str], None] = lambda line: None,
+) -> SegmentationResult:
+    """Answer a request, from its last finished step where it was recorded and killed.
+
+    Args:
+        segmenter: a loaded model.
+        photo: the picture, upright; the one that the request names.
+        request: what is asked.
+        language: the agent's language side.
+        recorded: where the run is kept; None keeps it in memory.
+        on_step: called with each line of the trace as it is written.
+
+    Raises:
+        InputError: the model lacks the level asked for, or the photo is another one.
+        StorageError: the record cannot be used.
+    """
+    if photo.sha256 != request.image_sha256:
+        raise InputError("the photo is not the one that the run was about")
+    level = request.level
+    level_is_ours = (
+        level in (LevelChoice.AUTO, LevelChoice.JOINT) or request.route is RouteChoice.AGENT
+    )
+    if not level_is_ours and level not in segmenter.levels:
         raise InputError(
             f"this model has no instruction head for level {level!s}",
             "use --level auto or concept, --route agent, or a SAM3-I checkpoint",
         )
-    request = SegmentRequest(image_sha256=photo.sha256, instruction=text, route=route, level=level)
-    workspace = Workspace(segmenter, photo)
     started = time.perf_counter()
-    state = await build_graph().ainvoke(
-        {"request": request},
-        {"recursion_limit": STEPS_AROUND + STEPS_PER_ROUND * (request.max_rounds + 1)},
-        context=workspace,
-    )
-    seconds = time.perf_counter() - started
+    async with _open_workspace(segmenter, photo, request, language, recorded) as workspace:
+        state = await _run_graph(workspace, request, recorded, on_step)
+        seconds = time.perf_counter() - started
+        return _result(state, workspace, request, seconds, recorded)
+
+
+@asynccontextmanager
+async def _open_workspace(
+    segmenter: SegmenterLike,
+    photo: Photo,
+    request: SegmentRequest,
+    language: LanguageFactory,
+    recorded: RecordedRun | None,
+) -> AsyncIterator[Workspace]:
+    ledger = MemoryLedger() if recorded is None else recorded.ledger()
+    meter = Meter(request.budgets, ledger)
+    model = language(meter)
+    try:
+        yield Workspace(
+            segmenter,
+            photo,
+            model,
+            meter,
+            record=recorded,
+            candidates=[] if recorded is None else recorded.load_candidates(),
+        )
+    finally:
+        await model.close()
+        ledger.close()
+
+
+async def _run_graph(
+    workspace: Workspace,
+    request: SegmentRequest,
+    recorded: RecordedRun | None,
+    on_step: Callable[[str], None],
+) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "recursion_limit": STEPS_AROUND + STEPS_PER_ROUND * (request.budgets.max_rounds + 1)
+    }
+    async with AsyncExitStack() as stack:
+        checkpointer = None
+        start: dict[str, Any] | None = {"request": request}
+        if recorded is not None:
+            checkpointer = await stack.enter_async_context(recorded.checkpointer())
+            config["configurable"] = {"thread_id": recorded.info.run_id}
+        graph = build_graph(checkpointer)
+        state: dict[str, Any] = {}
+        if recorded is not None:
+            state = (await graph.aget_state(config)).values
+            start = None if state else start
+        durability: dict[str, Any] = {} if recorded is None else {"durability": "sync"}
+        async for mode, chunk in graph.astream(
+            start,
+            config,
+            context=workspace,
+            stream_mode=["updates", "values"],
+            **durability,
+        ):
+            if mode == "values":
+                state = chunk
+                continue
+            for update in chunk.values():
+                for line in (update or {}).get("trace", ()):
+                    on_step(line)
+        return state
+
+
+def _result(
+    state: dict[str, Any],
+    workspace: Workspace,
+    request: SegmentRequest,
+    seconds: float,
+    recorded: RecordedRun | None,
+) -> SegmentationResult:
+    photo, ledger = workspace.photo, workspace.meter.ledger
     warnings = [*photo.notes, *state["warnings"]]
-    chosen = sorted(workspace.chosen, key=lambda one: -one.score)
-    if max_instances is not None and len(chosen) > max_instances:
-        warnings.append(f"{len(chosen)} instances were found, the best {max_instances} are kept")
-        chosen = chosen[:max_instances]
+    chosen = [workspace.candidates[position] for position in state.get("chosen", ())]
+    chosen.sort(key=lambda one: -one.score)
+    count, most = len(chosen), request.max_instances
+    if most is not None and count > most:
+        warnings.append(f"{count} instances were found, the best {most} are kept")
+        chosen = chosen[:most]
     height, width = photo.size_hw
     return SegmentationResult(
         image=ImageInfo(width=width, height=height, sha256=photo.sha256),
-        instruction=text,
-        route=state["route"],
+        instruction=request.instruction,
+        route=state.get("route", Route.AGENT),
         level=state["level"],
         status=state.get("status", RunStatus.FAILED),
         presence=state.get("presence", 0.0),
+        count=count,
         instances=tuple(_instance(one) for one in chosen),
         trace=tuple(state["trace"]),
         usage=Usage(
             seconds=round(seconds, 4),
             image_encodings=state.get("image_encodings", 0),
             prompts=state.get("prompts", 0),
+            mllm_calls=ledger.calls,
+            tokens=ledger.tokens,
+            rounds=state.get("round", 0),
         ),
         warnings=tuple(warnings),
-    )
-
-
-def segment_photo_sync(
-    segmenter: SegmenterLike,
-    photo: Photo,
-    instruction: str,
-    *,
-    route: RouteChoice = RouteChoice.AUTO,
-    level: LevelChoice = LevelChoice.AUTO,
-    max_instances: int | None = None,
-) -> SegmentationResult:
-    """Call `segment_photo` from code without an event loop."""
-    return asyncio.run(
-        segment_photo(
-            segmenter, photo, instruction, route=route, level=level, max_instances=max_instances
-        )
+        run_id=None if recorded is None else recorded.info.run_id,
     )
 
 
@@ -110,3 +253,18 @@ def _instance(one: Candidate) -> InstanceResult:
         score=one.score,
         area=one.area,
     )
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _blocking(function: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        return asyncio.run(function(*args, **kwargs))
+
+    call.__doc__ = "Call `segment_photo` from code without an event loop."
+    return call
+
+
+segment_photo_sync = _blocking(segment_photo)

@@ -1,7 +1,7 @@
 """The graph's state (small, typed, serialisable) and what its nodes work with.
 
 Pixels, features and masks never enter the state: they live in the `Workspace`, and the state names
-noun phrases and candidate positions.
+candidates by their position there.
 """
 
 import operator
@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Protocol, TypedDict
 
+from PIL.Image import Image
+
+from sam3i_agent.agent.budgets import Meter
 from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.contracts import Route, RunStatus, SegmentRequest
-from sam3i_agent.agent.plan import Plan
+from sam3i_agent.agent.language import LanguageModel, ProposedPhrase, TriedPhrase, Verdict
 from sam3i_agent.segmodel.instances import Instances
 from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.segmodel.photo import Photo
@@ -43,30 +46,48 @@ class SegmenterLike(Protocol):
         ...
 
 
+class RunRecord(Protocol):
+    """Where a run outlives its process; see `agent.runs.RecordedRun`."""
+
+    def save_candidates(self, candidates: Sequence[Candidate]) -> None:
+        """Keep all candidates of the run."""
+        ...
+
+    def save_picture(self, name: str, picture: Image) -> None:
+        """Keep a picture of a step."""
+        ...
+
+
 @dataclass
 class Workspace:
     """The tools of one run and the pixels they produced."""
 
     segmenter: SegmenterLike
     photo: Photo
+    language: LanguageModel
+    meter: Meter
+    record: RunRecord | None = None
     encoded: EncodedImageLike | None = None
     """Filled by the first node that needs it; one encoding per run."""
-    candidates: dict[str, list[Candidate]] = field(default_factory=dict)
-    """By noun phrase of the plan, or `DIRECT_KEY`."""
-    presences: dict[str, float] = field(default_factory=dict)
-    """By noun phrase: the highest presence that any prompt for it got."""
-    chosen: list[Candidate] = field(default_factory=list)
+    candidates: list[Candidate] = field(default_factory=list)
+    """Of all rounds, by position, which is their name in the state."""
+
+    def add_candidates(self, known: int, found: Sequence[Candidate]) -> range:
+        """Append candidates and return their positions.
+
+        Args:
+            known: candidates that the state knows of; what a killed node left beyond is dropped.
+            found: the new ones.
+        """
+        del self.candidates[known:]
+        self.candidates.extend(found)
+        if self.record is not None:
+            self.record.save_candidates(self.candidates)
+        return range(known, len(self.candidates))
 
 
 DIRECT_KEY = "<instruction>"
 """Stands for the whole instruction among the noun phrases."""
-
-
-class Query(TypedDict):
-    """A text for the model and the noun phrase of the plan it stands for."""
-
-    phrase: str
-    text: str
 
 
 class InputState(TypedDict):
@@ -82,13 +103,20 @@ class State(InputState, total=False):
     level: InstructionLevel
     joint: bool
     """Ask at all levels and keep the surest answer."""
-    plan: Plan
     round: int
     """Of proposals, from 1."""
-    queries: list[Query]
+    phrases: list[ProposedPhrase]
     """Of this round."""
-    tried: Annotated[list[str], operator.add]
-    """Texts that the model has answered; never asked again."""
+    tried: Annotated[list[TriedPhrase], operator.add]
+    """What the model has answered; never asked again."""
+    presences: Annotated[dict[str, float], operator.or_]
+    """By key of a phrase: the presence that its last wording got."""
+    candidate_count: int
+    """Candidates that finished nodes have found."""
+    verdicts: Annotated[dict[str, Verdict], operator.or_]
+    """By the candidate's position, as text."""
+    chosen: list[int]
+    """Positions of the best answer so far, best first."""
     status: RunStatus
     presence: float
     image_encodings: Annotated[int, operator.add]

@@ -1,6 +1,5 @@
 """The command `sam3i`: parse, call, print."""
 
-import asyncio
 import json
 import logging
 import sys
@@ -11,8 +10,15 @@ from types import ModuleType
 from typing import Annotated
 
 import typer
+from pydantic import ValidationError
 
-from sam3i_agent.agent.contracts import LevelChoice, RouteChoice, RunStatus
+from sam3i_agent.agent.contracts import (
+    DEFAULT_BUDGETS,
+    Budgets,
+    LevelChoice,
+    RouteChoice,
+    RunStatus,
+)
 from sam3i_agent.segmodel.errors import InputError, Sam3iError
 from sam3i_agent.segmodel.levels import InstructionLevel
 
@@ -23,6 +29,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+runs_app = typer.Typer(help="Recorded runs.", no_args_is_help=True)
+app.add_typer(runs_app, name="runs")
 USAGE_ERROR = 2
 FAILURE = 1
 
@@ -32,19 +40,47 @@ ModelOption = Annotated[
     typer.Option("--model", help="tiny, a folder, an official .pt file, or a hub id."),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+MllmUrlOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Base URL of an OpenAI-compatible server, whose model plans and judges for the agent; "
+        "its key comes from SAM3I_MLLM_API_KEY or OPENAI_API_KEY."
+    ),
+]
+MllmModelOption = Annotated[str | None, typer.Option(help="The model's name there.")]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="Log to standard error.")]
 
 
 @app.command()
 def segment(
-    image: Annotated[Path, typer.Argument(help="Picture to segment.")],
-    instruction: Annotated[str, typer.Argument(help="What to find, in English.")],
+    image: Annotated[Path | None, typer.Argument(help="Picture to segment.")] = None,
+    instruction: Annotated[str | None, typer.Argument(help="What to find, in English.")] = None,
     route: Annotated[RouteChoice, typer.Option(help="Which pipeline answers.")] = RouteChoice.AUTO,
     level: Annotated[
         LevelChoice, typer.Option(help="How the direct route reads the words.")
     ] = LevelChoice.AUTO,
     model: ModelOption = "tiny",
     device: DeviceOption = "auto",
+    mllm_url: MllmUrlOption = None,
+    mllm_model: MllmModelOption = None,
+    max_rounds: Annotated[
+        int, typer.Option(help="Rounds of the agent.")
+    ] = DEFAULT_BUDGETS.max_rounds,
+    max_mllm_calls: Annotated[
+        int, typer.Option(help="Requests to the language model, retries included.")
+    ] = DEFAULT_BUDGETS.max_mllm_calls,
+    max_tokens: Annotated[
+        int, typer.Option(help="Tokens of the language model.")
+    ] = DEFAULT_BUDGETS.max_tokens,
+    max_seconds: Annotated[
+        float, typer.Option(help="Wall time of the run.")
+    ] = DEFAULT_BUDGETS.max_seconds,
+    concurrency: Annotated[
+        int, typer.Option(help="Requests to the language model at one time.")
+    ] = DEFAULT_BUDGETS.concurrency,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN_ID", help="Go on with a run that was killed.")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder for the result; outputs/IMAGE-NAME, or with --json none."),
@@ -56,28 +92,66 @@ def segment(
 ) -> None:
     """Segment IMAGE by INSTRUCTION: writes result.json, overlay.png and masks/."""
     _log_to_stderr(verbose)
-    from sam3i_agent.tools.export import check_writable, write_result
-    from sam3i_agent.tools.images import read_photo
-    from sam3i_agent.tools.service import SegmentationService, summarise
+    from sam3i_agent.cli.segmenting import SegmentCommand
 
+    if resume is not None:
+        if image is not None or instruction is not None:
+            raise InputError("--resume takes image and instruction from the run's record")
+        command = SegmentCommand.resumed(resume)
+    else:
+        if image is None or instruction is None:
+            raise InputError("an image and an instruction are needed", "see sam3i segment --help")
+        budgets = read_budgets(
+            max_rounds=max_rounds,
+            max_mllm_calls=max_mllm_calls,
+            max_tokens=max_tokens,
+            max_seconds=max_seconds,
+            concurrency=concurrency,
+        )
+        command = SegmentCommand.new(
+            image,
+            instruction,
+            route=route,
+            level=level,
+            budgets=budgets,
+            model=model,
+            device=device,
+            mllm_url=mllm_url,
+            mllm_model=mllm_model,
+        )
     if out is None and not as_json:
-        out = Path("outputs") / image.stem
-    if out is not None:
-        check_writable(out)
-    photo = read_photo(image)
-    service = SegmentationService(model, device)
-    result = asyncio.run(service.segment(photo, instruction, route=route, level=level))
-    if out is not None:
-        write_result(result, photo, out)
+        out = Path("outputs") / command.image.stem
+    result = command.run(out, show_steps=verbose)
     if as_json:
         typer.echo(result.model_dump_json())
     else:
+        from sam3i_agent.tools.service import summarise
+
         typer.echo(summarise(result))
-        if verbose:
-            typer.echo("\n".join(result.trace), err=True)
         typer.echo(f"written to {out}")
     if result.status is RunStatus.FAILED:
         raise typer.Exit(FAILURE)
+
+
+@runs_app.command("list")
+def list_runs() -> None:
+    """List recorded runs, the latest first."""
+    from sam3i_agent.agent.runs import RunStore
+    from sam3i_agent.cli.segmenting import describe_run
+
+    for run in RunStore().list():
+        typer.echo(describe_run(run))
+
+
+@runs_app.command("show")
+def show_run(run_id: Annotated[str, typer.Argument(help="As sam3i runs list names it.")]) -> None:
+    """Print a recorded run: what was asked, each step, the answer and its pictures."""
+    from sam3i_agent.agent.runs import RunStore
+    from sam3i_agent.cli.segmenting import describe_run, run_details
+
+    run = RunStore().open(run_id)
+    typer.echo(describe_run(run))
+    typer.echo("\n".join(run_details(run)))
 
 
 @app.command()
@@ -218,6 +292,16 @@ def serve(
         if not folder.is_dir():
             raise InputError(f"--root {str(folder)!r} is no folder")
     build_server(SegmentationService(model, device), tuple(root or ())).run("stdio")
+
+
+def read_budgets(**values: float) -> Budgets:
+    """Return the budgets, or say which flag is out of range."""
+    try:
+        return Budgets.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        flag = f"--{first['loc'][0]}".replace("_", "-")
+        raise InputError(f"{flag}: {first['msg'].lower()}, got {first['input']}") from error
 
 
 def _log_to_stderr(verbose: bool) -> None:

@@ -31,5 +31,13 @@ class LanguageError(Sam3iError):
     """The language side cannot do what is asked of it."""
 
 
+class LanguageReplyError(LanguageError):
+    """One reply of a language model is unusable; another try may do better."""
+
+
+class BudgetError(Sam3iError):
+    """A run has used up one of its budgets."""
+
+
 class StorageError(Sam3iError):
     """A result cannot be written or read back."""

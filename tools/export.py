@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 
 from sam3i_agent.agent.contracts import SegmentationResult
+from sam3i_agent.agent.marks import draw_marks
 from sam3i_agent.segmodel.errors import StorageError
 from sam3i_agent.segmodel.photo import Photo
 from sam3i_agent.segmodel.rle import decode_mask
-from sam3i_agent.tools.overlay import draw_overlay
 
 RESULT_NAME = "result.json"
 OVERLAY_NAME = "overlay.png"
@@ -45,7 +45,7 @@ def write_result(result: SegmentationResult, photo: Photo, folder: Path) -> None
         (staging / MASKS_FOLDER).mkdir()
         for number, mask in enumerate(masks, start=1):
             Image.fromarray(mask).save(staging / MASKS_FOLDER / f"{number}.png")
-        draw_overlay(photo.pixels, masks).save(staging / OVERLAY_NAME)
+        draw_marks(photo.pixels, masks).save(staging / OVERLAY_NAME)
         (staging / RESULT_NAME).write_text(result.model_dump_json(indent=2) + "\n", "utf-8")
         folder.mkdir(exist_ok=True)
         shutil.rmtree(folder / MASKS_FOLDER, ignore_errors=True)

@@ -23,11 +23,12 @@ from sam3i_agent.agent.contracts import (
     RouteChoice,
     SegmentationResult,
 )
+from sam3i_agent.agent.marks import draw_marks
+from sam3i_agent.agent.requests import make_request
 from sam3i_agent.segmodel.errors import InputError, Sam3iError
 from sam3i_agent.segmodel.photo import Photo
 from sam3i_agent.tools.export import result_masks
 from sam3i_agent.tools.images import MAX_FILE_BYTES, decode_photo, read_photo
-from sam3i_agent.tools.overlay import draw_overlay
 from sam3i_agent.tools.service import SegmentationService, summarise
 
 logger = logging.getLogger(__name__)
@@ -106,7 +107,8 @@ def build_server(service: SegmentationService, roots: tuple[Path, ...] = ()) -> 
         """
         try:
             photo = open_image(image, allowed)
-            result = await service.segment(photo, instruction, route=route, level=level)
+            request = make_request(photo, instruction, route=route, level=level)
+            result = await service.answer(photo, request)
         except Sam3iError as error:
             raise ToolError(str(error)) from error
         return CallToolResult(
@@ -154,5 +156,5 @@ def open_image(image: str, roots: tuple[Path, ...]) -> Photo:
 
 def _overlay(photo: Photo, result: SegmentationResult) -> Image:
     buffer = io.BytesIO()
-    draw_overlay(photo.pixels, result_masks(result), OVERLAY_SIDE).save(buffer, format="PNG")
+    draw_marks(photo.pixels, result_masks(result), max_side=OVERLAY_SIDE).save(buffer, format="PNG")
     return Image(data=buffer.getvalue(), format="png")

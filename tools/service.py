@@ -2,14 +2,16 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sam3i_agent.agent.contracts import LevelChoice, RouteChoice, SegmentationResult
-from sam3i_agent.agent.instructions import check_instruction
+from sam3i_agent.agent.contracts import SegmentationResult, SegmentRequest
 from sam3i_agent.segmodel.photo import Photo
 
 if TYPE_CHECKING:
+    from sam3i_agent.agent.run import LanguageFactory
+    from sam3i_agent.agent.runs import RecordedRun
     from sam3i_agent.segmodel.segmenter import Segmenter
 
 
@@ -38,42 +40,47 @@ class SegmentationService:
                 self._segmenter = load_segmenter(self.model, device=self.device)
             return self._segmenter
 
-    async def segment(
+    async def answer(
         self,
         photo: Photo,
-        instruction: str,
+        request: SegmentRequest,
         *,
-        route: RouteChoice = RouteChoice.AUTO,
-        level: LevelChoice = LevelChoice.AUTO,
-        max_instances: int | None = None,
+        language: "LanguageFactory | None" = None,
+        recorded: "RecordedRun | None" = None,
+        on_step: Callable[[str], None] = lambda line: None,
     ) -> SegmentationResult:
-        """Segment `photo`; see `agent.run.segment_photo`."""
-        check_instruction(instruction)  # before the model is loaded
+        """Answer a request about `photo`; see `agent.run.answer_request`."""
         segmenter = await asyncio.to_thread(self.segmenter)
-        from sam3i_agent.agent.run import segment_photo
+        from sam3i_agent.agent.run import answer_request, offline_planner
 
-        return await segment_photo(
-            segmenter, photo, instruction, route=route, level=level, max_instances=max_instances
+        return await answer_request(
+            segmenter,
+            photo,
+            request,
+            language=language or offline_planner,
+            recorded=recorded,
+            on_step=on_step,
         )
 
 
 def summarise(result: SegmentationResult, *, limit: int = 10) -> str:
     """Return a result in a few lines of plain words."""
-    count = len(result.instances)
+    count = result.count
     match result.status:
         case "selected":
             head = f"{count} instance{'s' if count != 1 else ''} of {result.instruction!r}"
         case "no_target":
             head = f"nothing found for {result.instruction!r} (presence {result.presence:.2f})"
         case "budget_exhausted":
-            head = f"gave up on {result.instruction!r}: the budget is used up"
+            head = f"budget used up on {result.instruction!r}; best so far: {count} instances"
         case _:
             head = f"could not work on {result.instruction!r}"
     lines = [f"{head} by the {result.route} route"]
     for number, one in enumerate(result.instances[:limit], start=1):
         box = ", ".join(f"{side:.0f}" for side in one.box)
         lines.append(f"  {number}: box [{box}], {one.area} px, score {one.score:.2f}")
-    if count > limit:
-        lines.append(f"  and {count - limit} more")
+    shown = min(limit, len(result.instances))
+    if count > shown:
+        lines.append(f"  and {count - shown} more")
     lines += [f"warning: {warning}" for warning in result.warnings]
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from sam3i_agent.agent.contracts import (
     LevelChoice,
     Route,
     RouteChoice,
+    RoutingPolicy,
     RunStatus,
     SegmentationResult,
 )
@@ -40,7 +41,7 @@ def test_the_result_survives_json_and_keeps_masks(grey_photo):
     keys = set(json.loads(result.model_dump_json()))
     assert keys == {
         "image", "instruction", "route", "level", "status", "presence", "instances", "trace",
-        "usage", "warnings",
+        "usage", "warnings", "count", "run_id",
     }  # fmt: skip
     (one,) = again.instances
     np.testing.assert_array_equal(decode_mask(one.mask.size, one.mask.counts), LEFT[0])
@@ -56,7 +57,7 @@ def test_the_agent_filters_by_relation_in_one_encoding(grey_photo):
     assert model.encodings == result.usage.image_encodings == 1
     assert result.usage.prompts == 2
     assert [line.split(":")[0] for line in result.trace] == [
-        "route", "plan", "propose", "segment", "select",
+        "route", "propose", "segment", "select",
     ]  # fmt: skip
 
 
@@ -108,7 +109,7 @@ def test_what_the_planner_refuses_is_a_failed_run(grey_photo):
 @pytest.mark.parametrize(
     ("instruction", "levels", "route"),
     [
-        ("red star", (InstructionLevel.CONCEPT,), Route.DIRECT),
+        ("star", (InstructionLevel.CONCEPT,), Route.DIRECT),
         ("the leftmost star", (InstructionLevel.CONCEPT,), Route.AGENT),  # no head for it
         ("the leftmost star", ALL_LEVELS, Route.DIRECT),
         ("what would roll away", ALL_LEVELS, Route.DIRECT),
@@ -116,10 +117,50 @@ def test_what_the_planner_refuses_is_a_failed_run(grey_photo):
     ],
 )
 def test_auto_route(grey_photo, instruction, levels, route):
-    model = KnowingSegmenter({"star": [LEFT]}, levels)
+    model = KnowingSegmenter({"star": [LEFT], "the leftmost star": [LEFT]}, levels)
     result = segment_photo_sync(model, grey_photo, instruction)
     assert result.route is route
     assert result.trace[0].startswith("route: auto")
+
+
+@pytest.mark.parametrize(
+    ("instruction", "answers", "reason"),
+    [
+        ("the leftmost star", {}, "presence 0.10 is below 0.5"),
+        ("the two stars", {"the two stars": [LEFT]}, "speaks of 2, 1 were found"),
+        ("the leftmost star", {"the leftmost star": [LEFT, RIGHT]}, "speaks of one, 2"),
+    ],
+)
+def test_doubtful_direct_answers_go_to_the_agent(grey_photo, instruction, answers, reason):
+    model = KnowingSegmenter({"star": [LEFT, RIGHT], **answers}, ALL_LEVELS)
+    result = segment_photo_sync(model, grey_photo, instruction)
+    assert result.route is Route.AGENT
+    assert any(line.startswith("escalate:") and reason in line for line in result.trace)
+    assert [one.area for one in result.instances] == ([400, 900] if "two" in instruction else [400])
+    assert result.usage.image_encodings == model.encodings == 1
+
+
+def test_levels_that_disagree_send_a_request_to_the_agent(grey_photo):
+    class TwoMinds(KnowingSegmenter):
+        def encode(self, photo):
+            image = super().encode(photo)
+            answer = image._answer
+
+            def by_level(prompt):
+                place = LEFT if prompt.level is InstructionLevel.COMPLEX else RIGHT
+                self.answers["the leftmost star"] = [place]
+                return answer(prompt)
+
+            image._answer = by_level
+            return image
+
+    model = TwoMinds({"star": [LEFT, RIGHT]}, ALL_LEVELS)
+    result = segment_photo_sync(model, grey_photo, "the leftmost star")
+    assert any("agree by 0.00 only" in line for line in result.trace)
+    assert [one.area for one in result.instances] == [400]
+    policy = RoutingPolicy(check_levels=False)
+    trusting = segment_photo_sync(model, grey_photo, "the leftmost star", policy=policy)
+    assert trusting.route is Route.DIRECT
 
 
 def test_direct_reads_a_missing_level_as_concept_and_says_so(grey_photo):

@@ -9,7 +9,6 @@ from PIL import Image
 from sam3i_agent.agent.run import segment_photo_sync
 from sam3i_agent.segmodel.errors import StorageError
 from sam3i_agent.tools import export
-from sam3i_agent.tools.overlay import draw_overlay
 from tests.conftest import KnowingSegmenter, block
 
 
@@ -41,7 +40,7 @@ def test_a_failure_half_way_leaves_nothing(result, grey_photo, tmp_path, monkeyp
     def fail(*_: object) -> Image.Image:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(export, "draw_overlay", fail)
+    monkeypatch.setattr(export, "draw_marks", fail)
     with pytest.raises(StorageError, match="No space left"):
         export.write_result(result, grey_photo, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
@@ -54,14 +53,3 @@ def test_a_file_in_the_way_is_found_before_the_work(tmp_path):
     with pytest.raises(StorageError, match="cannot be written"):
         export.check_writable(tmp_path / "out" / "below")
     export.check_writable(tmp_path / "new" / "deep")
-
-
-def test_overlay_tints_inside_and_numbers(grey_photo):
-    masks = np.array([block(10, 10, 60, 60)])
-    picture = np.array(draw_overlay(grey_photo.pixels, masks)).astype(int)
-    assert picture.shape == (100, 100, 3)
-    assert (picture[80, 80] == 128).all()
-    assert abs(picture[15, 15] - 128).max() > 20
-    assert (picture[30:40, 30:40].reshape(-1, 3) > 180).all(axis=1).any()  # the white digit
-    large = np.zeros((50, 4000, 3), np.uint8)
-    assert max(draw_overlay(large, np.zeros((0, 50, 4000), bool), 1000).size) == 1000

@@ -1,0 +1,47 @@
+"""When the auto route does not trust a direct answer and hands the request to the agent."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from sam3i_agent.agent.contracts import RoutingPolicy
+from sam3i_agent.agent.plan import Plan
+from sam3i_agent.segmodel.instances import Instances
+from sam3i_agent.segmodel.levels import InstructionLevel
+
+
+def reason_to_escalate(
+    level: InstructionLevel,
+    answers: Mapping[InstructionLevel, Instances],
+    plan: Plan | None,
+    policy: RoutingPolicy,
+) -> str | None:
+    """Return why the direct answer at `level` is doubtful, or None where it is not.
+
+    Args:
+        level: of the answer.
+        answers: by level, that one among them.
+        plan: the offline planner's reading of the instruction, where it has one.
+        policy: the thresholds.
+    """
+    answer = answers[level]
+    if answer.presence < policy.min_presence:
+        return f"presence {answer.presence:.2f} is below {policy.min_presence:g}"
+    if plan is not None and plan.count is not None and len(answer) != plan.count:
+        return f"the instruction speaks of {plan.count}, {len(answer)} were found"
+    if plan is not None and plan.singular and not plan.is_plain_concept and len(answer) > 1:
+        return f"the instruction speaks of one, {len(answer)} were found"
+    for other, its_answer in answers.items():
+        if other is level:
+            continue
+        agreement = union_iou(answer, its_answer)
+        if agreement < policy.min_agreement:
+            return f"levels {level} and {other} agree by {agreement:.2f} only"
+    return None
+
+
+def union_iou(a: Instances, b: Instances) -> float:
+    """Return the IoU of the united masks of two answers; 1 where both are empty."""
+    first, second = a.masks.any(axis=0), b.masks.any(axis=0)
+    union = np.logical_or(first, second).sum()
+    return 1.0 if union == 0 else float(np.logical_and(first, second).sum() / union)

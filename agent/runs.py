@@ -1,0 +1,227 @@
+"""Recorded runs: a folder each, from which a killed run goes on and a past one is shown.
+
+A folder holds `run.json` (what was asked), `checkpoints.sqlite` (the graph's finished steps),
+`calls.sqlite` (the language model's replies), `candidates.json` (masks), a picture of each round's
+numbered candidates and, when the run has ended, `result/`, which `tools.export` writes.
+"""
+
+import json
+import os
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
+from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from PIL.Image import Image
+from pydantic import ValidationError
+
+from sam3i_agent.agent.candidates import Candidate
+from sam3i_agent.agent.contracts import Frozen, SegmentRequest
+from sam3i_agent.agent.ledger import SqliteLedger
+from sam3i_agent.segmodel.errors import InputError, StorageError
+from sam3i_agent.segmodel.rle import decode_mask, encode_mask
+
+FOLDER_VARIABLE = "SAM3I_RUNS"
+CHECKPOINTS_VARIABLE = "SAM3I_CHECKPOINTS"
+"""A `postgresql://` URL keeps the checkpoints of all runs there instead of beside each run."""
+_RUN_NAME = "run.json"
+_CHECKPOINTS_NAME = "checkpoints.sqlite"
+_CALLS_NAME = "calls.sqlite"
+_CANDIDATES_NAME = "candidates.json"
+_STATE_TYPES = (
+    ("sam3i_agent.agent.contracts", "Budgets"),
+    ("sam3i_agent.agent.contracts", "LevelChoice"),
+    ("sam3i_agent.agent.contracts", "Route"),
+    ("sam3i_agent.agent.contracts", "RouteChoice"),
+    ("sam3i_agent.agent.contracts", "RoutingPolicy"),
+    ("sam3i_agent.agent.contracts", "RunStatus"),
+    ("sam3i_agent.agent.contracts", "SegmentRequest"),
+    ("sam3i_agent.agent.language", "Decision"),
+    ("sam3i_agent.agent.language", "ProposedPhrase"),
+    ("sam3i_agent.agent.language", "Role"),
+    ("sam3i_agent.agent.language", "TriedPhrase"),
+    ("sam3i_agent.agent.language", "Verdict"),
+    ("sam3i_agent.segmodel.levels", "InstructionLevel"),
+)
+"""All that a checkpoint may bring back to life."""
+
+
+class RunInfo(Frozen):
+    """What a run was asked, enough to go on with it."""
+
+    run_id: str
+    started: datetime
+    image: str
+    """Absolute path of the photo."""
+    request: SegmentRequest
+    model: str
+    device: str
+    mllm_url: str | None = None
+    mllm_model: str | None = None
+
+
+class RecordedRun:
+    """The folder of one run; made by a `RunStore`.
+
+    Args:
+        folder: exists.
+        info: what was asked.
+    """
+
+    def __init__(self, folder: Path, info: RunInfo) -> None:
+        self.folder = folder
+        self.info = info
+
+    def ledger(self) -> SqliteLedger:
+        """Open the record of language-model requests."""
+        return SqliteLedger(self.folder / _CALLS_NAME)
+
+    @asynccontextmanager
+    async def checkpointer(self) -> AsyncIterator[BaseCheckpointSaver[str]]:
+        """Open the graph's checkpoints: SQLite in the run's folder, or the Postgres of the URL.
+
+        Raises:
+            StorageError: a Postgres URL is set and its extra is not installed.
+        """
+        serializer = JsonPlusSerializer(allowed_msgpack_modules=_STATE_TYPES)
+        url = os.environ.get(CHECKPOINTS_VARIABLE)
+        if url is None:
+            path = str(self.folder / _CHECKPOINTS_NAME)
+            async with AsyncSqliteSaver.from_conn_string(path) as saver:
+                saver.serde = serializer
+                yield saver
+            return
+        try:
+            from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+        except ModuleNotFoundError as error:
+            raise StorageError(
+                f"{CHECKPOINTS_VARIABLE} needs Postgres support",
+                "pip install 'sam3i-agent[postgres]'",
+            ) from error
+        async with AsyncPostgresSaver.from_conn_string(url, serde=serializer) as saver:
+            await saver.setup()
+            yield saver
+
+    def save_candidates(self, candidates: Sequence[Candidate]) -> None:
+        """Keep all candidates of the run, whole or not at all."""
+        content = [
+            {
+                "phrase": one.phrase,
+                "mask": encode_mask(one.mask),
+                "box": one.box_xyxy,
+                "score": one.score,
+            }
+            for one in candidates
+        ]
+        _write_whole(self.folder / _CANDIDATES_NAME, json.dumps(content))
+
+    def save_picture(self, name: str, picture: Image) -> None:
+        """Keep a picture of a step as `NAME.png`."""
+        picture.save(self.folder / f"{name}.png")
+
+    @property
+    def pictures(self) -> list[Path]:
+        """What `save_picture` kept, by name."""
+        return sorted(self.folder.glob("*.png"))
+
+    @property
+    def result_folder(self) -> Path:
+        """Where the finished result is written."""
+        return self.folder / "result"
+
+    def load_candidates(self) -> list[Candidate]:
+        """Read back what `save_candidates` kept; nothing where it never did."""
+        path = self.folder / _CANDIDATES_NAME
+        if not path.exists():
+            return []
+        return [
+            Candidate(
+                phrase=one["phrase"],
+                mask=decode_mask(tuple(one["mask"]["size"]), one["mask"]["counts"]),
+                box_xyxy=tuple(one["box"]),
+                score=one["score"],
+            )
+            for one in json.loads(path.read_text("utf-8"))
+        ]
+
+
+class RunStore:
+    """All recorded runs.
+
+    Args:
+        folder: None takes `SAM3I_RUNS`, else `~/.local/share/sam3i/runs`.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        default = Path.home() / ".local" / "share" / "sam3i" / "runs"
+        self.folder = folder or Path(os.environ.get(FOLDER_VARIABLE, default))
+
+    def create(
+        self,
+        image: Path,
+        request: SegmentRequest,
+        model: str,
+        device: str,
+        mllm_url: str | None = None,
+        mllm_model: str | None = None,
+    ) -> RecordedRun:
+        """Begin a run.
+
+        Raises:
+            StorageError: the store cannot be written.
+        """
+        now = datetime.now(UTC)
+        run_id = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+        info = RunInfo(
+            run_id=run_id,
+            started=now,
+            image=str(image.resolve()),
+            request=request,
+            model=model,
+            device=device,
+            mllm_url=mllm_url,
+            mllm_model=mllm_model,
+        )
+        folder = self.folder / run_id
+        try:
+            folder.mkdir(parents=True)
+            _write_whole(folder / _RUN_NAME, info.model_dump_json(indent=2) + "\n")
+        except OSError as error:
+            raise StorageError(
+                f"the run cannot be recorded in {str(self.folder)!r}: {error.strerror}",
+                f"set {FOLDER_VARIABLE} to a folder that can be written",
+            ) from error
+        return RecordedRun(folder, info)
+
+    def open(self, run_id: str) -> RecordedRun:
+        """Return a run by its id.
+
+        Raises:
+            InputError: there is none.
+            StorageError: its record is damaged.
+        """
+        folder = self.folder / run_id
+        if not run_id or "/" in run_id or not (folder / _RUN_NAME).is_file():
+            raise InputError(f"there is no run {run_id!r}", "sam3i runs list shows them")
+        try:
+            info = RunInfo.model_validate_json((folder / _RUN_NAME).read_bytes())
+        except (OSError, ValidationError) as error:
+            raise StorageError(f"the record of run {run_id!r} is damaged") from error
+        return RecordedRun(folder, info)
+
+    def list(self) -> list[RecordedRun]:
+        """Return all runs, the latest first."""
+        if not self.folder.is_dir():
+            return []
+        names = sorted(path.parent.name for path in self.folder.glob(f"*/{_RUN_NAME}"))
+        return [self.open(name) for name in reversed(names)]
+
+
+def _write_whole(path: Path, text: str) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text, "utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,160 @@
+"""`sam3i segment` and `sam3i runs`: a run from the command line, recorded so that it can go on."""
+
+import asyncio
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from sam3i_agent.agent.contracts import (
+    Budgets,
+    LevelChoice,
+    RouteChoice,
+    SegmentationResult,
+    SegmentRequest,
+)
+from sam3i_agent.agent.requests import make_request
+from sam3i_agent.agent.run import MllmSettings
+from sam3i_agent.agent.runs import RecordedRun, RunStore
+from sam3i_agent.segmodel.errors import InputError, StorageError
+from sam3i_agent.segmodel.photo import Photo
+from sam3i_agent.tools.export import RESULT_NAME, check_writable, write_result
+from sam3i_agent.tools.images import read_photo
+from sam3i_agent.tools.service import SegmentationService, summarise
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SegmentCommand:
+    """A run that is ready to start or to go on."""
+
+    image: Path
+    photo: Photo
+    request: SegmentRequest
+    service: SegmentationService
+    mllm: MllmSettings | None
+    recorded: RecordedRun | None
+
+    @classmethod
+    def new(
+        cls,
+        image: Path,
+        instruction: str,
+        *,
+        route: RouteChoice,
+        level: LevelChoice,
+        budgets: Budgets,
+        model: str,
+        device: str,
+        mllm_url: str | None,
+        mllm_model: str | None,
+    ) -> "SegmentCommand":
+        """Check the input and begin to record a run.
+
+        Raises:
+            InputError: the image, the instruction or the options cannot be used.
+        """
+        mllm = _mllm_settings(mllm_url, mllm_model)
+        photo = read_photo(image)
+        request = make_request(photo, instruction, route=route, level=level, budgets=budgets)
+        try:
+            recorded = RunStore().create(image, request, model, device, mllm_url, mllm_model)
+        except StorageError as error:
+            logger.warning("%s; this run cannot be resumed", error)
+            recorded = None
+        return cls(image, photo, request, SegmentationService(model, device), mllm, recorded)
+
+    @classmethod
+    def resumed(cls, run_id: str) -> "SegmentCommand":
+        """Take up a recorded run.
+
+        Raises:
+            InputError: there is no such run, or its photo is gone or changed.
+            StorageError: its record is damaged.
+        """
+        recorded = RunStore().open(run_id)
+        info = recorded.info
+        return cls(
+            Path(info.image),
+            read_photo(Path(info.image)),
+            info.request,
+            SegmentationService(info.model, info.device),
+            _mllm_settings(info.mllm_url, info.mllm_model),
+            recorded,
+        )
+
+    def run(self, out: Path | None, *, show_steps: bool) -> SegmentationResult:
+        """Run to the end and write the result.
+
+        Args:
+            out: folder for the result; None writes it to the run's record alone.
+            show_steps: print each line of the trace on standard error as it is written; otherwise
+                a terminal shows the latest one.
+        """
+        if out is not None:
+            check_writable(out)
+        console = Console(stderr=True)
+        with console.status("starting") as status:
+            if self.recorded is not None:
+                logger.info("run %s", self.recorded.info.run_id)
+
+            def on_step(line: str) -> None:
+                status.update(line)
+                if show_steps:
+                    sys.stderr.write(f"{line}\n")
+
+            result = asyncio.run(
+                self.service.answer(
+                    self.photo,
+                    self.request,
+                    language=self.mllm,
+                    recorded=self.recorded,
+                    on_step=on_step,
+                )
+            )
+        for folder in (out, None if self.recorded is None else self.recorded.result_folder):
+            if folder is not None:
+                write_result(result, self.photo, folder)
+        return result
+
+
+def describe_run(run: RecordedRun) -> str:
+    """Return a run in one line."""
+    info = run.info
+    result = _result_of(run)
+    state = "unfinished" if result is None else f"{result.status}, {result.count} found"
+    return f"{info.run_id}  {state:<24}  {Path(info.image).name}: {info.request.instruction!r}"
+
+
+def run_details(run: RecordedRun) -> list[str]:
+    """Return the steps, the answer and the pictures of a run, line by line."""
+    result = _result_of(run)
+    lines: list[str] = []
+    if result is None:
+        lines.append(f"not finished; go on with: sam3i segment --resume {run.info.run_id}")
+    else:
+        usage = result.usage
+        lines += [f"  {line}" for line in result.trace]
+        lines.append(summarise(result))
+        lines.append(
+            f"{usage.seconds:.2f} s, {usage.image_encodings} image encodings, {usage.prompts} "
+            f"prompts, {usage.rounds} rounds, {usage.mllm_calls} model calls, {usage.tokens} tokens"
+        )
+    pictures = [*run.pictures, *sorted(run.result_folder.glob("*.png"))]
+    return [*lines, *(f"picture: {path}" for path in pictures)]
+
+
+def _result_of(run: RecordedRun) -> SegmentationResult | None:
+    path = run.result_folder / RESULT_NAME
+    return SegmentationResult.model_validate_json(path.read_bytes()) if path.exists() else None
+
+
+def _mllm_settings(url: str | None, model: str | None) -> MllmSettings | None:
+    if url is None and model is None:
+        return None
+    if url is None or model is None:
+        raise InputError("--mllm-url and --mllm-model go together")
+    return MllmSettings(url, model)

@@ -1,0 +1,131 @@
+"""An OpenAI-compatible HTTP server that plays a script over real sockets and keeps a log."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One HTTP answer."""
+
+    message: Body | None = None
+    """The assistant's message; None sends `raw`."""
+    status: int = 200
+    raw: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+    delay_s: float = 0.0
+    promised_bytes: int = 0
+    """Announce so many more bytes than are sent, then drop the connection."""
+    drop: bool = False
+    """Close the connection without any answer."""
+
+
+Script = Callable[[Body, int], Reply]
+"""From the request's body and its number (from 0) to the answer."""
+
+
+@dataclass
+class ScriptedServer:
+    """The running server."""
+
+    url: str
+    log: list[Body]
+    """Bodies of all requests, in order of arrival."""
+
+
+def asked(body: Body) -> str:
+    """The function that the request asks the model to call."""
+    if "tools" in body:
+        return body["tools"][0]["function"]["name"]
+    text = json.dumps(body["messages"])
+    kinds = (("verdict", "judge_mask"), ("targets", "propose_phrases"), ("masks", "select_masks"))
+    return next(name for field_name, name in kinds if f'{field_name}\\"' in text)
+
+
+def question(body: Body) -> str:
+    """The text of the first question."""
+    return body["messages"][1]["content"][0]["text"]
+
+
+def call(body: Body, **arguments: object) -> Reply:
+    """A function call, as it was asked for."""
+    function = {"name": asked(body), "arguments": json.dumps(arguments)}
+    return Reply(
+        {"role": "assistant", "tool_calls": [{"id": "1", "type": "function", "function": function}]}
+    )
+
+
+def say(text: str, **more: Any) -> Reply:
+    """A message of plain text."""
+    return Reply({"role": "assistant", "content": text, **more})
+
+
+def _completion(model: str, message: Body) -> Body:
+    return {
+        "id": "x",
+        "object": "chat.completion",
+        "created": 0,
+        "model": model,
+        "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
+        "usage": {"prompt_tokens": 90, "completion_tokens": 10, "total_tokens": 100},
+    }
+
+
+@contextmanager
+def serve(script: Script) -> Iterator[ScriptedServer]:
+    """Run a server that answers by `script`."""
+    log: list[Body] = []
+    lock = threading.Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            with lock:
+                number = len(log)
+                log.append(body)
+            reply = script(body, number)
+            if reply.delay_s:
+                time.sleep(reply.delay_s)
+            if reply.drop:
+                self.close_connection = True
+                return
+            content = reply.raw
+            if reply.message is not None:
+                content = json.dumps(_completion(body["model"], reply.message)).encode()
+            try:
+                self.send_response(reply.status)
+                self.send_header("content-type", "application/json")
+                self.send_header("content-length", str(len(content) + reply.promised_bytes))
+                for name, value in reply.headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(content)
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # the client has given up waiting
+            if reply.promised_bytes:
+                self.close_connection = True
+
+        def log_message(self, *args: object) -> None:
+            """Keep the test output clean."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.block_on_close = False
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield ScriptedServer(f"http://127.0.0.1:{server.server_address[1]}/v1", log)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -1,0 +1,323 @@
+"""The agent with a model behind real sockets: every way it may behave ends in a typed outcome."""
+
+import time
+
+import pytest
+
+from sam3i_agent.agent import chat
+from sam3i_agent.agent.contracts import Budgets, RouteChoice, RunStatus
+from sam3i_agent.agent.run import MllmSettings, segment_photo_sync
+from tests.agent.scripted_server import Reply, asked, call, question, say, serve
+from tests.conftest import KnowingSegmenter, block
+
+LEFT, RIGHT = (block(10, 10, 30, 30), 0.9), (block(60, 10, 90, 40), 0.8)
+TEXT = "what would keep the rain off?"
+
+
+@pytest.fixture(autouse=True)
+def _quick_retries(monkeypatch):
+    monkeypatch.setattr(chat, "_FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(chat, "_LONGEST_WAIT_S", 0.05)
+
+
+def _perfect(body, number):
+    match asked(body):
+        case "propose_phrases":
+            return call(body, targets=["umbrella"], helpers=["table"])
+        case "judge_mask":
+            return call(body, verdict="accept")
+        case _:
+            return call(body, masks=[2], reason="the right one")
+
+
+def _run(server, photo, answers=None, **budgets):
+    model = KnowingSegmenter(
+        {"umbrella": [LEFT, RIGHT], "table": [(block(0, 80, 100, 100), 0.9)]}
+        if answers is None
+        else answers
+    )
+    result = segment_photo_sync(
+        model,
+        photo,
+        TEXT,
+        route=RouteChoice.AGENT,
+        budgets=Budgets(**{"max_seconds": 20, **budgets}),
+        language=MllmSettings(server.url, "scripted"),
+    )
+    assert result.usage.mllm_calls == len(server.log)
+    assert result.usage.image_encodings == model.encodings <= 1
+    return result
+
+
+def test_a_perfect_model(grey_photo):
+    with serve(_perfect) as server:
+        result = _run(server, grey_photo)
+    assert result.status is RunStatus.SELECTED
+    assert [one.area for one in result.instances] == [900] and result.count == 1
+    # one proposal, two verdicts (none for the helper), one selection
+    assert [asked(body) for body in server.log].count("judge_mask") == 2
+    assert result.usage.mllm_calls == 4 and result.usage.tokens == 400
+    assert [line.split(":")[0] for line in result.trace] == [
+        "route", "propose", "segment", "verify", "select",
+    ]  # fmt: skip
+
+
+def test_what_the_model_is_shown(grey_photo):
+    with serve(_perfect) as server:
+        _run(server, grey_photo)
+    pictures = {
+        asked(body): [part["type"] for part in body["messages"][1]["content"]].count("image_url")
+        for body in server.log
+    }
+    assert pictures == {"propose_phrases": 1, "judge_mask": 3, "select_masks": 2}
+    assert all(TEXT in question(body) for body in server.log)
+    selection = next(body for body in server.log if asked(body) == "select_masks")
+    assert '3: found by "table" (helper' in question(selection)
+
+
+def _in_prose(body, number):
+    match asked(body):
+        case "propose_phrases":
+            return say('Sure! I would try ```json\n{"targets": ["umbrella"]}\n``` first.')
+        case "judge_mask":
+            return say('<think>{"verdict": "maybe"}</think> {"verdict": "accept", "reason": "x"}')
+        case _:
+            return say('{"arguments": {"masks": [1, 2]}}')
+
+
+def test_a_model_that_answers_in_prose(grey_photo):
+    with serve(_in_prose) as server:
+        result = _run(server, grey_photo)
+    assert result.status is RunStatus.SELECTED and result.count == 2
+
+
+def test_a_server_without_function_calls_is_asked_in_text(grey_photo):
+    def script(body, number):
+        if "tools" in body:
+            return Reply(status=400, raw=b'{"error": {"message": "tools are not supported"}}')
+        return _in_prose(body, number)
+
+    with serve(script) as server:
+        result = _run(server, grey_photo)
+    assert result.status is RunStatus.SELECTED
+    assert sum("tools" in body for body in server.log) == 1  # remembered after the first
+
+
+def _always(reply):
+    return lambda body, number: reply(body) if callable(reply) else reply
+
+
+WRONG_TOOL = {
+    "role": "assistant",
+    "tool_calls": [
+        {"id": "1", "type": "function", "function": {"name": "dance", "arguments": "{}"}}
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (say('{"targets": ["umbrella"'), "no JSON object"),
+        (say("An umbrella, I think."), "no JSON object"),
+        (Reply(WRONG_TOOL), "'dance' does not exist"),
+        (say("", refusal="I will not look at this."), "refused"),
+        (say("I'm sorry, I cannot help with that."), "refused"),
+        (say(""), "empty"),
+        (Reply({"role": "assistant"}), "empty"),
+        (say('{"targets": "umbrella"}'), "fields are wrong"),
+        (say('{"targets": []}'), "targets is empty"),
+    ],
+)
+def test_unusable_proposals_are_corrected_once_and_then_fail_their_round(grey_photo, reply, said):
+    with serve(_always(reply)) as server:
+        result = _run(server, grey_photo, max_rounds=2)
+    assert result.status is RunStatus.BUDGET_EXHAUSTED
+    assert [line for line in result.trace if "failed" in line and said in line]
+    assert len(server.log) == 4  # two rounds, each with one correction
+    assert "cannot be used" in server.log[1]["messages"][-1]["content"]
+
+
+def test_a_correction_helps(grey_photo):
+    def script(body, number):
+        return say("hm") if number == 0 else _perfect(body, number)
+
+    with serve(script) as server:
+        result = _run(server, grey_photo)
+    assert result.status is RunStatus.SELECTED and len(server.log) == 5
+
+
+@pytest.mark.parametrize("numbers", [[0], [7], [-1], [3]])  # 3 is the helper
+def test_wrong_mask_numbers_never_select(grey_photo, numbers):
+    def script(body, number):
+        if asked(body) == "select_masks":
+            return call(body, masks=numbers)
+        return _perfect(body, number)
+
+    with serve(script) as server:
+        result = _run(server, grey_photo, max_rounds=1)
+    assert result.status is RunStatus.BUDGET_EXHAUSTED
+    assert any("select: round 1 failed" in line for line in result.trace)
+    assert result.count == 2  # the accepted masks are the best so far
+
+
+def test_the_same_phrase_again_and_again_is_asked_once(grey_photo):
+    def script(body, number):
+        if asked(body) == "select_masks":
+            return call(body, masks=[], finished=False)
+        return _perfect(body, number)
+
+    with serve(script) as server:
+        result = _run(server, grey_photo, max_rounds=3)
+    assert result.status is RunStatus.BUDGET_EXHAUSTED
+    assert result.usage.prompts == 2  # umbrella and table, once each
+    assert sum("have been tried" in line for line in result.trace) == 2
+
+
+def test_rejected_masks_lead_to_other_phrases(grey_photo):
+    def script(body, number):
+        match asked(body):
+            case "propose_phrases":
+                return call(
+                    body, targets=["umbrella" if "tried" not in question(body) else "awning"]
+                )
+            case "judge_mask":
+                return call(body, verdict="accept" if "awning" in question(body) else "reject")
+            case _:
+                return call(body, masks=[1])
+
+    with serve(script) as server:
+        result = _run(server, grey_photo, {"umbrella": [LEFT], "awning": [RIGHT]})
+    assert result.status is RunStatus.SELECTED and result.usage.rounds == 2
+    assert [one.area for one in result.instances] == [900]
+    assert result.usage.image_encodings == 1
+
+
+def test_wordings_of_one_thing_are_judged_once(grey_photo):
+    def script(body, number):
+        if asked(body) == "propose_phrases":
+            return call(body, targets=["umbrella", "parasol"])
+        if asked(body) == "select_masks":
+            return call(body, masks=[1])
+        return _perfect(body, number)
+
+    with serve(script) as server:
+        result = _run(server, grey_photo, {"umbrella": [LEFT], "parasol": [LEFT]})
+    assert any("1 masks are doubles" in line for line in result.trace)
+    assert len(server.log) == 3 and result.count == 1
+
+
+def test_an_honest_nothing(grey_photo):
+    with serve(lambda body, number: call(body, targets=[], absent=True, reason="dry")) as server:
+        result = _run(server, grey_photo)
+    assert result.status is RunStatus.NO_TARGET and result.count == 0
+    assert len(server.log) == 1
+
+
+def test_too_many_requests_then_success(grey_photo):
+    def script(body, number):
+        if number < 2:
+            return Reply(status=429, raw=b"{}", headers={"retry-after": "0"})
+        return _perfect(body, number)
+
+    with serve(script) as server:
+        result = _run(server, grey_photo)
+    assert result.status is RunStatus.SELECTED
+    assert result.usage.mllm_calls == len(server.log) == 6
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(status=503, raw=b"{}"),
+        Reply(drop=True),
+        Reply(raw=b'{"choices": [{"mess', promised_bytes=500),
+        Reply(raw=b'{"choices": [{"mess'),
+    ],
+    ids=["503", "dropped", "half a stream", "half a document"],
+)
+def test_a_server_that_never_answers_properly_is_a_failed_run(grey_photo, reply):
+    with serve(_always(reply)) as server:
+        result = _run(server, grey_photo)
+    assert result.status is RunStatus.FAILED
+    assert any("no usable answer in 4 tries" in warning for warning in result.warnings)
+    assert len(server.log) == 4
+
+
+def test_a_dropped_connection_is_tried_again(grey_photo):
+    def script(body, number):
+        return Reply(drop=True) if number == 0 else _perfect(body, number)
+
+    with serve(script) as server:
+        assert _run(server, grey_photo).status is RunStatus.SELECTED
+
+
+def test_no_server_at_all_is_a_failed_run(grey_photo):
+    result = segment_photo_sync(
+        KnowingSegmenter(),
+        grey_photo,
+        TEXT,
+        route=RouteChoice.AGENT,
+        language=MllmSettings("http://127.0.0.1:9/v1", "nobody"),
+    )
+    assert result.status is RunStatus.FAILED
+    assert any("check --mllm-url" in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize(("status", "hint"), [(401, "SAM3I_MLLM_API_KEY"), (404, "--mllm-model")])
+def test_wrong_keys_and_models_say_what_to_do(grey_photo, status, hint):
+    with serve(_always(Reply(status=status, raw=b'{"error": {"message": "no"}}'))) as server:
+        result = _run(server, grey_photo)
+    assert result.status is RunStatus.FAILED and len(server.log) == 1
+    assert any(hint in warning for warning in result.warnings)
+
+
+def test_a_stall_ends_within_the_time_budget(grey_photo):
+    with serve(_always(Reply(delay_s=30.0, raw=b"{}"))) as server:
+        started = time.monotonic()
+        result = _run(server, grey_photo, max_seconds=1.0)
+    assert time.monotonic() - started < 5
+    assert result.status is RunStatus.BUDGET_EXHAUSTED
+    assert any("1 seconds is used up" in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize(
+    ("budgets", "said"),
+    [({"max_mllm_calls": 3}, "3 model calls"), ({"max_tokens": 250}, "250 tokens")],
+)
+def test_spent_budgets_keep_the_best_so_far(grey_photo, budgets, said):
+    with serve(_perfect) as server:
+        result = _run(server, grey_photo, concurrency=1, **budgets)
+    assert result.status is RunStatus.BUDGET_EXHAUSTED
+    assert any(said in warning for warning in result.warnings)
+    assert result.count == 2 and len(server.log) == 3
+
+
+def test_no_call_is_made_where_none_is_allowed(grey_photo):
+    with serve(_perfect) as server:
+        result = _run(server, grey_photo, max_mllm_calls=0)
+    assert result.status is RunStatus.BUDGET_EXHAUSTED and not server.log
+
+
+def test_sixteen_masks_are_judged_side_by_side(grey_photo):
+    """Sixteen answers of half a second each; one after another they would take eight."""
+    answers = {"umbrella": [(block(6 * i, 0, 6 * i + 5, 5), 0.9) for i in range(16)]}
+
+    def script(body, number):
+        reply = _perfect(body, number)
+        if asked(body) == "judge_mask":
+            return Reply(reply.message, delay_s=0.5)
+        return reply
+
+    with serve(script) as server:
+        one = _run(server, grey_photo, answers, concurrency=1).usage.seconds
+        at_once = segment_photo_sync(
+            KnowingSegmenter(answers),
+            grey_photo,
+            TEXT,
+            route=RouteChoice.AGENT,
+            budgets=Budgets(concurrency=16),
+            language=MllmSettings(server.url, "scripted"),
+        )
+    assert at_once.usage.mllm_calls == 18
+    assert one > 8 > 4 * at_once.usage.seconds

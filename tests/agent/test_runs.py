@@ -1,0 +1,143 @@
+"""Recorded runs: killed with -9 anywhere, they end the same and repeat no finished model call."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from sam3i_agent.agent.runs import RunStore
+from sam3i_agent.segmodel.errors import InputError, StorageError
+from tests.agent.scripted_server import Reply, asked, call, serve
+
+COMMAND = (sys.executable, "-m", "sam3i_agent.cli")
+TEXT = "what would roll down a slope?"
+
+
+def _answer(body, number):
+    match asked(body):
+        case "propose_phrases":
+            return call(body, targets=["circle", "ring"])
+        case "judge_mask":
+            return call(body, verdict="accept", reason="round enough")
+        case _:
+            return call(body, masks=[1], reason="the first")
+
+
+def _segment(*arguments: str, runs: Path, wait: bool = True):
+    environment = {**os.environ, "SAM3I_RUNS": str(runs)}
+    process = subprocess.Popen(
+        [*COMMAND, "segment", *arguments, "--json"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if not wait:
+        return process
+    out, error = process.communicate(timeout=60)
+    assert process.returncode == 0, error
+    return json.loads(out)
+
+
+def _without_costs(result):
+    """What must be equal: all but time, the run's name and image encodings of a new process."""
+    kept = {key: value for key, value in result.items() if key not in ("run_id", "usage")}
+    return kept, {
+        key: result["usage"][key] for key in ("mllm_calls", "tokens", "prompts", "rounds")
+    }
+
+
+def _kill_and_resume(scene_file, runs, dies_at):
+    """Kill the process while the server holds back the answer to the call `dies_at`."""
+    held = []
+
+    def script(body, number):
+        if asked(body) == dies_at and not held:
+            held.append(number)
+            return Reply(_answer(body, number).message, delay_s=60)
+        return _answer(body, number)
+
+    with serve(script) as server:
+        arguments = (str(scene_file), TEXT, "--route", "agent", "--concurrency", "1",
+                     "--mllm-url", server.url, "--mllm-model", "m")  # fmt: skip
+        process = _segment(*arguments, runs=runs, wait=False)
+        deadline = time.monotonic() + 60
+        while not held and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGKILL)
+        process.wait(timeout=20)
+        process.stdout.close()
+        process.stderr.close()
+        (run,) = RunStore(runs).list()
+        before = len(server.log)
+        resumed = _segment("--resume", run.info.run_id, runs=runs)
+        return resumed, server.log, before
+
+
+@pytest.mark.parametrize("dies_at", ["propose_phrases", "judge_mask", "select_masks"])
+def test_a_killed_run_goes_on_and_repeats_no_finished_call(scene_file, tmp_path, dies_at):
+    with serve(_answer) as server:
+        whole = _segment(str(scene_file), TEXT, "--route", "agent", "--mllm-url", server.url,
+                         "--mllm-model", "m", runs=tmp_path / "whole")  # fmt: skip
+        calls = len(server.log)
+    resumed, log, before = _kill_and_resume(scene_file, tmp_path / "killed", dies_at)
+    kept, costs = _without_costs(resumed)
+    wanted, wanted_costs = _without_costs(whole)
+    assert kept == wanted
+    # the one call that was under way when the process died is sent, and counted, again
+    assert len(log) == costs["mllm_calls"] == calls + 1
+    assert before < len(log)
+    assert costs["tokens"] == wanted_costs["tokens"]
+    assert costs["prompts"] == wanted_costs["prompts"]
+    questions = [json.dumps(body["messages"]) for body in log]
+    assert len(set(questions)) == calls
+
+
+def test_runs_are_listed_and_shown(scene_file, tmp_path):
+    environment = {**os.environ, "SAM3I_RUNS": str(tmp_path / "runs")}
+    result = _segment(
+        str(scene_file), "the leftmost circle", "--route", "agent", runs=tmp_path / "runs"
+    )
+
+    def say(*arguments):
+        done = subprocess.run(
+            [*COMMAND, "runs", *arguments],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    assert result["run_id"] in say("list")[1]
+    code, text = say("show", result["run_id"])
+    assert code == 0
+    assert all(line in text for line in result["trace"])
+    pictures = [line.split(": ", 1)[1] for line in text.splitlines() if line.startswith("picture")]
+    assert pictures
+    for path in pictures:
+        Image.open(path).verify()
+    assert say("show", "20990101-none")[0] == 2
+
+
+def test_a_run_that_cannot_be_recorded_still_answers(scene_file, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    assert _segment(str(scene_file), "circle", runs=blocked)["run_id"] is None
+
+
+def test_unknown_and_damaged_runs_are_refused(tmp_path):
+    store = RunStore(tmp_path)
+    with pytest.raises(InputError, match="no run"):
+        store.open("../etc")
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "run.json").write_text("{}")
+    with pytest.raises(StorageError, match="damaged"):
+        store.open("x")
