@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 import openai
 from openai import AsyncOpenAI
 from PIL import Image
-from pydantic import BaseModel
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
@@ -22,7 +21,8 @@ from tenacity import (
 )
 
 from sam3i_agent.agent.budgets import Meter
-from sam3i_agent.agent.replies import read_arguments, read_text
+from sam3i_agent.agent.replies import Reply, read_arguments, read_text
+from sam3i_agent.agent.telemetry import tracer
 from sam3i_agent.prompts.templates import load_prompt
 from sam3i_agent.segmodel.errors import BudgetError, LanguageError, LanguageReplyError
 
@@ -49,7 +49,7 @@ _RETRIED = (
     json.JSONDecodeError,  # half an answer
 )
 
-T = TypeVar("T", bound=BaseModel)
+T = TypeVar("T", bound=Reply)
 Check = Callable[[T], str | None]
 """Returns what is wrong with a reply beyond its fields, or None."""
 
@@ -137,7 +137,7 @@ class ChatClient:
         raise LanguageReplyError(f"the model's answer is unusable: {problem}")
 
     async def _complete(
-        self, label: str, messages: list[dict[str, Any]], function: str, kind: type[BaseModel]
+        self, label: str, messages: list[dict[str, Any]], function: str, kind: type[Reply]
     ) -> dict[str, Any]:
         """Return the reply's message, from the ledger where this request was answered before."""
         ledger = self._meter.ledger
@@ -151,7 +151,7 @@ class ChatClient:
         return message
 
     async def _request(
-        self, messages: list[dict[str, Any]], function: str, kind: type[BaseModel]
+        self, messages: list[dict[str, Any]], function: str, kind: type[Reply]
     ) -> tuple[dict[str, Any], int]:
         try:
             async for attempt in AsyncRetrying(
@@ -181,7 +181,7 @@ class ChatClient:
         raise RuntimeError("unreachable: the last attempt returns or raises")
 
     async def _send(
-        self, messages: list[dict[str, Any]], function: str, kind: type[BaseModel]
+        self, messages: list[dict[str, Any]], function: str, kind: type[Reply]
     ) -> tuple[dict[str, Any], int]:
         if self._tools_work:
             try:
@@ -207,9 +207,9 @@ class ChatClient:
         meter.check_call()
         meter.ledger.begin()
         timeout_s = min(self._call_timeout_s, meter.seconds_left)
-        answer: Any = await self._client.chat.completions.create(
-            model=self.model, messages=messages, timeout=timeout_s, **more
-        )
+        create: Any = self._client.chat.completions.create  # typed for literal messages only
+        with tracer.start_as_current_span("sam3i.mllm", attributes={"model": self.model}):
+            answer = await create(model=self.model, messages=messages, timeout=timeout_s, **more)
         choices = getattr(answer, "choices", None)
         message = choices[0].message.model_dump(exclude_none=True) if choices else {}
         counted = getattr(getattr(answer, "usage", None), "total_tokens", None)
@@ -251,11 +251,11 @@ def _as_text(message: dict[str, Any]) -> str:
     return message.get("content") or message.get("refusal") or "(nothing)"
 
 
-def _function(name: str, kind: type[BaseModel]) -> dict[str, Any]:
+def _function(name: str, kind: type[Reply]) -> dict[str, Any]:
     return {"name": name, "description": kind.__doc__ or "", "parameters": _schema(kind)}
 
 
-def _schema(kind: type[BaseModel]) -> dict[str, Any]:
+def _schema(kind: type[Reply]) -> dict[str, Any]:
     return kind.model_json_schema()
 
 

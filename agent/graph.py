@@ -28,6 +28,7 @@ from sam3i_agent.agent.marks import draw_marks
 from sam3i_agent.agent.planner import concept_text
 from sam3i_agent.agent.routing import decide
 from sam3i_agent.agent.state import DIRECT_KEY, EncodedImageLike, InputState, State, Workspace
+from sam3i_agent.agent.telemetry import tracer
 from sam3i_agent.segmodel.errors import BudgetError, LanguageError, LanguageReplyError
 from sam3i_agent.segmodel.instances import Instances
 from sam3i_agent.segmodel.levels import InstructionLevel
@@ -448,7 +449,8 @@ async def _ensure_encoded(workspace: Workspace) -> int:
     """Encode the photo if no node has yet; return the encodings that took (0 or 1)."""
     if workspace.encoded is not None:
         return 0
-    workspace.encoded = await asyncio.to_thread(workspace.segmenter.encode, workspace.photo)
+    with tracer.start_as_current_span("sam3i.encode"):
+        workspace.encoded = await asyncio.to_thread(workspace.segmenter.encode, workspace.photo)
     return 1
 
 
@@ -456,4 +458,5 @@ async def _ask(workspace: Workspace, prompts: Sequence[Prompt]) -> list[Instance
     encoded: EncodedImageLike | None = workspace.encoded
     if encoded is None:
         raise RuntimeError("the photo must be encoded before it is asked about")
-    return await asyncio.to_thread(encoded.segment, prompts)
+    with tracer.start_as_current_span("sam3i.segment", attributes={"prompts": len(prompts)}):
+        return await asyncio.to_thread(encoded.segment, prompts)

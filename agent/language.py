@@ -134,6 +134,10 @@ class LanguageModel(Protocol):
         """Choose among the candidates of `view`."""
         ...
 
+    async def is_exhaustive(self, view: View) -> Verdict:
+        """Judge whether the candidates of `view` are all that the instruction means."""
+        ...
+
     async def close(self) -> None:
         """Let go of what it holds."""
         ...

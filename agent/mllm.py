@@ -16,7 +16,7 @@ from sam3i_agent.agent.language import (
     View,
 )
 from sam3i_agent.agent.marks import crop_around, draw_marks, fit
-from sam3i_agent.agent.replies import ProposeReply, SelectReply, VerifyReply
+from sam3i_agent.agent.replies import ExhaustiveReply, ProposeReply, SelectReply, VerifyReply
 from sam3i_agent.prompts.templates import load_prompt
 
 PHOTO_SIDE = 1024
@@ -79,6 +79,24 @@ class MllmLanguage:
             if phrase.text and phrase.text.lower() not in view.tried_texts:
                 unique.setdefault(phrase.text.lower(), phrase)
         return Proposal(phrases=tuple(unique.values()), absent=reply.absent, reason=reply.reason)
+
+    async def is_exhaustive(self, view: View) -> Verdict:
+        """Show all masks numbered and ask whether anything is missing."""
+        masks = np.array([one.mask for one in view.candidates], dtype=bool)
+        masks = masks.reshape(-1, *view.photo.size_hw)
+        picture = await asyncio.to_thread(draw_marks, view.photo.pixels, masks, max_side=PHOTO_SIDE)
+        text = load_prompt("exhaustive").render(
+            instruction=view.instruction, count=len(view.candidates)
+        )
+        reply = await self._client.ask(
+            f"exhaustive/{view.round}",
+            "judge_completeness",
+            text,
+            [fit(view.photo.pixels, PHOTO_SIDE), picture],
+            ExhaustiveReply,
+        )
+        decision = Decision.ACCEPT if reply.complete else Decision.REJECT
+        return Verdict(decision=decision, reason=reply.missing)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -87,5 +87,9 @@ class OfflinePlanner:
             warnings=tuple(warnings),
         )
 
+    async def is_exhaustive(self, view: View) -> Verdict:
+        """Rules cannot see what was not segmented."""
+        return Verdict(decision=Decision.UNJUDGED, reason="rules see no more than the masks")
+
     async def close(self) -> None:
         """Nothing is held."""

@@ -13,14 +13,16 @@ MAX_PHRASES = 8
 MAX_PHRASE_CHARACTERS = 80
 
 
-class _Reply(BaseModel):
+class Reply(BaseModel):
+    """What a model answers; more fields than wanted do no harm."""
+
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 PhraseText = Annotated[str, Field(min_length=1, max_length=MAX_PHRASE_CHARACTERS)]
 
 
-class ProposeReply(_Reply):
+class ProposeReply(Reply):
     """Noun phrases to segment."""
 
     targets: list[PhraseText] = Field(max_length=MAX_PHRASES)
@@ -29,14 +31,14 @@ class ProposeReply(_Reply):
     reason: str = ""
 
 
-class VerifyReply(_Reply):
+class VerifyReply(Reply):
     """A judgement of one mask."""
 
     verdict: Literal["accept", "reject"]
     reason: str = ""
 
 
-class SelectReply(_Reply):
+class SelectReply(Reply):
     """The masks that answer the request."""
 
     masks: list[int]
@@ -45,6 +47,14 @@ class SelectReply(_Reply):
     reason: str = ""
 
 
+class ExhaustiveReply(Reply):
+    """Whether all that is asked for has a mask."""
+
+    complete: bool
+    missing: str = ""
+
+
+_WRONG_FIELDS = "its fields are wrong"
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)
 _THOUGHT = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
 _REFUSAL = re.compile(
@@ -52,7 +62,7 @@ _REFUSAL = re.compile(
 )
 
 
-T = TypeVar("T", bound=_Reply)
+T = TypeVar("T", bound=Reply)
 
 
 def read_arguments(arguments: str, called: str, function: str, kind: type[T]) -> T:
@@ -82,16 +92,16 @@ def read_text(text: str, kind: type[T]) -> T:
     if not text:
         raise LanguageReplyError("the answer was empty")
     fenced = _FENCE.search(text)
-    for candidate in (text, fenced[1] if fenced else "", *_objects_in(text)):
+    objects = [one for one in (text, fenced[1] if fenced else "", *_objects_in(text)) if one]
+    problems: list[LanguageReplyError] = []
+    for candidate in objects:
         try:
             return _validate(_parse(candidate), kind)
         except LanguageReplyError as error:
-            problem = error
-            if candidate.startswith("{") and "fields" in error.message:
-                break
+            problems.append(error)
     if _REFUSAL.search(text):
         raise LanguageReplyError("the request was refused")
-    raise problem
+    raise next((one for one in problems if _WRONG_FIELDS in one.message), problems[0])
 
 
 def _objects_in(text: str) -> list[str]:
@@ -128,4 +138,4 @@ def _validate(value: dict[str, Any], kind: type[T]) -> T:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise LanguageReplyError(f"its fields are wrong: {where}: {first['msg']}") from error
+        raise LanguageReplyError(f"{_WRONG_FIELDS}: {where}: {first['msg']}") from error

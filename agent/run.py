@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar
 
+from langchain_core.runnables import RunnableConfig
+
 from sam3i_agent.agent.budgets import Meter
 from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.contracts import (
@@ -31,7 +33,8 @@ from sam3i_agent.agent.ledger import MemoryLedger
 from sam3i_agent.agent.offline import OfflinePlanner
 from sam3i_agent.agent.requests import make_request
 from sam3i_agent.agent.runs import RecordedRun
-from sam3i_agent.agent.state import SegmenterLike, Workspace
+from sam3i_agent.agent.state import InputState, SegmenterLike, Workspace
+from sam3i_agent.agent.telemetry import tracer
 from sam3i_agent.segmodel.errors import InputError
 from sam3i_agent.segmodel.photo import Photo
 from sam3i_agent.segmodel.rle import encode_mask
@@ -138,10 +141,13 @@ async def answer_request(
             "use --level auto or concept, --route agent, or a SAM3-I checkpoint",
         )
     started = time.perf_counter()
-    async with _open_workspace(segmenter, photo, request, language, recorded) as workspace:
-        state = await _run_graph(workspace, request, recorded, on_step)
-        seconds = time.perf_counter() - started
-        return _result(state, workspace, request, seconds, recorded)
+    with tracer.start_as_current_span("sam3i.run") as span:
+        async with _open_workspace(segmenter, photo, request, language, recorded) as workspace:
+            state = await _run_graph(workspace, request, recorded, on_step)
+            seconds = time.perf_counter() - started
+            result = _result(state, workspace, request, seconds, recorded)
+        span.set_attributes({"route": result.route, "status": result.status, "count": result.count})
+    return result
 
 
 @asynccontextmanager
@@ -175,12 +181,12 @@ async def _run_graph(
     recorded: RecordedRun | None,
     on_step: Callable[[str], None],
 ) -> dict[str, Any]:
-    config: dict[str, Any] = {
+    config: RunnableConfig = {
         "recursion_limit": STEPS_AROUND + STEPS_PER_ROUND * (request.budgets.max_rounds + 1)
     }
     async with AsyncExitStack() as stack:
         checkpointer = None
-        start: dict[str, Any] | None = {"request": request}
+        start: InputState | None = {"request": request}
         if recorded is not None:
             checkpointer = await stack.enter_async_context(recorded.checkpointer())
             config["configurable"] = {"thread_id": recorded.info.run_id}
@@ -189,13 +195,12 @@ async def _run_graph(
         if recorded is not None:
             state = (await graph.aget_state(config)).values
             start = None if state else start
-        durability: dict[str, Any] = {} if recorded is None else {"durability": "sync"}
         async for mode, chunk in graph.astream(
             start,
             config,
             context=workspace,
             stream_mode=["updates", "values"],
-            **durability,
+            durability=None if recorded is None else "sync",
         ):
             if mode == "values":
                 state = chunk

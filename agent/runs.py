@@ -96,7 +96,9 @@ class RecordedRun:
                 yield saver
             return
         try:
-            from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+            from langgraph.checkpoint.postgres.aio import (  # pyright: ignore[reportMissingImports]
+                AsyncPostgresSaver,
+            )
         except ModuleNotFoundError as error:
             raise StorageError(
                 f"{CHECKPOINTS_VARIABLE} needs Postgres support",

@@ -211,6 +211,24 @@ def train(
         typer.echo(f"model written to {folder}")
 
 
+@app.command()
+def dataset(
+    instances: Annotated[Path, typer.Argument(help="COCO JSON with the masks.")],
+    instructions: Annotated[
+        Path, typer.Argument(help="CSV: file_name, level, instruction, annotation_ids.")
+    ],
+    out: Annotated[Path, typer.Argument(help="SAM3-I JSON file to write.")],
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the images; the COCO file's own by default.")
+    ] = None,
+) -> None:
+    """Join your COCO instances and a table of instructions to a dataset for `sam3i train`."""
+    from sam3i_agent.training.own_data import build_dataset
+
+    count = build_dataset(instances, instructions, images or instances.parent, out)
+    typer.echo(f"{count} records written to {out}")
+
+
 def _import_trainer() -> ModuleType:
     try:
         return import_module("sam3i_agent.training.trainer")
@@ -270,6 +288,70 @@ def benchmark(
             read_as or LevelChoice(level),
             lambda done, total: bar.update(task, completed=done, total=total),
         )
+    typer.echo(json.dumps(report.as_dict()))
+
+
+@app.command()
+def scorecard(
+    count: Annotated[int, typer.Option(help="Scenes of each of the two series.")] = 500,
+    model: ModelOption = "tiny",
+    device: DeviceOption = "auto",
+) -> None:
+    """Measure what is claimed of the shipped model, on scenes that no training has seen."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from sam3i_agent.evaluation.scorecard import measure_claims
+    from sam3i_agent.segmodel.loading import base_model_of, load_segmenter
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("drawing scenes", total=None)
+
+        def advance(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+
+        segmenter = load_segmenter(model, device=device)
+        base = load_segmenter(base_model_of(model), device=device, with_head=False)
+        claims = measure_claims(segmenter, base, count, advance)
+    for one in claims:
+        verdict = "reached" if one.holds else "missed"
+        typer.echo(
+            f"{one.name:<28} {one.metric:<14} {one.value:6.2f}  bar {one.bar:.0f} {verdict}  "
+            f"({one.records} records)"
+        )
+    if not all(one.holds for one in claims):
+        raise typer.Exit(FAILURE)
+
+
+@app.command()
+def verify(
+    annotations: Annotated[Path, typer.Argument(help="SAM3-I JSON, beside its images.")],
+    out: Annotated[Path, typer.Argument(help="JSON file to write, in the same folder.")],
+    drop: Annotated[
+        bool, typer.Option("--drop", help="Leave out failed records instead of flagging them.")
+    ] = False,
+    model: ModelOption = "tiny",
+    device: DeviceOption = "auto",
+    mllm_url: MllmUrlOption = None,
+    mllm_model: MllmModelOption = None,
+    max_mllm_calls: Annotated[
+        int, typer.Option(help="Requests to the language model, retries included.")
+    ] = 10_000,
+) -> None:
+    """Check a dataset's masks and their completeness by a language model, or by rules."""
+    from sam3i_agent.cli.verifying import verify_with_progress
+
+    report = verify_with_progress(
+        annotations,
+        out,
+        drop=drop,
+        model=model,
+        device=device,
+        mllm_url=mllm_url,
+        mllm_model=mllm_model,
+        budgets=read_budgets(max_mllm_calls=max_mllm_calls, max_seconds=7 * 24 * 3600.0),
+    )
     typer.echo(json.dumps(report.as_dict()))
 
 

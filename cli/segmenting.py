@@ -18,7 +18,8 @@ from sam3i_agent.agent.contracts import (
 from sam3i_agent.agent.requests import make_request
 from sam3i_agent.agent.run import MllmSettings
 from sam3i_agent.agent.runs import RecordedRun, RunStore
-from sam3i_agent.segmodel.errors import InputError, StorageError
+from sam3i_agent.cli.language import mllm_settings
+from sam3i_agent.segmodel.errors import StorageError
 from sam3i_agent.segmodel.photo import Photo
 from sam3i_agent.tools.export import RESULT_NAME, check_writable, write_result
 from sam3i_agent.tools.images import read_photo
@@ -57,7 +58,7 @@ class SegmentCommand:
         Raises:
             InputError: the image, the instruction or the options cannot be used.
         """
-        mllm = _mllm_settings(mllm_url, mllm_model)
+        mllm = mllm_settings(mllm_url, mllm_model)
         photo = read_photo(image)
         request = make_request(photo, instruction, route=route, level=level, budgets=budgets)
         try:
@@ -82,7 +83,7 @@ class SegmentCommand:
             read_photo(Path(info.image)),
             info.request,
             SegmentationService(info.model, info.device),
-            _mllm_settings(info.mllm_url, info.mllm_model),
+            mllm_settings(info.mllm_url, info.mllm_model),
             recorded,
         )
 
@@ -150,11 +151,3 @@ def run_details(run: RecordedRun) -> list[str]:
 def _result_of(run: RecordedRun) -> SegmentationResult | None:
     path = run.result_folder / RESULT_NAME
     return SegmentationResult.model_validate_json(path.read_bytes()) if path.exists() else None
-
-
-def _mllm_settings(url: str | None, model: str | None) -> MllmSettings | None:
-    if url is None and model is None:
-        return None
-    if url is None or model is None:
-        raise InputError("--mllm-url and --mllm-model go together")
-    return MllmSettings(url, model)

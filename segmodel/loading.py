@@ -33,6 +33,7 @@ def load_segmenter(
     device: str = "auto",
     dtype: torch.dtype | None = None,
     attn_implementation: AttentionImplementation | None = None,
+    with_head: bool = True,
 ) -> Segmenter:
     """Load a model and make it ready.
 
@@ -42,6 +43,7 @@ def load_segmenter(
         device: `auto` takes CUDA, then MPS, then the CPU; else a torch device name.
         dtype: None takes bf16 on CUDA and fp32 elsewhere.
         attn_implementation: None leaves the choice to transformers (SDPA).
+        with_head: False leaves out a head that is a file of its own.
 
     Raises:
         InputError: the name or device means nothing here.
@@ -51,7 +53,7 @@ def load_segmenter(
     chosen = pick_device(device)
     if dtype is None:
         dtype = torch.bfloat16 if chosen.type == "cuda" else torch.float32
-    model = load_model(name, attn_implementation)
+    model = load_model(name, attn_implementation, with_head=with_head)
     model.to(chosen, dtype)  # pyright: ignore[reportArgumentType] (a decorator hides the type)
     segmenter = Segmenter(model.eval().requires_grad_(False), name)
     logger.info("loaded %s", segmenter.description)
@@ -77,7 +79,10 @@ def pick_device(name: str) -> torch.device:
 
 
 def load_model(
-    name: str = TINY, attn_implementation: AttentionImplementation | None = None
+    name: str = TINY,
+    attn_implementation: AttentionImplementation | None = None,
+    *,
+    with_head: bool = True,
 ) -> InstructionSam3:
     """Load a model as it was saved, on the CPU; see `load_segmenter` for names and errors."""
     path = _path_of(name)
@@ -87,8 +92,8 @@ def load_model(
     if about.base_model == SAME_FOLDER:
         base = _load_plain(name, path, attn_implementation)
     else:
-        base = _load_plain(about.base_model, _path_of(about.base_model), attn_implementation)
-    return attach_head(base, path)
+        base = load_model(about.base_model, attn_implementation, with_head=False)
+    return attach_head(base, path) if with_head else base
 
 
 def base_model_of(name: str) -> str:

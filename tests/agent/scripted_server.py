@@ -46,7 +46,12 @@ def asked(body: Body) -> str:
     if "tools" in body:
         return body["tools"][0]["function"]["name"]
     text = json.dumps(body["messages"])
-    kinds = (("verdict", "judge_mask"), ("targets", "propose_phrases"), ("masks", "select_masks"))
+    kinds = (
+        ("verdict", "judge_mask"),
+        ("targets", "propose_phrases"),
+        ("masks", "select_masks"),
+        ("complete", "judge_completeness"),
+    )
     return next(name for field_name, name in kinds if f'{field_name}\\"' in text)
 
 

@@ -3,6 +3,7 @@
 import time
 
 import pytest
+from opentelemetry import trace
 
 from sam3i_agent.agent import chat
 from sam3i_agent.agent.contracts import Budgets, RouteChoice, RunStatus
@@ -321,3 +322,20 @@ def test_sixteen_masks_are_judged_side_by_side(grey_photo):
         )
     assert at_once.usage.mllm_calls == 18
     assert one > 8 > 4 * at_once.usage.seconds
+
+
+def test_a_run_has_spans(grey_photo, monkeypatch):
+    """Seen through the API alone, as an SDK would see them."""
+    names: list[str] = []
+
+    class Tracer(trace.NoOpTracer):
+        def start_as_current_span(self, name, *args, **kwargs):
+            names.append(name)
+            return super().start_as_current_span(name, *args, **kwargs)
+
+    for module in ("graph", "run", "chat"):
+        monkeypatch.setattr(f"sam3i_agent.agent.{module}.tracer", Tracer())
+    with serve(_perfect) as server:
+        _run(server, grey_photo)
+    assert names[0] == "sam3i.run"
+    assert [names.count(f"sam3i.{part}") for part in ("encode", "segment", "mllm")] == [1, 1, 4]

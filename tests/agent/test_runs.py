@@ -16,13 +16,14 @@ from sam3i_agent.segmodel.errors import InputError, StorageError
 from tests.agent.scripted_server import Reply, asked, call, serve
 
 COMMAND = (sys.executable, "-m", "sam3i_agent.cli")
-TEXT = "what would roll down a slope?"
+TEXT = "what could be a building block?"
+SCENE = Path(__file__).parent.parent.parent / "examples" / "scene.png"
 
 
 def _answer(body, number):
     match asked(body):
         case "propose_phrases":
-            return call(body, targets=["circle", "ring"])
+            return call(body, targets=["square", "red square"])
         case "judge_mask":
             return call(body, verdict="accept", reason="round enough")
         case _:
@@ -53,7 +54,17 @@ def _without_costs(result):
     }
 
 
-def _kill_and_resume(scene_file, runs, dies_at):
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    """The result of a run that nobody kills, and the number of its calls."""
+    with serve(_answer) as server:
+        result = _segment(str(SCENE), TEXT, "--route", "agent", "--mllm-url", server.url,
+                          "--mllm-model", "m", runs=tmp_path_factory.mktemp("whole"))  # fmt: skip
+        assert result["status"] == "selected"
+        return result, len(server.log)
+
+
+def _kill_and_resume(runs, dies_at):
     """Kill the process while the server holds back the answer to the call `dies_at`."""
     held = []
 
@@ -64,10 +75,10 @@ def _kill_and_resume(scene_file, runs, dies_at):
         return _answer(body, number)
 
     with serve(script) as server:
-        arguments = (str(scene_file), TEXT, "--route", "agent", "--concurrency", "1",
+        arguments = (str(SCENE), TEXT, "--route", "agent", "--concurrency", "1",
                      "--mllm-url", server.url, "--mllm-model", "m")  # fmt: skip
         process = _segment(*arguments, runs=runs, wait=False)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 30
         while not held and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(0.2)
@@ -82,12 +93,9 @@ def _kill_and_resume(scene_file, runs, dies_at):
 
 
 @pytest.mark.parametrize("dies_at", ["propose_phrases", "judge_mask", "select_masks"])
-def test_a_killed_run_goes_on_and_repeats_no_finished_call(scene_file, tmp_path, dies_at):
-    with serve(_answer) as server:
-        whole = _segment(str(scene_file), TEXT, "--route", "agent", "--mllm-url", server.url,
-                         "--mllm-model", "m", runs=tmp_path / "whole")  # fmt: skip
-        calls = len(server.log)
-    resumed, log, before = _kill_and_resume(scene_file, tmp_path / "killed", dies_at)
+def test_a_killed_run_goes_on_and_repeats_no_finished_call(unbroken, tmp_path, dies_at):
+    whole, calls = unbroken
+    resumed, log, before = _kill_and_resume(tmp_path, dies_at)
     kept, costs = _without_costs(resumed)
     wanted, wanted_costs = _without_costs(whole)
     assert kept == wanted
@@ -100,11 +108,10 @@ def test_a_killed_run_goes_on_and_repeats_no_finished_call(scene_file, tmp_path,
     assert len(set(questions)) == calls
 
 
-def test_runs_are_listed_and_shown(scene_file, tmp_path):
-    environment = {**os.environ, "SAM3I_RUNS": str(tmp_path / "runs")}
-    result = _segment(
-        str(scene_file), "the leftmost circle", "--route", "agent", runs=tmp_path / "runs"
-    )
+def test_runs_are_listed_and_shown(tmp_path):
+    runs = tmp_path / "runs"
+    environment = {**os.environ, "SAM3I_RUNS": str(runs)}
+    result = _segment(str(SCENE), "the leftmost diamond", "--route", "agent", runs=runs)
 
     def say(*arguments):
         done = subprocess.run(
@@ -127,10 +134,10 @@ def test_runs_are_listed_and_shown(scene_file, tmp_path):
     assert say("show", "20990101-none")[0] == 2
 
 
-def test_a_run_that_cannot_be_recorded_still_answers(scene_file, tmp_path):
+def test_a_run_that_cannot_be_recorded_still_answers(tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("")
-    assert _segment(str(scene_file), "circle", runs=blocked)["run_id"] is None
+    assert _segment(str(SCENE), "diamond", runs=blocked)["run_id"] is None
 
 
 def test_unknown_and_damaged_runs_are_refused(tmp_path):

@@ -3,16 +3,16 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from sam3i_agent.agent.contracts import LevelChoice, RouteChoice
 from sam3i_agent.evaluation.scenes_benchmark import run_benchmark
 from sam3i_agent.segmodel.errors import InputError
 from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.segmodel.prompt import Prompt
 from sam3i_agent.segmodel.rle import decode_mask
 from sam3i_agent.training.dataset import write_scenes
-from tests.conftest import KnowingSegmenter
+from tests.conftest import KnowingImage, KnowingSegmenter
 
 
 @pytest.fixture(scope="module")
@@ -35,19 +35,15 @@ class _Oracle(KnowingSegmenter):
             )
 
     def encode(self, photo):
-        record = self._records[self.encodings]
-        truth = [(mask, 0.9) for mask in self._masks[record["id"]]]
-        self.answers = _Always(truth)
-        return super().encode(photo)
+        image = super().encode(photo)
+        image._answer = lambda prompt: self._next(image)
+        return image
 
-
-class _Always(dict):
-    def __init__(self, answer: list[tuple[np.ndarray, float]]) -> None:
-        super().__init__()
-        self._answer = answer
-
-    def get(self, key, default=None):
-        return self._answer
+    def _next(self, image):
+        """Records are asked in order, one prompt each."""
+        record = self._records[len(self.asked)]
+        self.answers = {"x": [(mask, 0.9) for mask in self._masks[record["id"]]]}
+        return KnowingImage(self, image.size_hw)._answer(Prompt("x"))
 
 
 @pytest.mark.parametrize(
@@ -55,10 +51,10 @@ class _Always(dict):
     [(InstructionLevel.CONCEPT, "concept"), (InstructionLevel.SIMPLE, "simple_query")],
 )
 def test_the_truth_scores_a_hundred(dataset, level, key):
-    report = run_benchmark(
-        _Oracle(dataset, key), dataset, level, RouteChoice.DIRECT, LevelChoice(level)
-    )
+    oracle = _Oracle(dataset, key)
+    report = run_benchmark(oracle, dataset, level, RouteChoice.DIRECT, LevelChoice(level))
     assert report.records > 6
+    assert oracle.encodings == 6  # once a picture, not once a record
     assert report.giou == 100
     assert report.positive_micro_f1_50 == pytest.approx(100, abs=0.1)
     if level is InstructionLevel.CONCEPT:

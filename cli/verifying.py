@@ -1,0 +1,54 @@
+"""`sam3i verify`: the AI verifier with a progress bar."""
+
+import asyncio
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from sam3i_agent.agent.budgets import Meter
+from sam3i_agent.agent.contracts import Budgets
+from sam3i_agent.agent.ledger import MemoryLedger
+from sam3i_agent.cli.language import mllm_settings
+from sam3i_agent.evaluation.verification import (
+    ModelJudge,
+    OfflineJudge,
+    VerificationReport,
+    verify_dataset,
+)
+from sam3i_agent.segmodel.loading import load_segmenter
+
+
+def verify_with_progress(
+    annotations: Path,
+    out: Path,
+    *,
+    drop: bool,
+    model: str,
+    device: str,
+    mllm_url: str | None,
+    mllm_model: str | None,
+    budgets: Budgets,
+) -> VerificationReport:
+    """Verify a dataset with a language model where one is named, else with rules."""
+    settings = mllm_settings(mllm_url, mllm_model)
+    console = Console(stderr=True)
+
+    async def run() -> VerificationReport:
+        with Progress(console=console, disable=not console.is_terminal) as bar:
+            task = bar.add_task("verifying", total=None)
+
+            def advance(done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total)
+
+            if settings is None:
+                judge = OfflineJudge(load_segmenter(model, device=device))
+                return await verify_dataset(annotations, judge, out, drop=drop, advance=advance)
+            language = settings(Meter(budgets, MemoryLedger()))
+            try:
+                judge = ModelJudge(language)
+                return await verify_dataset(annotations, judge, out, drop=drop, advance=advance)
+            finally:
+                await language.close()
+
+    return asyncio.run(run())

@@ -1,0 +1,82 @@
+"""The AI verifier finds records that were spoiled on purpose, and says how many."""
+
+import asyncio
+import json
+
+import numpy as np
+import pytest
+
+from sam3i_agent.agent.budgets import Meter
+from sam3i_agent.agent.contracts import Budgets
+from sam3i_agent.agent.ledger import MemoryLedger
+from sam3i_agent.agent.run import MllmSettings
+from sam3i_agent.evaluation.verification import ModelJudge, OfflineJudge, verify_dataset
+from sam3i_agent.segmodel.rle import encode_mask
+from sam3i_agent.training.dataset import read_records
+from tests.agent.scripted_server import call, question, serve
+from tests.conftest import KnowingSegmenter, block
+
+CAT, DOG = block(10, 10, 40, 40), block(60, 60, 90, 90)
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    """Four records about one photo: right, wrong mask, lacking a mask, beyond the planner."""
+    from PIL import Image
+
+    Image.fromarray(np.full((100, 100, 3), 128, np.uint8)).save(tmp_path / "a.png")
+    wanted = [("cat", [CAT]), ("dog", [CAT]), ("animal", [CAT]), ("what would bark?", [DOG])]
+    content = {"images": [], "annotations": []}
+    for number, (text, masks) in enumerate(wanted, start=1):
+        texts = {"concept": [text], "simple_query": [], "complex_query": []}
+        content["images"].append(
+            {"id": number, "file_name": "a.png", "width": 100, "height": 100,
+             "text_inst_input": texts}
+        )  # fmt: skip
+        for mask in masks:
+            content["annotations"].append(
+                {"id": number, "image_id": number, "segmentation": encode_mask(mask)}
+            )
+    path = tmp_path / "set.json"
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_the_offline_judge_flags_and_drops(dataset):
+    found = {"cat": [(CAT, 0.9)], "dog": [(DOG, 0.9)], "animal": [(CAT, 0.9), (DOG, 0.8)]}
+    judge = OfflineJudge(KnowingSegmenter(found))
+    out = dataset.with_name("checked.json")
+    report = asyncio.run(verify_dataset(dataset, judge, out))
+    assert report.as_dict() == {
+        "records": 4, "passed": 2, "wrong_masks": 1, "not_exhaustive": 2, "unjudged": 1,
+        "dropped": 0,
+    }  # fmt: skip
+    flags = [one["verification"] for one in json.loads(out.read_text())["images"]]
+    assert [one["masks"] for one in flags] == [True, False, True, None]
+    assert [one["exhaustive"] for one in flags] == [True, False, False, None]
+    report = asyncio.run(verify_dataset(dataset, judge, out, drop=True))
+    assert report.dropped == 2
+    assert [record.id for record in read_records(out)] == [1, 4]
+
+
+def test_a_model_judges_masks_and_completeness(dataset):
+    def script(body, number):
+        text = question(body)
+        if "judge" in text.lower() and "this mask alone" in text:
+            return call(body, verdict="reject" if '"dog"' in text else "accept", reason="a cat")
+        return call(body, complete='"animal"' not in text, missing="the dog")
+
+    out = dataset.with_name("checked.json")
+
+    async def run(url):
+        model = MllmSettings(url, "m")(Meter(Budgets(), MemoryLedger()))
+        try:
+            return await verify_dataset(dataset, ModelJudge(model), out, drop=True)
+        finally:
+            await model.close()
+
+    with serve(script) as server:
+        report = asyncio.run(run(server.url))
+    assert (report.passed, report.wrong_masks, report.not_exhaustive) == (2, 1, 1)
+    assert [record.id for record in read_records(out)] == [1, 4]
+    assert len(server.log) == 8  # a mask and a completeness question each
