@@ -41,6 +41,8 @@ _TURNS = 2
 """The question and one correction."""
 _CHARACTERS_PER_TOKEN = 4
 """For servers that do not count."""
+_MODES = ("function calls", "JSON schema", "plain words")
+"""Ways to ask for fields, the strictest first."""
 _RETRIED = (
     openai.RateLimitError,
     openai.InternalServerError,
@@ -57,8 +59,9 @@ Check = Callable[[T], str | None]
 class ChatClient:
     """A multimodal model behind a chat-completions endpoint.
 
-    It is asked to call one function; a server that refuses function calls is asked for JSON in
-    plain text from then on. Either way any reply that holds the fields is accepted.
+    It is asked to call one function; a server that refuses function calls is asked by JSON schema,
+    and one that refuses this too, in plain words, from then on. In every mode any reply
+    that holds the fields is accepted.
 
     Args:
         url: base URL of the API, such as `http://localhost:11434/v1`.
@@ -76,7 +79,8 @@ class ChatClient:
         self.model = model
         self._meter = meter
         self._call_timeout_s = call_timeout_s
-        self._tools_work = True
+        self._mode = _MODES[0]
+        self._mode_works = False
 
     async def close(self) -> None:
         """Close the connections."""
@@ -128,7 +132,9 @@ class ChatClient:
                 problem = error.message
             logger.info("%s: unusable reply: %s", label, problem)
             correction = load_prompt("correct").render(
-                problem=problem, function=function, fields=json.dumps(_schema(kind)["properties"])
+                problem=problem,
+                function=function,
+                fields=json.dumps(kind.model_json_schema()["properties"]),
             )
             messages += [
                 {"role": "assistant", "content": _as_text(message)},
@@ -183,26 +189,40 @@ class ChatClient:
     async def _send(
         self, messages: list[dict[str, Any]], function: str, kind: type[Reply]
     ) -> tuple[dict[str, Any], int]:
-        if self._tools_work:
+        while True:
             try:
-                return await self._post(
-                    messages,
-                    tools=[{"type": "function", "function": _function(function, kind)}],
-                    tool_choice={"type": "function", "function": {"name": function}},
+                answer = await self._post(messages, function, kind)
+                self._mode_works = True
+                return answer
+            except openai.APIStatusError as error:
+                # Some servers answer 500 to what they do not know, but only before it ever worked.
+                unknown = error.status_code in (400, 422) or (
+                    error.status_code == 500 and not self._mode_works
                 )
-            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                logger.info("no function calls at %s: %s", self.url, _one_line(error.message))
-                self._tools_work = False
-        fields = json.dumps(_schema(kind)["properties"])
-        plain = [
-            *messages,
-            {"role": "system", "content": f"Answer with one JSON object with the fields: {fields}"},
-        ]
-        return await self._post(plain)
+                if not unknown or self._mode is _MODES[-1]:
+                    raise
+                logger.info("no %s at %s: %s", self._mode, self.url, _one_line(error.message))
+                self._mode = _MODES[_MODES.index(self._mode) + 1]
+                self._mode_works = False
 
     async def _post(
-        self, messages: list[dict[str, Any]], **more: Any
+        self, messages: list[dict[str, Any]], function: str, kind: type[Reply]
     ) -> tuple[dict[str, Any], int]:
+        """Send one HTTP request in the present mode; return the message and its tokens."""
+        schema = kind.model_json_schema()
+        more: dict[str, Any] = {}
+        match self._mode:
+            case "function calls":
+                about = {"name": function, "description": kind.__doc__, "parameters": schema}
+                more["tools"] = [{"type": "function", "function": about}]
+                more["tool_choice"] = {"type": "function", "function": {"name": function}}
+            case "JSON schema":
+                wanted = {"name": function, "schema": schema}
+                more["response_format"] = {"type": "json_schema", "json_schema": wanted}
+            case _:
+                fields = json.dumps(schema["properties"])
+                order = f"Answer with one JSON object with the fields: {fields}"
+                messages = [*messages, {"role": "system", "content": order}]
         meter = self._meter
         meter.check_call()
         meter.ledger.begin()
@@ -249,14 +269,6 @@ def _as_text(message: dict[str, Any]) -> str:
     if calls:
         return f"{calls[0]['function']['name']}({calls[0]['function']['arguments']})"
     return message.get("content") or message.get("refusal") or "(nothing)"
-
-
-def _function(name: str, kind: type[Reply]) -> dict[str, Any]:
-    return {"name": name, "description": kind.__doc__ or "", "parameters": _schema(kind)}
-
-
-def _schema(kind: type[Reply]) -> dict[str, Any]:
-    return kind.model_json_schema()
 
 
 def _data_url(image: Image.Image) -> str:

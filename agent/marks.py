@@ -25,6 +25,8 @@ _LINE_SHARE = 1 / 300
 """Width of outlines, as a share of the longest side."""
 _MANY = 12
 """From so many marks on, labels are smaller."""
+_LABEL_AREAS = 3.0
+"""An instance whose box has fewer areas of its label is labelled beside, not on top."""
 _RING_STEPS = 12
 _RINGS = 24
 
@@ -137,14 +139,20 @@ def _draw_labels(picture: Image.Image, masks: list[NDArray[np.bool_]]) -> None:
     font = ImageFont.load_default(
         size=max(11, round(max(picture.size) / (40 if len(masks) < _MANY else 60)))
     )
-    taken: list[Box] = []
-    for number, mask in enumerate(masks, start=1):
+    halves = [_half_size(draw, font, str(number)) for number in range(1, len(masks) + 1)]
+    boxes = [_box_of(mask) for mask in masks]
+    small = [
+        box is not None and _is_small(box, half) for box, half in zip(boxes, halves, strict=True)
+    ]
+    # No label may hide a small instance, its own or another's.
+    taken = [box for box, is_small in zip(boxes, small, strict=True) if box and is_small]
+    for number, (mask, half, is_small) in enumerate(
+        zip(masks, halves, small, strict=True), start=1
+    ):
         if not mask.any():
             continue
         anchor = _inner_point(mask)
-        left, top, right, bottom = draw.textbbox((0, 0), str(number), font=font)
-        half = ((right - left) / 2 + 3, (bottom - top) / 2 + 3)
-        centre = _free_place(anchor, half, picture.size, taken)
+        centre = _free_place(anchor, half, picture.size, taken, beside=is_small)
         box = (centre[0] - half[0], centre[1] - half[1], centre[0] + half[0], centre[1] + half[1])
         taken.append(box)
         if not (box[0] <= anchor[0] <= box[2] and box[1] <= anchor[1] <= box[3]):
@@ -152,6 +160,25 @@ def _draw_labels(picture: Image.Image, masks: list[NDArray[np.bool_]]) -> None:
             draw.line([anchor, centre], fill="black", width=1)
         draw.rectangle(box, fill="black", outline="white")
         draw.text(centre, str(number), font=font, fill="white", anchor="mm")
+
+
+def _half_size(
+    draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, text: str
+) -> tuple[float, float]:
+    left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
+    return (right - left) / 2 + 3, (bottom - top) / 2 + 3
+
+
+def _box_of(mask: NDArray[np.bool_]) -> Box | None:
+    rows, columns = _window(mask, 0)
+    if rows.start == rows.stop:
+        return None
+    return (columns.start, rows.start, columns.stop, rows.stop)
+
+
+def _is_small(box: Box, half: tuple[float, float]) -> bool:
+    """Whether a label in the middle would hide most of what it names."""
+    return (box[2] - box[0]) * (box[3] - box[1]) < _LABEL_AREAS * 4 * half[0] * half[1]
 
 
 def _inner_point(mask: NDArray[np.bool_]) -> tuple[float, float]:
@@ -167,23 +194,33 @@ def _free_place(
     half: tuple[float, float],
     size: tuple[int, int],
     taken: list[Box],
+    *,
+    beside: bool,
 ) -> tuple[float, float]:
-    """Return the centre nearest to `anchor` where a label fits without covering another."""
-    for x, y in _places_around(anchor, half):
-        x = min(max(x, half[0]), max(half[0], size[0] - 1 - half[0]))
-        y = min(max(y, half[1]), max(half[1], size[1] - 1 - half[1]))
-        if all(
-            x + half[0] < x0 or x - half[0] > x1 or y + half[1] < y0 or y - half[1] > y1
-            for x0, y0, x1, y1 in taken
-        ):
+    """Return the centre nearest to `anchor` where a label covers nothing that is taken."""
+    if not beside and _is_free(anchor, half, size, taken):
+        return anchor
+    for place in _places_around(anchor, half):
+        x = min(max(place[0], half[0]), max(half[0], size[0] - 1 - half[0]))
+        y = min(max(place[1], half[1]), max(half[1], size[1] - 1 - half[1]))
+        if _is_free((x, y), half, size, taken):
             return x, y
     return anchor
+
+
+def _is_free(
+    centre: tuple[float, float], half: tuple[float, float], size: tuple[int, int], taken: list[Box]
+) -> bool:
+    x0, y0, x1, y1 = (
+        centre[0] - half[0], centre[1] - half[1], centre[0] + half[0], centre[1] + half[1],
+    )  # fmt: skip
+    inside = x0 >= 0 and y0 >= 0 and x1 < size[0] and y1 < size[1]
+    return inside and all(x1 < box[0] or x0 > box[2] or y1 < box[1] or y0 > box[3] for box in taken)
 
 
 def _places_around(
     anchor: tuple[float, float], half: tuple[float, float]
 ) -> Iterator[tuple[float, float]]:
-    yield anchor
     for ring in range(1, _RINGS + 1):
         for step in range(_RING_STEPS):
             angle = 2 * math.pi * step / _RING_STEPS

@@ -45,6 +45,8 @@ def asked(body: Body) -> str:
     """The function that the request asks the model to call."""
     if "tools" in body:
         return body["tools"][0]["function"]["name"]
+    if "response_format" in body:
+        return body["response_format"]["json_schema"]["name"]
     text = json.dumps(body["messages"])
     kinds = (
         ("verdict", "judge_mask"),

@@ -39,8 +39,8 @@ def test_labels_never_cover_each_other(count, monkeypatch):
     boxes: list[tuple[float, ...]] = []
     free = marks._free_place
 
-    def spy(anchor, half, size, taken):
-        centre = free(anchor, half, size, taken)
+    def spy(anchor, half, size, taken, **how):
+        centre = free(anchor, half, size, taken, **how)
         boxes.append(
             (centre[0] - half[0], centre[1] - half[1], centre[0] + half[0], centre[1] + half[1])
         )
@@ -53,6 +53,14 @@ def test_labels_never_cover_each_other(count, monkeypatch):
         assert a[0] >= 0 and a[1] >= 0 and a[2] <= picture.width and a[3] <= picture.height
         for b in boxes[:i]:
             assert a[2] < b[0] or a[0] > b[2] or a[3] < b[1] or a[1] > b[3]
+
+
+def test_labels_lie_beside_small_instances(grey_photo):
+    masks = np.array([block(10, 10, 60, 60), block(80, 80, 83, 83)])
+    picture = np.array(draw_marks(grey_photo.pixels, masks, min_side=500)).astype(int)
+    spot = picture[400:415, 400:415]  # where the small one is, five times enlarged
+    assert (abs(spot - 128).max(-1) > 20).mean() > 0.9
+    assert ((spot < 20).all(-1)).mean() < 0.1  # the label's line may touch it, the label not
 
 
 def test_a_single_pixel_stays_visible_when_scaled_down():

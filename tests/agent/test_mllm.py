@@ -1,5 +1,6 @@
 """The agent with a model behind real sockets: every way it may behave ends in a typed outcome."""
 
+import threading
 import time
 
 import pytest
@@ -92,16 +93,19 @@ def test_a_model_that_answers_in_prose(grey_photo):
     assert result.status is RunStatus.SELECTED and result.count == 2
 
 
-def test_a_server_without_function_calls_is_asked_in_text(grey_photo):
+@pytest.mark.parametrize("status", [400, 422, 500])
+@pytest.mark.parametrize("knows_schemas", [True, False])
+def test_a_server_without_function_calls_is_asked_otherwise(grey_photo, status, knows_schemas):
     def script(body, number):
-        if "tools" in body:
-            return Reply(status=400, raw=b'{"error": {"message": "tools are not supported"}}')
+        if "tools" in body or ("response_format" in body and not knows_schemas):
+            return Reply(status=status, raw=b'{"error": {"message": "not supported"}}')
         return _in_prose(body, number)
 
     with serve(script) as server:
         result = _run(server, grey_photo)
     assert result.status is RunStatus.SELECTED
     assert sum("tools" in body for body in server.log) == 1  # remembered after the first
+    assert sum("response_format" in body for body in server.log) == (4 if knows_schemas else 1)
 
 
 def _always(reply):
@@ -300,28 +304,24 @@ def test_no_call_is_made_where_none_is_allowed(grey_photo):
     assert result.status is RunStatus.BUDGET_EXHAUSTED and not server.log
 
 
-def test_sixteen_masks_are_judged_side_by_side(grey_photo):
-    """Sixteen answers of half a second each; one after another they would take eight."""
+@pytest.mark.parametrize("concurrency", [1, 5, 16])
+def test_masks_are_judged_side_by_side_up_to_the_bound(grey_photo, concurrency):
     answers = {"umbrella": [(block(6 * i, 0, 6 * i + 5, 5), 0.9) for i in range(16)]}
+    lock, under_way, most = threading.Lock(), [], []
 
     def script(body, number):
-        reply = _perfect(body, number)
-        if asked(body) == "judge_mask":
-            return Reply(reply.message, delay_s=0.5)
-        return reply
+        with lock:
+            under_way.append(number)
+            most.append(len(under_way))
+        time.sleep(0.5 if concurrency == 16 else 0.05)
+        with lock:
+            under_way.remove(number)
+        return _perfect(body, number)
 
     with serve(script) as server:
-        one = _run(server, grey_photo, answers, concurrency=1).usage.seconds
-        at_once = segment_photo_sync(
-            KnowingSegmenter(answers),
-            grey_photo,
-            TEXT,
-            route=RouteChoice.AGENT,
-            budgets=Budgets(concurrency=16),
-            language=MllmSettings(server.url, "scripted"),
-        )
-    assert at_once.usage.mllm_calls == 18
-    assert one > 8 > 4 * at_once.usage.seconds
+        result = _run(server, grey_photo, answers, concurrency=concurrency)
+    assert result.usage.mllm_calls == 18
+    assert max(most) == concurrency
 
 
 def test_a_run_has_spans(grey_photo, monkeypatch):

