@@ -195,13 +195,14 @@ async def _run_graph(
         if recorded is not None:
             state = (await graph.aget_state(config)).values
             start = None if state else start
-        async for mode, chunk in graph.astream(
+        stream: Any = graph.astream(
             start,
             config,
             context=workspace,
             stream_mode=["updates", "values"],
             durability=None if recorded is None else "sync",
-        ):
+        )
+        async for mode, chunk in stream:
             if mode == "values":
                 state = chunk
                 continue

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from sam3i_agent.agent.contracts import LevelChoice, RouteChoice, RunStatus, SegmentationResult
+from sam3i_agent.agent.encodings import SharedEncodings
 from sam3i_agent.agent.run import segment_photo_sync
 from sam3i_agent.agent.state import SegmenterLike
 from sam3i_agent.evaluation.concept_f1 import MIN_SCORE, concept_f1
-from sam3i_agent.evaluation.encodings import SharedEncodings
 from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.segmodel.rle import mask_ious
 from sam3i_agent.tools.export import result_masks

@@ -17,10 +17,10 @@ import numpy as np
 
 from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.contracts import RouteChoice, RunStatus
+from sam3i_agent.agent.encodings import SharedEncodings
 from sam3i_agent.agent.language import Decision, LanguageModel, View
 from sam3i_agent.agent.run import segment_photo
 from sam3i_agent.agent.state import SegmenterLike
-from sam3i_agent.evaluation.encodings import SharedEncodings
 from sam3i_agent.segmodel.errors import LanguageError, StorageError
 from sam3i_agent.segmodel.photo import Photo
 from sam3i_agent.segmodel.rle import mask_ious

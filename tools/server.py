@@ -1,47 +1,62 @@
-"""The MCP server: one tool, `segment`.
+"""The MCP server: tools, resources and their completion.
 
 Standard output belongs to the protocol; logs go to standard error.
 """
 
-import base64
-import binascii
-import io
+import asyncio
+import contextlib
+import inspect
 import logging
-import re
-from pathlib import Path
-from typing import Annotated
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
 
 from mcp.server import MCPServer
-from mcp.server.mcpserver import Image
+from mcp.server.auth.provider import TokenVerifier
+from mcp.server.auth.settings import AuthSettings
+from mcp.server.mcpserver import Context, Image
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp_types import CallToolResult, TextContent, ToolAnnotations
+from mcp_types import (
+    CallToolResult,
+    Completion,
+    ContentBlock,
+    ResourceLink,
+    ResourceTemplateReference,
+    TextContent,
+    ToolAnnotations,
+)
 from pydantic import Field
 
-from sam3i_agent.agent.contracts import (
-    MAX_INSTRUCTION_CHARACTERS,
-    LevelChoice,
-    RouteChoice,
-    SegmentationResult,
-)
-from sam3i_agent.agent.marks import draw_marks
-from sam3i_agent.agent.requests import make_request
+from sam3i_agent.agent.contracts import MAX_INSTRUCTION_CHARACTERS, LevelChoice, RouteChoice
 from sam3i_agent.segmodel.errors import InputError, Sam3iError
-from sam3i_agent.segmodel.photo import Photo
-from sam3i_agent.tools.export import result_masks
-from sam3i_agent.tools.images import MAX_FILE_BYTES, decode_photo, read_photo
-from sam3i_agent.tools.service import SegmentationService, summarise
+from sam3i_agent.tools.formats import TEXT_FORMATS, mask_png, overlay_png
+from sam3i_agent.tools.outputs import (
+    SCHEME,
+    CapabilitiesOutput,
+    ConceptsOutput,
+    Include,
+    MeasureOutput,
+    SegmentOutput,
+    segment_output,
+)
+from sam3i_agent.tools.results import StoredResult
+from sam3i_agent.tools.service import summarise
+from sam3i_agent.tools.toolbox import MAX_CONCEPTS, Toolbox
 
 logger = logging.getLogger(__name__)
 
 OVERLAY_SIDE = 1024
 """Longest side of the returned overlay in pixels: enough for a model to look at."""
-_DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE)
+_READS = ToolAnnotations(
+    read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
+)
 
 ImageArgument = Annotated[
     str,
     Field(
-        description="The picture: a path on the server's machine, or a data URI "
-        "(data:image/png;base64,...).",
+        description="The picture: a path on the server's machine, a data URI "
+        "(data:image/png;base64,...), an https URL where the server allows it, or the result_id "
+        "of an earlier call.",
         min_length=1,
     ),
 ]
@@ -56,8 +71,9 @@ InstructionArgument = Annotated[
 RouteArgument = Annotated[
     RouteChoice,
     Field(
-        description="auto chooses; direct gives the words to the segmentation model in one pass; "
-        "agent splits them into noun phrases and filters by position, size, relation and colour."
+        description="auto chooses and is right for most; direct gives the words to the "
+        "segmentation model in one pass; agent splits them into noun phrases and filters by "
+        "position, size, relation and colour."
     ),
 ]
 LevelArgument = Annotated[
@@ -67,94 +83,222 @@ LevelArgument = Annotated[
         "at all levels and keeps the surest answer."
     ),
 ]
+IncludeArgument = Annotated[
+    list[Include],
+    Field(
+        description="What to send along: overlay (a picture with the instances numbered), masks "
+        "(RLE inline), polygons (outlines inline). Masks are always there as resources."
+    ),
+]
+ResultArgument = Annotated[str, Field(description="The result_id of an earlier call.")]
 
 
-def build_server(service: SegmentationService, roots: tuple[Path, ...] = ()) -> MCPServer:
-    """Return a server whose tools use `service`.
+def build_server(
+    toolbox: Toolbox,
+    *,
+    auth: AuthSettings | None = None,
+    token_verifier: TokenVerifier | None = None,
+) -> MCPServer[Any]:
+    """Return a server over `toolbox`, whose model begins to load when the server starts.
 
     Args:
-        service: the model, loaded at the first call.
-        roots: folders that image paths must be in, links resolved; none allows every path that
-            the server's user can read.
+        toolbox: the tools.
+        auth: settings of HTTP authorisation, together with
+        token_verifier: which tells good tokens from bad ones.
     """
-    server = MCPServer(
+
+    @asynccontextmanager
+    async def lifespan(server: MCPServer[Any]) -> AsyncIterator[None]:
+        # Clients may list tools meanwhile; a call waits for the model.
+        loading = asyncio.create_task(asyncio.to_thread(toolbox.service.segmenter))
+        loading.add_done_callback(_log_failure)
+        yield
+        loading.cancel()
+
+    server: MCPServer[Any] = MCPServer(
         name="sam3i",
         title="Segment by instruction",
-        instructions="Use `segment` to find and outline objects in a picture by a sentence.",
+        instructions="Use `segment` to find and outline objects in a picture by a sentence, "
+        "`segment_concepts` for several kinds of things at once, `measure` for sizes and counts.",
+        lifespan=lifespan,
+        auth=auth,
+        token_verifier=token_verifier,
     )
-    allowed = tuple(root.resolve() for root in roots)
+    _add_tools(server, toolbox)
+    _add_resources(server, toolbox)
+    return server
 
-    @server.tool(
-        title="Segment by instruction",
-        annotations=ToolAnnotations(
-            read_only_hint=True,
-            destructive_hint=False,
-            idempotent_hint=True,
-            open_world_hint=False,
-        ),
-    )
+
+def _log_failure(task: "asyncio.Task[Any]") -> None:
+    if not task.cancelled() and task.exception() is not None:
+        logger.error("the model cannot be loaded: %s", task.exception())
+
+
+def _tool(server: MCPServer[Any], title: str) -> Callable[[Callable[..., Any]], None]:
+    """Register a function with its docstring, unindented, as the description."""
+
+    def register(function: Callable[..., Any]) -> None:
+        server.tool(title=title, description=inspect.getdoc(function), annotations=_READS)(function)
+
+    return register
+
+
+def _add_tools(server: MCPServer[Any], toolbox: Toolbox) -> None:
+    @_tool(server, "Segment by instruction")
     async def segment(
+        ctx: Context[Any, Any],
         image: ImageArgument,
         instruction: InstructionArgument,
         route: RouteArgument = RouteChoice.AUTO,
         level: LevelArgument = LevelChoice.AUTO,
-    ) -> Annotated[CallToolResult, SegmentationResult]:
-        """Find the objects that an instruction means and return a mask and box for each.
+        max_instances: Annotated[
+            int | None, Field(description="Keep at most so many, best first.", ge=1)
+        ] = None,
+        include: IncludeArgument = [Include.OVERLAY],  # noqa: B006 (never changed)
+    ) -> Annotated[CallToolResult, SegmentOutput]:
+        """Find the objects that an instruction means; return a box, score and mask for each.
 
-        The structured result has the status (selected, no_target, budget_exhausted, failed), the
-        instances (mask as COCO RLE, box in pixels, score, area) and what was done. A picture with
-        the instances numbered in the same order comes with it.
+        Understands attributes, positions, sizes, relations, exceptions and counts. Says so when
+        the picture does not show what is asked for. For several kinds of things at once use
+        segment_concepts.
         """
-        try:
-            photo = open_image(image, allowed)
-            request = make_request(photo, instruction, route=route, level=level)
-            result = await service.answer(photo, request)
-        except Sam3iError as error:
-            raise ToolError(str(error)) from error
-        return CallToolResult(
-            content=[
-                TextContent(text=summarise(result)),
-                _overlay(photo, result).to_image_content(),
-            ],
-            structured_content=result.model_dump(mode="json"),
+        with _tool_errors():
+            stored = await toolbox.segment(
+                image, instruction, route, level, max_instances, _progress(ctx)
+            )
+            return await asyncio.to_thread(_segment_answer, stored, frozenset(include))
+
+    @_tool(server, "Segment several concepts")
+    async def segment_concepts(
+        image: ImageArgument,
+        phrases: Annotated[
+            list[str],
+            Field(
+                description="Short noun phrases, such as 'mug' or 'red chair'.",
+                min_length=1,
+                max_length=MAX_CONCEPTS,
+            ),
+        ],
+        include: IncludeArgument = [],  # noqa: B006 (never changed)
+    ) -> ConceptsOutput:
+        """Find all instances of each of several noun phrases in one picture, in one pass."""
+        with _tool_errors():
+            return await toolbox.segment_concepts(image, phrases, frozenset(include))
+
+    @_tool(server, "Refine a result")
+    async def refine(
+        result_id: ResultArgument,
+        boxes: Annotated[
+            list[tuple[float, float, float, float]],
+            Field(description="x0, y0, x1, y1 in pixels."),
+        ] = [],  # noqa: B006 (never changed)
+        points: Annotated[list[tuple[float, float]], Field(description="x, y in pixels.")] = [],  # noqa: B006 (never changed)
+        positive: Annotated[
+            bool, Field(description="More like this (true), or not this (false).")
+        ] = True,
+    ) -> SegmentOutput:
+        """Correct an earlier result by boxes or points. See describe_capabilities first."""
+        with _tool_errors():
+            return await toolbox.refine(result_id)
+
+    @_tool(server, "Measure a result")
+    async def measure(result_id: ResultArgument) -> MeasureOutput:
+        """Count the instances of an earlier result and give areas, boxes, centres and overlaps."""
+        with _tool_errors():
+            return await toolbox.measure(result_id)
+
+    @_tool(server, "Describe capabilities")
+    async def describe_capabilities() -> CapabilitiesOutput:
+        """Say which model is loaded, what it understands, and the limits on pictures and texts."""
+        with _tool_errors():
+            return await toolbox.describe()
+
+
+def _segment_answer(stored: StoredResult, include: frozenset[Include]) -> CallToolResult:
+    output = segment_output(stored, include)
+    content: list[ContentBlock] = [TextContent(text=summarise(stored.result))]
+    if Include.OVERLAY in include:
+        data = overlay_png(stored.result, stored.photo, OVERLAY_SIDE)
+        content.append(Image(data=data, format="png").to_image_content())
+    content += [
+        ResourceLink(name=f"mask {one.number}", uri=one.mask_uri, mime_type="image/png")
+        for one in output.instances
+    ]
+    return CallToolResult(
+        content=content, structured_content=output.model_dump(mode="json", exclude_none=True)
+    )
+
+
+def _add_resources(server: MCPServer[Any], toolbox: Toolbox) -> None:
+    results = toolbox.results
+
+    @server.resource(f"{SCHEME}/{{id}}/overlay.png", mime_type="image/png")
+    async def overlay(id: str) -> bytes:  # noqa: A002 (the template's variable)
+        """Draw the picture with the instances numbered."""
+        stored = results.get(id)
+        return await asyncio.to_thread(overlay_png, stored.result, stored.photo, OVERLAY_SIDE)
+
+    @server.resource(f"{SCHEME}/{{id}}/masks/{{number}}.png", mime_type="image/png")
+    async def mask(id: str, number: str) -> bytes:  # noqa: A002
+        """Draw the mask of one instance at the photo's size, white on black."""
+        result = results.get(id).result
+        if not number.isdecimal() or not 1 <= int(number) <= len(result.instances):
+            raise InputError(f"the result has instances 1 to {len(result.instances)}")
+        return await asyncio.to_thread(mask_png, result, int(number))
+
+    @server.resource(f"{SCHEME}/{{id}}/result.json", mime_type="application/json")
+    async def whole(id: str) -> str:  # noqa: A002
+        """Return the whole result with masks as COCO RLE."""
+        return results.get(id).result.model_dump_json()
+
+    for name, (mime_type, _) in TEXT_FORMATS.items():
+        server.resource(f"{SCHEME}/{{id}}/{name}", name=name, mime_type=mime_type)(
+            _export_reader(toolbox, name)
         )
 
-    return server
+    @server.completion()
+    async def complete(ref: Any, argument: Any, context: Any) -> Completion | None:
+        if not isinstance(ref, ResourceTemplateReference) or not ref.uri.startswith(SCHEME):
+            return None
+        if argument.name == "id":
+            values = [one for one in results.ids() if one.startswith(argument.value)]
+            return Completion(values=values[:100], total=len(values))
+        known = (context.arguments or {}).get("id", "") if context is not None else ""
+        if argument.name == "number" and known in results.ids():
+            count = len(results.get(known).result.instances)
+            numbers = [str(number) for number in range(1, count + 1)]
+            return Completion(values=[one for one in numbers if one.startswith(argument.value)])
+        return None
 
 
-def open_image(image: str, roots: tuple[Path, ...]) -> Photo:
-    """Read the picture that a client named.
+def _export_reader(toolbox: Toolbox, name: str) -> Callable[[str], Any]:
+    async def export(id: str) -> str:  # noqa: A002
+        return await asyncio.to_thread(TEXT_FORMATS[name][1], toolbox.results.get(id).result)
 
-    Args:
-        image: a path, or a data URI.
-        roots: resolved folders that a path must be in; none allows all.
-
-    Raises:
-        InputError: it is outside the roots, or cannot be read.
-    """
-    data_uri = _DATA_URI.match(image)
-    if data_uri:
-        encoded = image[data_uri.end() :]
-        if len(encoded) > MAX_FILE_BYTES * 4 // 3:
-            raise InputError("the data URI is too long")
-        try:
-            return decode_photo(base64.b64decode(encoded, validate=True), "the data URI")
-        except binascii.Error as error:
-            raise InputError("the data URI is not valid base64") from error
-    if image.startswith("data:"):
-        raise InputError("the data URI must be data:image/...;base64,...")
-    if "\0" in image:
-        raise InputError("the image path holds a NUL character")
-    path = Path(image).expanduser()
-    if roots and not any(path.resolve().is_relative_to(root) for root in roots):
-        raise InputError(
-            "the image path is outside the folders this server may read",
-            "start it with --root FOLDER, or send a data URI",
-        )
-    return read_photo(path)
+    export.__doc__ = f"The result as {name}."
+    return export
 
 
-def _overlay(photo: Photo, result: SegmentationResult) -> Image:
-    buffer = io.BytesIO()
-    draw_marks(photo.pixels, result_masks(result), max_side=OVERLAY_SIDE).save(buffer, format="PNG")
-    return Image(data=buffer.getvalue(), format="png")
+@contextlib.contextmanager
+def _tool_errors() -> Any:
+    """Turn expected failures into tool errors with message and hint; others stay hidden."""
+    try:
+        yield
+    except Sam3iError as error:
+        raise ToolError(str(error)) from error
+
+
+def _progress(ctx: Context[Any, Any]) -> Callable[[str], None]:
+    """Return a reporter of steps, each a progress notification with the line as its message."""
+    try:
+        ctx.request_context  # noqa: B018 (raises where no client asked)
+    except ValueError:
+        return lambda line: None
+    loop = asyncio.get_running_loop()
+    sent: list[asyncio.Task[None]] = []
+
+    def report(line: str) -> None:
+        step = len(sent) + 1
+        sent.append(loop.create_task(ctx.report_progress(step, None, line)))
+
+    return report

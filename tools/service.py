@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -61,6 +61,17 @@ class SegmentationService:
             recorded=recorded,
             on_step=on_step,
         )
+
+    async def answer_together(
+        self, photo: Photo, requests: Sequence[SegmentRequest]
+    ) -> list[SegmentationResult]:
+        """Answer several requests about one photo over one encoding."""
+        segmenter = await asyncio.to_thread(self.segmenter)
+        from sam3i_agent.agent.encodings import SharedEncodings
+        from sam3i_agent.agent.run import answer_request
+
+        shared = SharedEncodings(segmenter)
+        return [await answer_request(shared, photo, request) for request in requests]
 
 
 def summarise(result: SegmentationResult, *, limit: int = 10) -> str:

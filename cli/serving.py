@@ -1,0 +1,35 @@
+"""What `sam3i serve` serves."""
+
+from pathlib import Path
+
+from sam3i_agent.segmodel.errors import InputError
+from sam3i_agent.tools.results import ResultStore
+from sam3i_agent.tools.service import SegmentationService
+from sam3i_agent.tools.sources import ImageSource
+from sam3i_agent.tools.toolbox import Toolbox
+
+
+def build_toolbox(
+    roots: list[Path],
+    allow_urls: bool,
+    model: str,
+    device: str,
+    mllm_url: str | None,
+    mllm_model: str | None,
+) -> Toolbox:
+    """Put the tools together; nothing heavy is imported or loaded yet.
+
+    Raises:
+        InputError: a root is no folder, or only one of the language model's options is given.
+    """
+    for folder in roots:
+        if not folder.is_dir():
+            raise InputError(f"--root {str(folder)!r} is no folder")
+    allowed = tuple(folder.resolve() for folder in roots)
+    source = ImageSource(ResultStore(), allowed, allow_urls)
+    service = SegmentationService(model, device)
+    if mllm_url is None and mllm_model is None:
+        return Toolbox(service, source)
+    from sam3i_agent.cli.language import mllm_settings
+
+    return Toolbox(service, source, mllm_settings(mllm_url, mllm_model), mllm_model or "")

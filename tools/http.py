@@ -1,0 +1,114 @@
+"""The MCP server over streamable HTTP: loopback by default, a bearer token anywhere else."""
+
+import hmac
+import ipaddress
+import os
+import socket
+from typing import Any
+
+import uvicorn
+from mcp.server import MCPServer
+from mcp.server.auth.provider import AccessToken
+from mcp.server.auth.settings import AuthSettings
+from mcp.server.transport_security import TransportSecuritySettings
+from pydantic import AnyHttpUrl
+
+from sam3i_agent.segmodel.errors import InputError
+from sam3i_agent.tools.server import build_server
+from sam3i_agent.tools.toolbox import Toolbox
+
+TOKEN_VARIABLE = "SAM3I_TOKEN"
+PATH = "/mcp"
+MAX_BODY_BYTES = 64 * 1024 * 1024
+"""A picture of 48 MB as base64."""
+MIN_TOKEN_CHARACTERS = 16
+_CLIENT = "sam3i"
+
+
+class SharedToken:
+    """Accepts one token, known to the server's owner."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    async def verify_token(self, token: str) -> AccessToken | None:
+        """Compare in constant time."""
+        if hmac.compare_digest(token.encode(), self._token.encode()):
+            return AccessToken(token=token, client_id=_CLIENT, scopes=[])
+        return None
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Read `HOST:PORT`.
+
+    Raises:
+        InputError: it is not of that form, or the port is out of range.
+    """
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isdecimal() or not 0 <= int(port) <= 65535:
+        raise InputError(f"--http takes HOST:PORT, not {text!r}", "for example 127.0.0.1:8765")
+    return host, int(port)
+
+
+def serve_http(toolbox: Toolbox, host: str, port: int) -> None:
+    """Serve until stopped.
+
+    The token in `SAM3I_TOKEN` is asked of every client where it is set, and must be set for any
+    address but loopback.
+
+    Raises:
+        InputError: the address needs a token that is not set, or is taken.
+    """
+    token = os.environ.get(TOKEN_VARIABLE, "")
+    if not token and not _is_loopback(host):
+        raise InputError(
+            f"{host} can be reached from other machines, so clients must show a token",
+            f"set {TOKEN_VARIABLE}, or serve on 127.0.0.1",
+        )
+    if token and len(token) < MIN_TOKEN_CHARACTERS:
+        raise InputError(f"{TOKEN_VARIABLE} must have {MIN_TOKEN_CHARACTERS} characters or more")
+    server = _with_token(toolbox, host, port, token) if token else build_server(toolbox)
+    app = server.streamable_http_app(
+        streamable_http_path=PATH,
+        max_request_body_size=MAX_BODY_BYTES,
+        transport_security=_security(host, port),
+        host=host,
+    )
+    try:
+        listener = socket.create_server((host, port), family=_family(host))
+    except OSError as error:
+        raise InputError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
+
+
+def _with_token(toolbox: Toolbox, host: str, port: int, token: str) -> MCPServer[Any]:
+    url = AnyHttpUrl(f"http://{_bracketed(host)}:{port}{PATH}")
+    auth = AuthSettings(issuer_url=url, resource_server_url=url, validate_token_resource=False)
+    return build_server(toolbox, auth=auth, token_verifier=SharedToken(token))
+
+
+def _security(host: str, port: int) -> TransportSecuritySettings:
+    """Only requests to this very address, and from pages of it: no DNS rebinding."""
+    names = {_bracketed(host)} | ({"localhost", "127.0.0.1"} if _is_loopback(host) else set())
+    hosts = [f"{name}:{port}" for name in sorted(names)]
+    return TransportSecuritySettings(
+        allowed_hosts=hosts, allowed_origins=[f"http://{one}" for one in hosts]
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,188 @@
+"""The tools themselves, whatever protocol calls them."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sam3i_agent.agent.contracts import (
+    MAX_INSTRUCTION_CHARACTERS,
+    LevelChoice,
+    Route,
+    RouteChoice,
+    SegmentationResult,
+)
+from sam3i_agent.agent.requests import make_request
+from sam3i_agent.segmodel.errors import InputError, ModelError
+from sam3i_agent.tools.export import result_masks
+from sam3i_agent.tools.formats import TEXT_FORMATS
+from sam3i_agent.tools.images import FORMATS, MAX_PIXELS
+from sam3i_agent.tools.outputs import (
+    CapabilitiesOutput,
+    ConceptOutput,
+    ConceptsOutput,
+    Include,
+    Measurement,
+    MeasureOutput,
+    Overlap,
+    SegmentOutput,
+    segment_output,
+)
+from sam3i_agent.tools.results import ResultStore, StoredResult
+from sam3i_agent.tools.service import SegmentationService
+from sam3i_agent.tools.sources import ImageSource
+
+if TYPE_CHECKING:
+    from sam3i_agent.agent.run import LanguageFactory
+
+MAX_CONCEPTS = 32
+_MEGA = 1_000_000
+
+
+class Toolbox:
+    """Segments, measures and remembers.
+
+    Args:
+        service: the model, loaded at the first call.
+        source: where pictures may come from.
+        language: the agent's language side; None takes the offline planner.
+        language_name: of it, for people.
+    """
+
+    def __init__(
+        self,
+        service: SegmentationService,
+        source: ImageSource,
+        language: "LanguageFactory | None" = None,
+        language_name: str = "offline planner",
+    ) -> None:
+        self.service = service
+        self.source = source
+        self._language = language
+        self._language_name = language_name
+
+    @property
+    def results(self) -> ResultStore:
+        """Earlier results."""
+        return self.source.results
+
+    async def segment(
+        self,
+        image: str,
+        instruction: str,
+        route: RouteChoice = RouteChoice.AUTO,
+        level: LevelChoice = LevelChoice.AUTO,
+        max_instances: int | None = None,
+        on_step: Callable[[str], None] = lambda line: None,
+    ) -> StoredResult:
+        """Segment one picture by one instruction; see `agent.run.segment_photo` for errors."""
+        photo = await self.source.open(image)
+        request = make_request(
+            photo, instruction, route=route, level=level, max_instances=max_instances
+        )
+        result = await self.service.answer(photo, request, language=self._language, on_step=on_step)
+        return self.results.add(result, photo)
+
+    async def segment_concepts(
+        self, image: str, phrases: Sequence[str], include: frozenset[Include]
+    ) -> ConceptsOutput:
+        """Segment all instances of each noun phrase, over one encoding of the picture.
+
+        Raises:
+            InputError: no phrase or too many, or the picture cannot be read.
+        """
+        if not 1 <= len(phrases) <= MAX_CONCEPTS:
+            raise InputError(f"give 1 to {MAX_CONCEPTS} phrases, not {len(phrases)}")
+        photo = await self.source.open(image)
+        requests = [
+            make_request(photo, one, route=RouteChoice.DIRECT, level=LevelChoice.CONCEPT)
+            for one in phrases
+        ]
+        results = await self.service.answer_together(photo, requests)
+        return ConceptsOutput(
+            concepts=[
+                ConceptOutput(
+                    phrase=result.instruction,
+                    output=segment_output(self.results.add(result, photo), include),
+                )
+                for result in results
+            ],
+            image_encodings=1,
+        )
+
+    async def refine(self, result_id: str) -> SegmentOutput:
+        """Refine an earlier result by boxes or points.
+
+        Raises:
+            InputError: there is no such result.
+            ModelError: no interactive model is loaded; always, so far.
+        """
+        self.results.get(result_id)
+        raise ModelError(
+            "this server has no interactive model, so results cannot be refined",
+            "call segment again with a more exact instruction",
+        )
+
+    async def measure(self, result_id: str) -> MeasureOutput:
+        """Count and measure the instances of an earlier result.
+
+        Raises:
+            InputError: there is no such result.
+        """
+        stored = self.results.get(result_id)
+        return await asyncio.to_thread(_measure, stored.id, stored.result)
+
+    async def describe(self) -> CapabilitiesOutput:
+        """Say what this server can do; loads the model."""
+        segmenter = await asyncio.to_thread(self.service.segmenter)
+        sources = ["path" + (" under an allowed root" if self.source.roots else "")]
+        sources += ["data URI", "result id"] + (["https URL"] if self.source.allow_urls else [])
+        return CapabilitiesOutput(
+            model=self.service.model,
+            levels=list(segmenter.levels),
+            routes=list(Route),
+            language_model=self._language_name,
+            refine=False,
+            image_sources=sources,
+            formats=list(FORMATS),
+            max_instruction_characters=MAX_INSTRUCTION_CHARACTERS,
+            max_image_megapixels=MAX_PIXELS // _MEGA,
+            export_formats=["overlay.png", "result.json", "masks/N.png", *TEXT_FORMATS],
+        )
+
+
+def _measure(result_id: str, result: SegmentationResult) -> MeasureOutput:
+    masks = result_masks(result)
+    pixels = result.image.width * result.image.height
+    instances = [
+        Measurement(
+            number=number,
+            box=one.box,
+            width=one.box[2] - one.box[0],
+            height=one.box[3] - one.box[1],
+            area=one.area,
+            share_of_image=round(one.area / pixels, 6),
+            centre=_centre_of_mass(mask),
+        )
+        for number, (one, mask) in enumerate(zip(result.instances, masks, strict=True), start=1)
+    ]
+    overlaps: list[Overlap] = []
+    for (i, a), (j, b) in combinations(enumerate(masks, start=1), 2):
+        shared = int(np.logical_and(a, b).sum())
+        if shared:
+            iou = shared / int(np.logical_or(a, b).sum())
+            overlaps.append(Overlap(numbers=(i, j), iou=round(iou, 4), shared_pixels=shared))
+    return MeasureOutput(
+        result_id=result_id,
+        count=len(instances),
+        covered_share=round(float(masks.any(axis=0).sum()) / pixels, 6),
+        instances=instances,
+        overlaps=overlaps,
+    )
+
+
+def _centre_of_mass(mask: np.ndarray) -> tuple[float, float]:
+    rows, columns = np.nonzero(mask)
+    return round(float(columns.mean()) + 0.5, 2), round(float(rows.mean()) + 0.5, 2)
