@@ -81,7 +81,10 @@ class RoutingPolicy(Frozen):
 
     min_presence: Annotated[float, Field(ge=0, le=1)] = 0.5
     """A direct answer less sure than this that its target is there is not trusted."""
-    min_agreement: Annotated[float, Field(ge=0, le=1)] = 0.5
+    min_reasoning_presence: Annotated[float, Field(ge=0, le=1)] = 0.9
+    """The same for instructions that take reasoning (the offline planner cannot read them), where a
+    language model could check."""
+    min_agreement: Annotated[float, Field(ge=0, le=1)] = 0.8
     """IoU of the united masks at which two levels of the head still agree."""
     check_levels: bool = True
     """Ask at the other instruction level too, in the same batch, and compare."""

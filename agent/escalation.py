@@ -21,12 +21,14 @@ def reason_to_escalate(
     Args:
         level: of the answer.
         answers: by level, that one among them.
-        plan: the offline planner's reading of the instruction, where it has one.
+        plan: the offline planner's reading of the instruction; None means that it takes reasoning.
         policy: the thresholds.
     """
     answer = answers[level]
-    if answer.presence < policy.min_presence:
-        return f"presence {answer.presence:.2f} is below {policy.min_presence:g}"
+    wanted = policy.min_reasoning_presence if plan is None else policy.min_presence
+    if answer.presence < wanted:
+        why = " for an instruction that takes reasoning" if plan is None else ""
+        return f"presence {answer.presence:.2f} is below {wanted:g}{why}"
     if plan is not None and plan.count is not None and len(answer) != plan.count:
         return f"the instruction speaks of {plan.count}, {len(answer)} were found"
     if plan is not None and plan.singular and not plan.is_plain_concept and len(answer) > 1:

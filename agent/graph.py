@@ -94,9 +94,7 @@ async def direct(
 ) -> Command[Literal["propose", "__end__"]]:
     """Answer in one pass; on the auto route a doubtful answer goes to the agent."""
     workspace, request, level = runtime.context, state["request"], state["level"]
-    may_escalate = request.route is RouteChoice.AUTO and workspace.language.can_read(
-        request.instruction
-    )
+    may_escalate = request.route is RouteChoice.AUTO and _agent_may_help(state, workspace)
     levels = _levels_to_ask(state, workspace, may_escalate)
     prompts = [_direct_prompt(request.instruction, one) for one in levels]
     encodings = await _ensure_encoded(workspace)
@@ -129,6 +127,14 @@ async def direct(
         return Command(goto=_FINISH, update=update)
     lines.append(f"escalate: {doubt}; the agent takes over")
     return Command(goto="propose", update={**update, "route": Route.AGENT})
+
+
+def _agent_may_help(state: State, workspace: Workspace) -> bool:
+    """Whether the agent can read the instruction, and would ask for more than its very words."""
+    language, instruction = workspace.language, state["request"].instruction
+    if state["level"] is InstructionLevel.CONCEPT and not language.is_model:
+        return False
+    return language.can_read(instruction)
 
 
 def _levels_to_ask(

@@ -5,10 +5,11 @@ import json
 import logging
 import sys
 from dataclasses import asdict
+from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 from pydantic import ValidationError
@@ -20,6 +21,7 @@ from sam3i_agent.agent.contracts import (
     RouteChoice,
     RunStatus,
 )
+from sam3i_agent.evaluation.names import Protocol
 from sam3i_agent.segmodel.errors import InputError, Sam3iError
 from sam3i_agent.segmodel.levels import InstructionLevel
 
@@ -202,6 +204,10 @@ def scenes(
 @app.command()
 def train(
     config: Annotated[Path, typer.Argument(help="YAML file, see training/configs/.")],
+    change: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Load everything, try one batch, write nothing.")
     ] = False,
@@ -214,7 +220,7 @@ def train(
     _log_to_stderr(verbose)
     from sam3i_agent.training.config import read_config
 
-    settings = read_config(config)
+    settings = read_config(config, change or ())
     trainer = _import_trainer()
     if dry_run:
         typer.echo(json.dumps(asdict(trainer.dry_run(settings)), indent=2))
@@ -301,6 +307,69 @@ def benchmark(
             lambda done, total: bar.update(task, completed=done, total=total),
         )
     typer.echo(json.dumps(report.as_dict()))
+
+
+@app.command()
+def compare(
+    annotations: Annotated[Path, typer.Argument(help="SAM3-I JSON, beside its images.")],
+    out: Annotated[Path, typer.Option(help="Folder for predictions and report.")],
+    routes: Annotated[
+        str, typer.Option(help="Which routes, separated by commas.")
+    ] = "direct,agent,auto",
+    levels: Annotated[
+        str, typer.Option(help="Texts of which levels, separated by commas.")
+    ] = "concept,simple,complex",
+    limit: Annotated[int | None, typer.Option(help="At most so many cases.", min=1)] = None,
+    shard: Annotated[
+        str, typer.Option(metavar="I/N", help="Part of the cases, for several machines.")
+    ] = "1/1",
+    model: ModelOption = "tiny",
+    device: DeviceOption = "auto",
+    mllm_url: MllmUrlOption = None,
+    mllm_model: MllmModelOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Answer a dataset by several routes and report which is better, where, at what cost.
+
+    Run again after an interruption, it goes on behind the last answer.
+    """
+    _log_to_stderr(verbose)
+    from sam3i_agent.cli.comparing import CompareCommand
+
+    command = CompareCommand(
+        annotations=annotations,
+        out=out,
+        routes=_parse_list(RouteChoice, routes, "--routes"),
+        levels=_parse_list(InstructionLevel, levels, "--levels"),
+        limit=limit,
+        shard=shard,
+        model=model,
+        device=device,
+        mllm_url=mllm_url,
+        mllm_model=mllm_model,
+    )
+    typer.echo(command.run())
+
+
+@app.command()
+def evaluate(
+    protocol: Annotated[Protocol, typer.Option(help="The evaluation's rules.")],
+    gt: Annotated[
+        list[Path],
+        typer.Option(metavar="FILE", help="Ground truth in COCO form; saco takes several."),
+    ],
+    pred: Annotated[Path, typer.Option(metavar="FILE", help="COCO results.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Score a predictions file with the field's metrics, as their official evaluators do."""
+    from sam3i_agent.evaluation.protocols import evaluate as score
+
+    report = score(protocol, gt, pred)
+    if as_json:
+        typer.echo(json.dumps(report))
+        return
+    for name, value in report.items():
+        typer.echo(f"{name:<24} {value:.4f}" if isinstance(value, float) else f"{name:<24} {value}")
 
 
 @app.command()
@@ -439,6 +508,17 @@ def openai_tools() -> None:
 
     server = build_server(build_toolbox([], False, "tiny", "auto", None, None))
     typer.echo(json.dumps(asyncio.run(function_schemas(server)), indent=2))
+
+
+E = TypeVar("E", bound=StrEnum)
+
+
+def _parse_list(kind: type[E], text: str, flag: str) -> tuple[E, ...]:
+    try:
+        return tuple(dict.fromkeys(kind(part.strip()) for part in text.split(",")))
+    except ValueError as error:
+        known = ", ".join(kind)
+        raise InputError(f"{flag} takes names separated by commas: {error}", known) from error
 
 
 def read_budgets(**values: float) -> Budgets:

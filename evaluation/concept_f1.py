@@ -70,6 +70,20 @@ def concept_f1(
     )
 
 
+def local_f1(ious: NDArray[np.float64], thresholds: Sequence[float]) -> NDArray[np.float64]:
+    """Return the F1 of one pair at each threshold, by which an oracle compares annotators.
+
+    Args:
+        ious: (predictions, truths), where either count may be 0.
+        thresholds: IoUs from which a match counts.
+    """
+    predictions, truths = ious.shape
+    hits = (match_ious(ious)[None, :] >= np.asarray(thresholds)[:, None]).sum(axis=1)
+    precision = hits / (predictions + _EPSILON)
+    recall = hits / (truths + _EPSILON)
+    return 2 * precision * recall / (precision + recall + _EPSILON)
+
+
 def _matthews(gate: NDArray[np.float64]) -> float:
     (true_negative, false_positive), (false_negative, true_positive) = gate
     scale = np.sqrt(

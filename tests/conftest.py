@@ -1,5 +1,6 @@
 """Shared fixtures: small data with known answers, the shipped model, a segmenter that knows all."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,6 +64,14 @@ def small_config(adapter_dim: int | None = 16) -> InstructionSam3Config:
         },
         adapter_dim=adapter_dim,
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_runs_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Runs of the tests are recorded among the tests' files, not the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SAM3I_RUNS", str(tmp_path_factory.mktemp("runs")))
+        yield
 
 
 @pytest.fixture(scope="session")

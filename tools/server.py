@@ -121,6 +121,7 @@ def build_server(
         instructions="Use `segment` to find and outline objects in a picture by a sentence, "
         "`segment_concepts` for several kinds of things at once, `measure` for sizes and counts.",
         lifespan=lifespan,
+        log_level="WARNING",
         auth=auth,
         token_verifier=token_verifier,
     )

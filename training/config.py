@@ -1,7 +1,8 @@
 """What a training run does, read from one YAML file."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -136,8 +137,13 @@ class TrainConfig(BaseModel):
         return self
 
 
-def read_config(path: Path) -> TrainConfig:
+def read_config(path: Path, changes: Sequence[str] = ()) -> TrainConfig:
     """Read and check a YAML file.
+
+    Args:
+        path: the file.
+        changes: `key=value` each, with dots between nested keys (`losses.info_nce=0`); values are
+            YAML.
 
     Raises:
         InputError: it cannot be read, or has unknown keys or values out of range; the message
@@ -145,6 +151,8 @@ def read_config(path: Path) -> TrainConfig:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for change in changes:
+            _apply(content, change)
         return TrainConfig.model_validate(content)
     except OSError as error:
         raise InputError(f"{str(path)!r} cannot be read: {error.strerror}") from error
@@ -154,3 +162,13 @@ def read_config(path: Path) -> TrainConfig:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise InputError(f"{str(path)!r}: {where}: {first['msg']}") from error
+
+
+def _apply(content: dict[str, Any], change: str) -> None:
+    key, equals, value = change.partition("=")
+    if not equals or not key:
+        raise InputError(f"--set takes KEY=VALUE, not {change!r}")
+    *parents, last = key.split(".")
+    for parent in parents:
+        content = content.setdefault(parent, {})
+    content[last] = yaml.safe_load(value)

@@ -18,7 +18,7 @@ from PIL import Image
 from sam3i_agent.segmodel.errors import InputError, StorageError
 from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.segmodel.rle import decode_mask, encode_mask, encode_segmentation
-from sam3i_agent.training.instructions import draw_instructions
+from sam3i_agent.training.instructions import draw_instructions, granularity_of
 from sam3i_agent.training.phrases import draw_concepts
 from sam3i_agent.training.reasoning import draw_complex_instructions
 from sam3i_agent.training.samples import Sample, draw_pairs
@@ -169,7 +169,11 @@ def _add_records(
     combinations: Combinations,
 ) -> None:
     samples = [
-        Sample({InstructionLevel.CONCEPT: target.phrase}, target.indices, "1toAll")
+        Sample(
+            {InstructionLevel.CONCEPT: target.phrase},
+            target.indices,
+            granularity_of(target.indices, target.indices),
+        )
         for target in draw_concepts(rng, scene, CONCEPTS_PER_SCENE, combinations=combinations)
     ]
     for level, draw in (

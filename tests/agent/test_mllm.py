@@ -7,8 +7,9 @@ import pytest
 from opentelemetry import trace
 
 from sam3i_agent.agent import chat
-from sam3i_agent.agent.contracts import Budgets, RouteChoice, RunStatus
+from sam3i_agent.agent.contracts import Budgets, Route, RouteChoice, RoutingPolicy, RunStatus
 from sam3i_agent.agent.run import MllmSettings, segment_photo_sync
+from sam3i_agent.segmodel.levels import InstructionLevel
 from tests.agent.scripted_server import Reply, asked, call, question, say, serve
 from tests.conftest import KnowingSegmenter, block
 
@@ -339,3 +340,30 @@ def test_a_run_has_spans(grey_photo, monkeypatch):
         _run(server, grey_photo)
     assert names[0] == "sam3i.run"
     assert [names.count(f"sam3i.{part}") for part in ("encode", "segment", "mllm")] == [1, 1, 4]
+
+
+def test_reasoning_that_the_head_is_unsure_of_goes_to_the_model(grey_photo):
+    levels = tuple(InstructionLevel)
+    with serve(_perfect) as server:
+        language = MllmSettings(server.url, "scripted")
+        known = {"umbrella": [LEFT, RIGHT], "table": [LEFT], TEXT: [LEFT]}
+        model = KnowingSegmenter(known, levels)  # its presence is 0.9
+        sure = segment_photo_sync(model, grey_photo, TEXT, language=language)
+        strict = RoutingPolicy(min_reasoning_presence=0.95)
+        unsure = segment_photo_sync(model, grey_photo, TEXT, language=language, policy=strict)
+    assert sure.route is Route.DIRECT and sure.usage.mllm_calls == 0
+    assert unsure.route is Route.AGENT
+    assert any("takes reasoning" in line for line in unsure.trace)
+
+
+def test_a_direct_answer_stands_where_the_model_cannot_be_reached(grey_photo):
+    model = KnowingSegmenter({TEXT: [LEFT]}, tuple(InstructionLevel))
+    result = segment_photo_sync(
+        model,
+        grey_photo,
+        TEXT,
+        language=MllmSettings("http://127.0.0.1:9/v1", "nobody"),
+        policy=RoutingPolicy(min_reasoning_presence=1.0),
+    )
+    assert result.status is RunStatus.SELECTED and result.route is Route.DIRECT
+    assert any("could not check it" in warning for warning in result.warnings)

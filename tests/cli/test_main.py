@@ -49,7 +49,10 @@ def test_words_for_people_and_the_default_folder(scene_file: Path, tmp_path: Pat
         (("SCENE", "赤い丸"), 2, "does not look like English"),
         (("SCENE", "star", "--model", "no-such-model"), 2, "there is no model 'no-such-model'"),
         (("SCENE", "star", "--device", "abacus"), 2, "device 'abacus' cannot be used"),
-        (("SCENE", "star", "--level", "simple"), 2, "no instruction head"),
+        (("SCENE", "star", "--max-rounds", "0"), 2, "--max-rounds: input should be greater"),
+        (("SCENE", "star", "--mllm-url", "http://x"), 2, "--mllm-url and --mllm-model go together"),
+        (("SCENE", "star", "--resume", "x"), 2, "--resume takes image and instruction"),
+        (("SCENE",), 2, "an image and an instruction are needed"),
         (("SCENE", "star", "--out", "SCENE"), 1, "is a file, not a folder"),
         (("SCENE", "star", "--route", "sideways"), 2, "sideways"),
     ],
@@ -76,7 +79,8 @@ def test_a_damaged_model_folder_is_one_error(scene_file: Path, tmp_path: Path):
 
 
 def test_what_no_route_can_do_fails_with_its_reason(scene_file: Path, tmp_path: Path):
-    run = _sam3i("segment", scene_file, "what would roll away", "--json", cwd=tmp_path)
+    arguments = ("segment", scene_file, "what would roll away", "--route", "agent", "--json")
+    run = _sam3i(*arguments, cwd=tmp_path)
     assert run.returncode == 1
     printed = json.loads(run.stdout)
     assert printed["status"] == "failed"

@@ -18,10 +18,20 @@ def photo(scene) -> Photo:
     return Photo(scene.image, "0" * 64)
 
 
-def test_the_shipped_model_is_small_and_answers_concepts(tiny):
-    assert tiny.levels == (InstructionLevel.CONCEPT,)
+def test_the_shipped_model_is_small_and_answers_all_levels(tiny):
+    assert tiny.levels == tuple(InstructionLevel)
     parameters = sum(parameter.numel() for parameter in tiny.model.parameters())
     assert parameters * 2 < 15e6  # bytes in fp16
+
+
+def test_the_head_of_the_shipped_model_leaves_its_base_alone(tiny, photo):
+    base = load_segmenter("tiny", device="cpu", with_head=False)
+    assert base.levels == (InstructionLevel.CONCEPT,)
+    answers = [one.encode(photo).segment(PROMPTS) for one in (tiny, base)]
+    for ours, theirs in zip(*answers, strict=True):
+        np.testing.assert_array_equal(ours.masks, theirs.masks)
+        np.testing.assert_array_equal(ours.scores, theirs.scores)
+        assert ours.presence == theirs.presence
 
 
 def test_prompts_in_one_batch_answer_as_one_by_one(tiny, photo):

@@ -90,6 +90,25 @@ def _named(scene, text):
     return found
 
 
+def test_all_kinds_of_hard_negatives_occur():
+    """Absent things, one wrong attribute, and a relation the wrong way round."""
+    kinds = {"relation": 0, "attribute": 0, "absent": 0}
+    for index, scene in enumerate(SCENES):
+        for target in draw_concepts(np.random.default_rng(index), scene, 6):
+            if not target.indices:
+                named = [one for one in (target.concept.shape, target.concept.colour) if one]
+                half_right = any(
+                    one in (item.shape, item.colour) for item in scene.objects for one in named
+                )
+                kinds["attribute" if half_right else "absent"] += 1
+        for wish in draw_instructions(np.random.default_rng([5, index]), scene, 6):
+            plan = try_plan(wish.text)
+            assert plan is not None
+            if not wish.indices and _named(scene, plan.targets[0].phrase.text):
+                kinds["relation"] += 1
+    assert min(kinds.values()) >= 5, kinds
+
+
 @pytest.mark.parametrize("count", [1, 3])
 def test_instruction_texts_differ(count):
     wishes = draw_instructions(np.random.default_rng(0), SCENES[4], count)

@@ -231,6 +231,17 @@ def test_bad_configurations_are_named(tmp_path, text, message):
         read_config(tmp_path / "c.yaml")
 
 
+def test_settings_can_be_changed_from_outside(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("output: x\nsteps: 5\nlosses: {dense: 2.0}")
+    config = read_config(path, ["losses.info_nce=0", "steps=7", "output=runs/y"])
+    assert (config.losses.info_nce, config.losses.dense, config.steps) == (0, 2.0, 7)
+    assert config.output == Path("runs/y")
+    for change, said in (("steps", "KEY=VALUE"), ("colour=red", "colour"), ("steps=x", "steps")):
+        with pytest.raises(InputError, match=said):
+            read_config(path, [change])
+
+
 def test_the_shipped_configurations_are_valid():
     root = Path(__file__).parent.parent.parent
     for path in (root / "training" / "configs").glob("*.yaml"):

@@ -1,0 +1,142 @@
+"""Protocols: the official numbers of SA-Co, and every trap of the others by hand."""
+
+import json
+
+import numpy as np
+import pytest
+
+from sam3i_agent.evaluation.names import Protocol
+from sam3i_agent.evaluation.protocols import evaluate
+from sam3i_agent.segmodel.errors import InputError
+from sam3i_agent.segmodel.rle import encode_mask
+from tests.conftest import DATA, block
+
+TOY = DATA / "saco_toy"
+OFFICIAL = json.loads((TOY / "expected_official.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("annotators", "case"), [("a", "single_a"), ("b", "single_b"), ("abc", "oracle_abc")]
+)
+def test_saco_equals_the_official_evaluator(annotators, case):
+    truths = [TOY / f"gt_{one}.json" for one in annotators]
+    report = evaluate(Protocol.SACO, truths, TOY / "pred.json")
+    assert report["pairs"] == 64
+    for suffix in ("", "@0.5", "@0.75"):
+        for name in ("cgF1", "positive_micro_F1"):
+            wanted = OFFICIAL[case][f"cgF1_eval_segm_{name}{suffix}"]
+            assert report[name + suffix] == pytest.approx(wanted, abs=1e-6)
+    assert report["IL_MCC"] == pytest.approx(OFFICIAL[case]["cgF1_eval_segm_IL_MCC"], abs=1e-6)
+
+
+def _files(tmp_path, truth, found, **image_fields):
+    """`truth`: image id to masks (or (mask, fields)); `found`: (image, mask, fields)."""
+    images, annotations = [], []
+    for image_id, masks in truth.items():
+        images.append({"id": image_id, "height": 100, "width": 100, **image_fields})
+        for one in masks:
+            mask, fields = one if isinstance(one, tuple) else (one, {})
+            annotations.append(
+                {"id": len(annotations) + 1, "image_id": image_id,
+                 "segmentation": encode_mask(mask), **fields}
+            )  # fmt: skip
+    gt, pred = tmp_path / "gt.json", tmp_path / "pred.json"
+    gt.write_text(json.dumps({"images": images, "annotations": annotations}))
+    results = [
+        {"image_id": image_id, "segmentation": encode_mask(mask), "score": 0.9, **fields}
+        for image_id, mask, fields in found
+    ]
+    pred.write_text(json.dumps(results))
+    return gt, pred
+
+
+def _score(protocol, files):
+    return evaluate(protocol, [files[0]], files[1])
+
+
+HALF, WHOLE, OTHER = block(0, 0, 10, 20), block(0, 0, 20, 20), block(50, 50, 60, 60)
+NONE = np.zeros((100, 100), bool)
+
+
+def test_saco_leaves_out_low_scores_and_unfinished_pairs(tmp_path):
+    files = _files(tmp_path, {1: [WHOLE], 2: []}, [(1, WHOLE, {}), (2, OTHER, {"score": 0.49})])
+    assert _score(Protocol.SACO, files)["cgF1@0.5"] == pytest.approx(1, abs=1e-3)
+    files = _files(tmp_path, {1: [WHOLE]}, [], is_instance_exhaustive=False)
+    assert _score(Protocol.SACO, files)["pairs"] == 0
+
+
+def test_reasonseg_means_and_sums_differ(tmp_path):
+    files = _files(tmp_path, {1: [WHOLE], 2: [OTHER]}, [(1, HALF, {}), (2, OTHER, {})])
+    report = _score(Protocol.REASONSEG, files)
+    assert report["gIoU"] == pytest.approx(100 * (0.5 + 1) / 2)
+    assert report["cIoU"] == pytest.approx(100 * (200 + 100) / (400 + 100))
+    assert report["P@0.50"] == 100 and report["P@0.60"] == 50
+
+
+def test_reasonseg_counts_nothing_for_nothing_as_right_and_ignores_ignored_pixels(tmp_path):
+    assert _score(Protocol.REASONSEG, _files(tmp_path, {1: []}, []))["gIoU"] == 100
+    right_half = WHOLE & ~HALF
+    truth = {1: [HALF, (right_half, {"ignore": 1})]}
+    report = _score(Protocol.REASONSEG, _files(tmp_path, truth, [(1, WHOLE, {})]))
+    assert report["gIoU"] == report["cIoU"] == 100
+    # an ignored part of the target's own pixels does not count either way
+    truth = {1: [WHOLE, (HALF, {"ignore": 1})]}
+    report = _score(Protocol.REASONSEG, _files(tmp_path, truth, [(1, HALF, {})]))
+    assert report["gIoU"] == 0
+
+
+def test_grefcoco_rewards_a_right_nothing(tmp_path):
+    truth = {1: [], 2: [], 3: [WHOLE], 4: [WHOLE]}
+    files = _files(tmp_path, truth, [(2, OTHER, {}), (3, WHOLE, {}), (4, NONE, {})])
+    report = _score(Protocol.GREFCOCO, files)
+    assert report["gIoU"] == pytest.approx(50)
+    assert (report["N-acc"], report["T-acc"]) == (50, 50)
+    assert report["P@0.90"] == 50  # of the images with a target
+
+
+def test_sam3i_merges_by_annotation_and_leaves_out_the_missing(tmp_path):
+    truth = {1: [WHOLE], 2: [OTHER], 3: [WHOLE]}
+    left, right = HALF, WHOLE & ~HALF
+    found = [(1, left, {"annotation_id": 1}), (1, right, {"annotation_id": 1}),
+             (2, HALF, {"annotation_id": 2})]  # fmt: skip
+    report = _score(Protocol.SAM3I_1TO1, _files(tmp_path, truth, found))
+    assert report["records"] == 2
+    assert report["gIoU"] == pytest.approx(50) and report["P@0.50"] == 50
+    assert report["mIoU"] == pytest.approx(100 * 400 / (400 + 200 + 100))
+    assert report["AP50"] == pytest.approx(50.5, abs=1)  # one of two found, equal scores
+
+
+def test_sam3i_counts_nothing_for_nothing_as_wrong(tmp_path):
+    files = _files(tmp_path, {1: [NONE]}, [(1, NONE, {"annotation_id": 1})])
+    assert _score(Protocol.SAM3I_1TO1, files)["gIoU"] == 0
+
+
+def test_sam3i_multi_scores_against_the_union_and_the_missing_as_nothing(tmp_path):
+    truth = {1: [HALF, WHOLE & ~HALF], 2: [OTHER]}
+    found = [(1, WHOLE, {"annotation_id": 1}), (1, HALF, {"annotation_id": 2})]
+    report = _score(Protocol.SAM3I_MULTI, _files(tmp_path, truth, found))
+    assert report["gIoU"] == pytest.approx(100 * ((1 + 0.5) / 2 + 0) / 2)
+    assert report["mIoU"] == pytest.approx(100 * 600 / 900)
+
+
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [
+        ([(9, WHOLE, {})], "image 9"),
+        ([(1, WHOLE, {"segmentation": "x"})], "RLE or polygons"),
+        ([(1, WHOLE, {"annotation_id": 7})], "answer no annotation"),
+        ([], "cannot be scored|do not meet"),
+    ],
+)
+def test_files_that_do_not_fit_are_refused(tmp_path, found, said):
+    with pytest.raises(InputError, match=said):
+        _score(Protocol.SAM3I_1TO1, _files(tmp_path, {1: [WHOLE]}, found))
+
+
+def test_several_annotators_are_for_saco_alone(tmp_path):
+    gt, pred = _files(tmp_path, {1: [WHOLE]}, [])
+    with pytest.raises(InputError, match="takes one ground truth"):
+        evaluate(Protocol.REASONSEG, [gt, gt], pred)
+    with pytest.raises(InputError, match="no JSON"):
+        gt.write_text("{")
+        evaluate(Protocol.SACO, [gt], pred)
