@@ -230,6 +230,28 @@ def train(
 
 
 @app.command()
+def validate(
+    models: Annotated[list[str], typer.Argument(help="As --model takes them.")],
+    levels: Annotated[str, typer.Option(help="Which, separated by commas.")] = "simple,complex",
+    scenes: Annotated[int, typer.Option(help="Held-out scenes.", min=1)] = 200,
+) -> None:
+    """Compare trained models quickly on held-out scenes: gIoU and right refusals, in percent."""
+    wanted = _parse_list(InstructionLevel, levels, "--levels")
+    _import_trainer()
+    from sam3i_agent.segmodel.loading import load_model
+    from sam3i_agent.training.validation import validate as measure
+
+    for name in models:
+        model = load_model(name).float().eval()
+        for level in wanted:
+            one = measure(model, level, scenes)
+            typer.echo(
+                f"{name}  {level}: gIoU {one.giou:.1f}, right nothing {one.nothing_right:.1f} "
+                f"({one.samples} texts)"
+            )
+
+
+@app.command()
 def dataset(
     instances: Annotated[Path, typer.Argument(help="COCO JSON with the masks.")],
     instructions: Annotated[

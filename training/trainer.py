@@ -345,9 +345,15 @@ def _plan(config: TrainConfig, model: InstructionSam3, *, dense: bool) -> BatchP
             samples_per_picture=samples,
             max_instances=sizes.detr_decoder_config.num_queries,
         )
+    return plan_of(model, source, config.dense_images if dense else config.images)
+
+
+def plan_of(model: InstructionSam3, source: PictureSource, images: int) -> BatchPlan:
+    """Return what a batch for `model` holds: `images` pictures of `source` in its sizes."""
+    sizes: Any = model.config  # transformers' annotations hide what a configuration holds
     return BatchPlan(
         source=source,
-        images=config.dense_images if dense else config.images,
+        images=images,
         image_size=sizes.image_size,
         mask_size=sizes.vision_config.backbone_feature_sizes[0][0],
         vocabulary_size=sizes.text_config.vocab_size,

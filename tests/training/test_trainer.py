@@ -20,6 +20,7 @@ from sam3i_agent.training.config import ModelSize, TrainConfig, read_config
 from sam3i_agent.training.forward import forward_deep
 from sam3i_agent.training.model import small_config
 from sam3i_agent.training.trainer import dry_run, learning_rate_at, train
+from sam3i_agent.training.validation import validate
 
 SIZE = ModelSize(
     image_size=32, patch_size=8, window_size=2, vision_width=16, vision_layers=2,
@@ -202,6 +203,15 @@ def test_two_processes_train_as_one_does(tmp_path):
     together = load_model(str(tmp_path / "run" / "model"))
     # Adam turns rounding into steps where a gradient is almost zero, so not to the bit.
     assert _distance(together, alone) < 0.1 * _distance(together, half)
+
+
+def test_validation_rewards_the_shipped_model_over_a_fresh_head(tiny):
+    base = load_model("tiny", with_head=False).float().eval()
+    fresh = base.with_fresh_head(8, 4)
+    ours, theirs = (validate(model, InstructionLevel.SIMPLE, 10) for model in (tiny.model, fresh))
+    assert ours.samples == theirs.samples > 30
+    assert ours.giou > theirs.giou + 5
+    assert 0 <= theirs.nothing_right <= 100
 
 
 def test_nonsense_stops_the_run_by_name(tmp_path):

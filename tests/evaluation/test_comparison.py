@@ -1,0 +1,178 @@
+"""Comparisons: resumable at any record, honest statistics, and a report that stands alone."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from sam3i_agent.agent.contracts import DEFAULT_BUDGETS, RouteChoice
+from sam3i_agent.evaluation.comparison import (
+    PREDICTIONS_NAME,
+    Shard,
+    read_cases,
+    read_predictions,
+    run_comparison,
+)
+from sam3i_agent.evaluation.report import compare, markdown_table, reading, write_report
+from sam3i_agent.evaluation.statistics import Failure, _interval, score_answers
+from sam3i_agent.segmodel.errors import InputError, StorageError
+from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.tools.images import read_photo
+from sam3i_agent.training.dataset import write_scenes
+from tests.conftest import KnowingSegmenter
+
+LEVELS = (InstructionLevel.CONCEPT, InstructionLevel.SIMPLE)
+ROUTES = (RouteChoice.DIRECT, RouteChoice.AGENT)
+SETTINGS = {"dataset": "x", "model": "y", "language": "z"}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return write_scenes(5, tmp_path_factory.mktemp("data") / "set", seed=33)
+
+
+class _PerPhoto(KnowingSegmenter):
+    """Knows the noun phrases of each photo, since the same words mean other masks elsewhere."""
+
+    def __init__(self, dataset):
+        super().__init__(levels=tuple(InstructionLevel))
+        self.by_photo = {}
+        for case in read_cases(dataset, (InstructionLevel.CONCEPT,)):
+            photo = read_photo(dataset.parent / case.record.file_name)
+            found = [(mask, 0.9) for mask in case.record.masks()]
+            self.by_photo.setdefault(photo.sha256, {})[case.text] = found
+
+    def encode(self, photo):
+        self.answers = self.by_photo[photo.sha256]
+        return super().encode(photo)
+
+
+def _run(dataset, out, segmenter=None, routes=ROUTES, **changes):
+    return run_comparison(
+        segmenter or _PerPhoto(dataset),
+        dataset,
+        read_cases(dataset, LEVELS),
+        routes,
+        out,
+        **{"settings": SETTINGS, "budgets": DEFAULT_BUDGETS, **changes},
+    )
+
+
+def _without_seconds(path):
+    return [re.sub(r'"seconds":[0-9.e-]+', "", line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("cut", [0, 1, 300])
+def test_a_killed_comparison_ends_the_same(dataset, tmp_path, cut):
+    whole = _run(dataset, tmp_path / "whole")
+
+    class KilledError(Exception):
+        pass
+
+    def advance(done, total):
+        if done == 7:
+            raise KilledError
+
+    with pytest.raises(KilledError):
+        _run(dataset, tmp_path / "killed", advance=advance)
+    path = tmp_path / "killed" / PREDICTIONS_NAME
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) - cut])  # as a crash may leave it, within a line
+    resumed = _run(dataset, tmp_path / "killed")
+    assert _without_seconds(resumed) == _without_seconds(whole)
+    segmenter = _PerPhoto(dataset)
+    _run(dataset, tmp_path / "killed", segmenter)
+    assert segmenter.encodings == 0  # nothing is left to do
+
+
+def test_a_photo_is_encoded_once_for_all_routes_and_texts(dataset, tmp_path):
+    segmenter = _PerPhoto(dataset)
+    _run(dataset, tmp_path / "out", segmenter, routes=tuple(RouteChoice))
+    assert segmenter.encodings == 5
+
+
+def test_shards_part_the_cases_by_photo(dataset, tmp_path):
+    parts = [
+        {one.case for one in read_predictions(_run(dataset, tmp_path / str(i), shard=shard))}
+        for i, shard in enumerate((Shard.parse("1/2"), Shard.parse("2/2")))
+    ]
+    cases = {case.id for case in read_cases(dataset, LEVELS)}
+    assert parts[0] | parts[1] == cases and not parts[0] & parts[1]
+    for text in ("3/2", "0/1", "1", "a/b"):
+        with pytest.raises(InputError, match="--shard"):
+            Shard.parse(text)
+
+
+def test_other_settings_and_damaged_files_are_refused(dataset, tmp_path):
+    path = _run(dataset, tmp_path / "out")
+    with pytest.raises(InputError, match="other settings"):
+        _run(dataset, tmp_path / "out", settings={"model": "another"})
+    path.write_text("{}\n" + path.read_text())
+    with pytest.raises(StorageError, match="line 1"):
+        _run(dataset, tmp_path / "out")
+
+
+def test_the_truth_scores_a_hundred_and_nothing_scores_its_absences(dataset, tmp_path):
+    cases = read_cases(dataset, (InstructionLevel.CONCEPT,))
+    path = run_comparison(
+        _PerPhoto(dataset), dataset, cases, (RouteChoice.DIRECT,), tmp_path / "a",
+        settings=SETTINGS, budgets=DEFAULT_BUDGETS,
+    )  # fmt: skip
+    (summary,) = compare(cases, list(read_predictions(path))).summaries
+    for name in ("gIoU", "cIoU", "P@0.50", "count accuracy", "right nothing"):
+        assert summary.metrics[name] == 100
+    assert not summary.failures and summary.giou.low == summary.giou.high == 100
+    path = run_comparison(
+        KnowingSegmenter(), dataset, cases, (RouteChoice.DIRECT,), tmp_path / "b",
+        settings=SETTINGS, budgets=DEFAULT_BUDGETS,
+    )  # fmt: skip
+    answers = score_answers(cases, read_predictions(path))
+    wrong = [one for one in answers if one.truths]
+    assert all(one.failure is Failure.NOTHING for one in wrong)
+    assert [one.iou for one in answers if not one.truths] == [1.0] * (len(cases) - len(wrong))
+
+
+def test_differences_are_paired_and_significance_needs_evidence(dataset, tmp_path):
+    path = _run(dataset, tmp_path / "out")
+    cases = read_cases(dataset, LEVELS)
+    comparison = compare(cases, list(read_predictions(path)))
+    by_level = dict(comparison.differences)
+    concept = by_level["concept"]
+    assert concept.giou.value == concept.giou.low == 0 and not concept.significant
+    simple = by_level["simple"]  # only the agent turns these texts into known phrases
+    assert simple.giou.low <= simple.giou.value <= simple.giou.high
+    assert simple.significant and simple.giou.value > 0
+    assert "simple texts agent is better than direct" in reading(comparison)
+    assert "do not differ significantly" in reading(comparison)
+
+
+def test_the_report_stands_alone(dataset, tmp_path):
+    path = _run(dataset, tmp_path / "out")
+    comparison = compare(read_cases(dataset, LEVELS), list(read_predictions(path)))
+    html = write_report(comparison, SETTINGS, dataset.parent, tmp_path / "out").read_text()
+    assert not re.search(r"""(?:src|href)=["']?(?!data:)""", html)  # nothing from elsewhere
+    assert "prefers-color-scheme: dark" in html and "viewport" in html
+    assert html.count("<section") <= 24 and "data:image/jpeg;base64," in html
+    content = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert len(content["summaries"]) == 4 and len(content["differences"]) == 2
+    table = markdown_table(comparison)
+    assert len({line.count("|") for line in table.splitlines()}) == 1
+
+
+def test_texts_in_the_report_cannot_break_it(dataset, tmp_path):
+    path = _run(dataset, tmp_path / "out")
+    cases = read_cases(dataset, LEVELS)
+    evil = "<script>alert(1)</script>"
+    cases = [type(case)(case.id, case.record, case.level, evil) for case in cases]
+    comparison = compare(cases, list(read_predictions(path)))
+    html = write_report(comparison, SETTINGS, dataset.parent, tmp_path / "out").read_text()
+    assert evil not in html and "&lt;script&gt;" in html
+
+
+def test_intervals_narrow_with_more_photos():
+    rng = np.random.default_rng(0)
+    few, many = (np.stack([rng.random(n), np.ones(n)], axis=1) for n in (10, 1000))
+    widths = [one.high - one.low for one in (_interval(few), _interval(many))]
+    assert widths[0] > 4 * widths[1]
+    assert _interval(many).low < 50 < _interval(many).high
