@@ -113,7 +113,8 @@ def iou_matrix(predictions: list[Mask], truths: list[Mask]) -> np.ndarray:
 def merged(masks: list[Mask]) -> Rle | None:
     """Return the union of masks; None of none."""
     rles: Any = [one.rle for one in masks]
-    return coco_mask.merge(rles) if masks else None
+    union: Any = coco_mask.merge(rles) if masks else None
+    return union
 
 
 def overlap(a: Rle | None, b: Rle | None) -> tuple[int, int]:

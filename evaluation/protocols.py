@@ -144,11 +144,11 @@ def _average_precision(
         results.append({**shared, "segmentation": merged(answers[one.id]), "score": score})
     if not annotations:
         return {"AP": 0.0, "AP50": 0.0}
-    coco = COCO()
+    coco: Any = COCO()  # its stubs want fields that AP does not use
     coco.dataset = {"images": images, "annotations": wanted, "categories": [{"id": 1}], "info": {}}
     with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
         coco.createIndex()
-        evaluation: Any = COCOeval(coco, coco.loadRes(results), "segm")  # pyright: ignore
+        evaluation: Any = COCOeval(coco, coco.loadRes(results), "segm")
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()

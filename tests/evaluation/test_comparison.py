@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from sam3i_agent.agent.contracts import DEFAULT_BUDGETS, RouteChoice
+from sam3i_agent.agent.planner import singular_of
 from sam3i_agent.evaluation.comparison import (
     PREDICTIONS_NAME,
     Shard,
@@ -20,7 +21,9 @@ from sam3i_agent.segmodel.errors import InputError, StorageError
 from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.tools.images import read_photo
 from sam3i_agent.training.dataset import write_scenes
-from tests.conftest import KnowingSegmenter
+from sam3i_agent.training.phrases import GENERIC_NOUNS
+from sam3i_agent.training.scenes import Colour, Shape, Texture, generate_scene
+from tests.conftest import KnowingImage, KnowingSegmenter
 
 LEVELS = (InstructionLevel.CONCEPT, InstructionLevel.SIMPLE)
 ROUTES = (RouteChoice.DIRECT, RouteChoice.AGENT)
@@ -33,19 +36,31 @@ def dataset(tmp_path_factory):
 
 
 class _PerPhoto(KnowingSegmenter):
-    """Knows the noun phrases of each photo, since the same words mean other masks elsewhere."""
+    """Answers every noun phrase about the dataset's scenes rightly, and nothing else."""
 
     def __init__(self, dataset):
-        super().__init__(levels=tuple(InstructionLevel))
-        self.by_photo = {}
-        for case in read_cases(dataset, (InstructionLevel.CONCEPT,)):
-            photo = read_photo(dataset.parent / case.record.file_name)
-            found = [(mask, 0.9) for mask in case.record.masks()]
-            self.by_photo.setdefault(photo.sha256, {})[case.text] = found
+        super().__init__(levels=(InstructionLevel.CONCEPT,))
+        images = sorted((dataset.parent / "images").iterdir())
+        self.scenes = {
+            read_photo(path).sha256: generate_scene(33, index) for index, path in enumerate(images)
+        }
 
     def encode(self, photo):
-        self.answers = self.by_photo[photo.sha256]
-        return super().encode(photo)
+        scene, image = self.scenes[photo.sha256], super().encode(photo)
+
+        def answer(prompt):
+            words = {singular_of(word) for word in prompt.text.split()} - {*GENERIC_NOUNS}
+            known = {str(word) for kind in (Shape, Colour, Texture) for word in kind}
+            found = [
+                (item.mask, 0.9)
+                for item in scene.objects
+                if words <= known and words <= {item.shape, item.colour, item.texture}
+            ]
+            self.answers = {prompt.text: found}
+            return KnowingImage(self, image.size_hw)._answer(prompt)
+
+        image._answer = answer
+        return image
 
 
 def _run(dataset, out, segmenter=None, routes=ROUTES, **changes):
@@ -151,7 +166,7 @@ def test_the_report_stands_alone(dataset, tmp_path):
     path = _run(dataset, tmp_path / "out")
     comparison = compare(read_cases(dataset, LEVELS), list(read_predictions(path)))
     html = write_report(comparison, SETTINGS, dataset.parent, tmp_path / "out").read_text()
-    assert not re.search(r"""(?:src|href)=["']?(?!data:)""", html)  # nothing from elsewhere
+    assert not re.search(r'(?:src|href)="(?!data:)', html)  # nothing from elsewhere
     assert "prefers-color-scheme: dark" in html and "viewport" in html
     assert html.count("<section") <= 24 and "data:image/jpeg;base64," in html
     content = json.loads((tmp_path / "out" / "report.json").read_text())

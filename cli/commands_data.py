@@ -1,0 +1,98 @@
+"""Commands about datasets."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sam3i_agent.cli.app import app
+from sam3i_agent.cli.options import (
+    DeviceOption,
+    MllmModelOption,
+    MllmUrlOption,
+    ModelOption,
+    read_budgets,
+)
+
+
+@app.command()
+def scenes(
+    count: Annotated[int, typer.Argument(help="How many.")],
+    out: Annotated[Path, typer.Argument(help="New or empty folder.")],
+    seed: Annotated[
+        int, typer.Option(help="Names the series; the same seed, the same scenes.")
+    ] = 0,
+    withheld: Annotated[
+        bool, typer.Option(help="Show colour-shape pairs that training never shows.")
+    ] = False,
+) -> None:
+    """Write generated scenes with instructions and masks, in the SAM3-I JSON format."""
+    from rich.console import Console
+    from rich.progress import track
+
+    from sam3i_agent.training.dataset import write_scenes
+
+    console = Console(stderr=True)
+    bar = iter(track(range(count), "drawing", console=console, disable=not console.is_terminal))
+
+    def advance() -> None:
+        next(bar, None)
+
+    path = write_scenes(
+        count,
+        out,
+        seed=seed,
+        combinations="withheld" if withheld else "trained",
+        advance=advance,
+    )
+    typer.echo(f"{count} scenes written to {path}")
+
+
+@app.command()
+def dataset(
+    instances: Annotated[Path, typer.Argument(help="COCO JSON with the masks.")],
+    instructions: Annotated[
+        Path, typer.Argument(help="CSV: file_name, level, instruction, annotation_ids.")
+    ],
+    out: Annotated[Path, typer.Argument(help="SAM3-I JSON file to write.")],
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of the images; the COCO file's own by default.")
+    ] = None,
+) -> None:
+    """Join your COCO instances and a table of instructions to a dataset for `sam3i train`."""
+    from sam3i_agent.training.own_data import build_dataset
+
+    count = build_dataset(instances, instructions, images or instances.parent, out)
+    typer.echo(f"{count} records written to {out}")
+
+
+@app.command()
+def verify(
+    annotations: Annotated[Path, typer.Argument(help="SAM3-I JSON, beside its images.")],
+    out: Annotated[Path, typer.Argument(help="JSON file to write, in the same folder.")],
+    drop: Annotated[
+        bool, typer.Option("--drop", help="Leave out failed records instead of flagging them.")
+    ] = False,
+    model: ModelOption = "tiny",
+    device: DeviceOption = "auto",
+    mllm_url: MllmUrlOption = None,
+    mllm_model: MllmModelOption = None,
+    max_mllm_calls: Annotated[
+        int, typer.Option(help="Requests to the language model, retries included.")
+    ] = 10_000,
+) -> None:
+    """Check a dataset's masks and their completeness by a language model, or by rules."""
+    from sam3i_agent.cli.verifying import verify_with_progress
+
+    report = verify_with_progress(
+        annotations,
+        out,
+        drop=drop,
+        model=model,
+        device=device,
+        mllm_url=mllm_url,
+        mllm_model=mllm_model,
+        budgets=read_budgets(max_mllm_calls=max_mllm_calls, max_seconds=7 * 24 * 3600.0),
+    )
+    typer.echo(json.dumps(report.as_dict()))

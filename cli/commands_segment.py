@@ -1,0 +1,131 @@
+"""Commands that segment, and their recorded runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sam3i_agent.agent.contracts import (
+    DEFAULT_BUDGETS,
+    LevelChoice,
+    RouteChoice,
+    RunStatus,
+)
+from sam3i_agent.cli.app import app
+from sam3i_agent.cli.options import (
+    FAILURE,
+    DeviceOption,
+    MllmModelOption,
+    MllmUrlOption,
+    ModelOption,
+    VerboseOption,
+    log_to_stderr,
+    read_budgets,
+)
+from sam3i_agent.segmodel.errors import InputError
+
+runs_app = typer.Typer(help="Recorded runs.", no_args_is_help=True)
+app.add_typer(runs_app, name="runs")
+
+
+@app.command()
+def segment(
+    image: Annotated[Path | None, typer.Argument(help="Picture to segment.")] = None,
+    instruction: Annotated[str | None, typer.Argument(help="What to find, in English.")] = None,
+    route: Annotated[RouteChoice, typer.Option(help="Which pipeline answers.")] = RouteChoice.AUTO,
+    level: Annotated[
+        LevelChoice, typer.Option(help="How the direct route reads the words.")
+    ] = LevelChoice.AUTO,
+    model: ModelOption = "tiny",
+    device: DeviceOption = "auto",
+    mllm_url: MllmUrlOption = None,
+    mllm_model: MllmModelOption = None,
+    max_rounds: Annotated[
+        int, typer.Option(help="Rounds of the agent.")
+    ] = DEFAULT_BUDGETS.max_rounds,
+    max_mllm_calls: Annotated[
+        int, typer.Option(help="Requests to the language model, retries included.")
+    ] = DEFAULT_BUDGETS.max_mllm_calls,
+    max_tokens: Annotated[
+        int, typer.Option(help="Tokens of the language model.")
+    ] = DEFAULT_BUDGETS.max_tokens,
+    max_seconds: Annotated[
+        float, typer.Option(help="Wall time of the run.")
+    ] = DEFAULT_BUDGETS.max_seconds,
+    concurrency: Annotated[
+        int, typer.Option(help="Requests to the language model at one time.")
+    ] = DEFAULT_BUDGETS.concurrency,
+    resume: Annotated[
+        str | None, typer.Option(metavar="RUN_ID", help="Go on with a run that was killed.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the result; outputs/IMAGE-NAME, or with --json none."),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the result as one JSON object.")
+    ] = False,
+    verbose: VerboseOption = False,
+) -> None:
+    """Segment IMAGE by INSTRUCTION: writes result.json, overlay.png and masks/."""
+    log_to_stderr(verbose)
+    from sam3i_agent.cli.segmenting import SegmentCommand
+
+    if resume is not None:
+        if image is not None or instruction is not None:
+            raise InputError("--resume takes image and instruction from the run's record")
+        command = SegmentCommand.resumed(resume)
+    else:
+        if image is None or instruction is None:
+            raise InputError("an image and an instruction are needed", "see sam3i segment --help")
+        budgets = read_budgets(
+            max_rounds=max_rounds,
+            max_mllm_calls=max_mllm_calls,
+            max_tokens=max_tokens,
+            max_seconds=max_seconds,
+            concurrency=concurrency,
+        )
+        command = SegmentCommand.new(
+            image,
+            instruction,
+            route=route,
+            level=level,
+            budgets=budgets,
+            model=model,
+            device=device,
+            mllm_url=mllm_url,
+            mllm_model=mllm_model,
+        )
+    if out is None and not as_json:
+        out = Path("outputs") / command.image.stem
+    result = command.run(out, show_steps=verbose)
+    if as_json:
+        typer.echo(result.model_dump_json())
+    else:
+        from sam3i_agent.tools.service import summarise
+
+        typer.echo(summarise(result))
+        typer.echo(f"written to {out}")
+    if result.status is RunStatus.FAILED:
+        raise typer.Exit(FAILURE)
+
+
+@runs_app.command("list")
+def list_runs() -> None:
+    """List recorded runs, the latest first."""
+    from sam3i_agent.agent.runs import RunStore
+    from sam3i_agent.cli.segmenting import describe_run
+
+    for run in RunStore().list():
+        typer.echo(describe_run(run))
+
+
+@runs_app.command("show")
+def show_run(run_id: Annotated[str, typer.Argument(help="As sam3i runs list names it.")]) -> None:
+    """Print a recorded run: what was asked, each step, the answer and its pictures."""
+    from sam3i_agent.agent.runs import RunStore
+    from sam3i_agent.cli.segmenting import describe_run, run_details
+
+    run = RunStore().open(run_id)
+    typer.echo(describe_run(run))
+    typer.echo("\n".join(run_details(run)))

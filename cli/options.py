@@ -1,0 +1,72 @@
+"""Options that several commands share, and reading what they say."""
+
+import logging
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+from pydantic import ValidationError
+
+from sam3i_agent.agent.contracts import Budgets
+from sam3i_agent.segmodel.errors import InputError
+
+USAGE_ERROR = 2
+FAILURE = 1
+
+ModelOption = Annotated[
+    str,
+    typer.Option("--model", help="tiny, a folder, an official .pt file, or a hub id."),
+]
+DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+MllmUrlOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Base URL of an OpenAI-compatible server, whose model plans and judges for the agent; "
+        "its key comes from SAM3I_MLLM_API_KEY or OPENAI_API_KEY."
+    ),
+]
+MllmModelOption = Annotated[str | None, typer.Option(help="The model's name there.")]
+RootOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="Folder that image paths must be in; may be repeated. Without it: over HTTP the "
+        "working directory, over stdio whatever the server's user can read."
+    ),
+]
+VerboseOption = Annotated[bool, typer.Option("--verbose", help="Log to standard error.")]
+
+E = TypeVar("E", bound=StrEnum)
+
+
+def parse_list(kind: type[E], text: str, flag: str) -> tuple[E, ...]:
+    """Read names separated by commas.
+
+    Raises:
+        InputError: one is not known; the message names the flag.
+    """
+    try:
+        return tuple(dict.fromkeys(kind(part.strip()) for part in text.split(",")))
+    except ValueError as error:
+        known = ", ".join(kind)
+        raise InputError(f"{flag} takes names separated by commas: {error}", known) from error
+
+
+def read_budgets(**values: float) -> Budgets:
+    """Return the budgets, or say which flag is out of range."""
+    try:
+        return Budgets.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        flag = f"--{first['loc'][0]}".replace("_", "-")
+        raise InputError(f"{flag}: {first['msg'].lower()}, got {first['input']}") from error
+
+
+def log_to_stderr(verbose: bool) -> None:
+    """Log warnings, or with `verbose` all that is worth knowing, to standard error."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(levelname)s %(name)s: %(message)s",
+    )
