@@ -1,8 +1,6 @@
 """One question to an OpenAI-compatible server: retried, counted, corrected once, and typed."""
 
-import base64
 import hashlib
-import io
 import json
 import logging
 import os
@@ -11,7 +9,6 @@ from typing import Any, TypeVar
 
 import openai
 from openai import AsyncOpenAI
-from PIL import Image
 from tenacity import (
     AsyncRetrying,
     RetryCallState,
@@ -36,7 +33,6 @@ _ATTEMPTS = 4
 _CALL_TIMEOUT_S = 60.0
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 20.0
-_JPEG_QUALITY = 90
 _TURNS = 2
 """The question and one correction."""
 _CHARACTERS_PER_TOKEN = 4
@@ -91,7 +87,7 @@ class ChatClient:
         label: str,
         function: str,
         text: str,
-        images: Sequence[Image.Image],
+        images: Sequence[str],
         kind: type[T],
         check: Check[T] = lambda reply: None,
     ) -> T:
@@ -102,7 +98,7 @@ class ChatClient:
                 resumed run finds the reply.
             function: the function that the model is to call.
             text: the question.
-            images: attached in this order.
+            images: data URLs, attached in this order.
             kind: the reply's fields.
             check: tells what is wrong with a reply's values.
 
@@ -112,9 +108,7 @@ class ChatClient:
             BudgetError: a budget is used up.
         """
         content: list[dict[str, Any]] = [{"type": "text", "text": text}]
-        content += [
-            {"type": "image_url", "image_url": {"url": _data_url(image)}} for image in images
-        ]
+        content += [{"type": "image_url", "image_url": {"url": image}} for image in images]
         messages: list[dict[str, Any]] = [
             {"role": "system", "content": load_prompt("system").render()},
             {"role": "user", "content": content},
@@ -269,12 +263,6 @@ def _as_text(message: dict[str, Any]) -> str:
     if calls:
         return f"{calls[0]['function']['name']}({calls[0]['function']['arguments']})"
     return message.get("content") or message.get("refusal") or "(nothing)"
-
-
-def _data_url(image: Image.Image) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=_JPEG_QUALITY)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _one_line(text: str, limit: int = 200) -> str:

@@ -4,9 +4,9 @@ Asking at L levels costs one batch of L rows over one image encoding; the answer
 that is surest wins. Slower than reading the level off the words (`classify_level`), and useful
 where the words mislead.
 
-Measured on generated scenes with a head trained for a quarter of an hour, it was worse than the
-words (README): a level that was trained on few absent objects is too sure of itself. Hence it is
-a choice and not the default.
+Measured on generated scenes with a first head, it was worse than the words (cgF1@0.5 of 39.5
+against 64.9 on noun phrases): a level that was trained on few absent objects is too sure of
+itself. Hence it is a choice and not the default.
 """
 
 from collections.abc import Mapping

@@ -4,6 +4,8 @@ Labels never cover each other: a label that finds its place taken moves outwards
 instance. So 100 masks, masks inside masks and objects of a few pixels stay readable.
 """
 
+import base64
+import io
 import math
 from collections.abc import Iterator
 
@@ -29,6 +31,7 @@ _LABEL_AREAS = 3.0
 """An instance whose box has fewer areas of its label is labelled beside, not on top."""
 _RING_STEPS = 12
 _RINGS = 24
+_JPEG_QUALITY = 90
 
 Box = tuple[float, float, float, float]
 
@@ -52,12 +55,12 @@ def draw_marks(
     scale = min(max_side / max(width, height), max(1.0, min_side / max(width, height)))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     photo = Image.fromarray(pixels)
-    canvas = np.asarray(photo if scale == 1 else photo.resize(size), dtype=np.float32).copy()
-    scaled = [_resize_mask(mask, size) if scale != 1 else mask for mask in masks]
+    canvas = np.array(photo if scale == 1 else photo.resize(size))
+    scaled = [scale_mask(mask, size) if scale != 1 else mask for mask in masks]
     line = max(1, round(max(size) * _LINE_SHARE))
     for number, mask in sorted(enumerate(scaled), key=lambda item: -int(item[1].sum())):
-        _paint(canvas, mask, np.array(_COLOURS[number % len(_COLOURS)], dtype=np.float32), line)
-    picture = Image.fromarray(canvas.astype(np.uint8))
+        _paint(canvas, mask, _COLOURS[number % len(_COLOURS)], line)
+    picture = Image.fromarray(canvas)
     _draw_labels(picture, scaled)
     return picture
 
@@ -81,10 +84,9 @@ def crop_around(
     piece = Image.fromarray(pixels[y0:y1, x0:x1])
     scale = side / max(piece.size)
     size = (max(1, round(piece.width * scale)), max(1, round(piece.height * scale)))
-    canvas = np.asarray(piece.resize(size), dtype=np.float32).copy()
-    enlarged = _resize_mask(mask[y0:y1, x0:x1], size)
-    _outline(canvas, enlarged, np.array(_COLOURS[0], dtype=np.float32), 2)
-    return Image.fromarray(canvas.astype(np.uint8))
+    canvas = np.array(piece.resize(size))
+    _outline(canvas, scale_mask(mask[y0:y1, x0:x1], size), _COLOURS[0], 2)
+    return Image.fromarray(canvas)
 
 
 def fit(pixels: NDArray[np.uint8], max_side: int = MAX_SIDE) -> Image.Image:
@@ -94,7 +96,14 @@ def fit(pixels: NDArray[np.uint8], max_side: int = MAX_SIDE) -> Image.Image:
     return photo
 
 
-def _resize_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
+def data_url(picture: Image.Image) -> str:
+    """Encode a picture as JPEG, the way language models are sent one."""
+    buffer = io.BytesIO()
+    picture.save(buffer, format="JPEG", quality=_JPEG_QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def scale_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.bool_]:
     """Scale to (width, height); a mask of a few pixels never vanishes."""
     resized = np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
     if not resized.any() and mask.any():
@@ -105,14 +114,16 @@ def _resize_mask(mask: NDArray[np.bool_], size: tuple[int, int]) -> NDArray[np.b
 
 
 def _paint(
-    canvas: NDArray[np.float32], mask: NDArray[np.bool_], colour: NDArray[np.float32], line: int
+    canvas: NDArray[np.uint8], mask: NDArray[np.bool_], colour: tuple[int, int, int], line: int
 ) -> None:
-    canvas[mask] = (1 - _TINT) * canvas[mask] + _TINT * colour
+    window = _window(mask, 0)
+    part, near = canvas[window], mask[window]
+    part[near] = (1 - _TINT) * part[near] + _TINT * np.array(colour)
     _outline(canvas, mask, colour, line)
 
 
 def _outline(
-    canvas: NDArray[np.float32], mask: NDArray[np.bool_], colour: NDArray[np.float32], line: int
+    canvas: NDArray[np.uint8], mask: NDArray[np.bool_], colour: tuple[int, int, int], line: int
 ) -> None:
     window = _window(mask, line + 1)
     part, near = canvas[window], mask[window]

@@ -1,9 +1,10 @@
 """A multimodal model as the agent's language side: prompts and pictures in, typed answers out."""
 
 import asyncio
+from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
 
 from sam3i_agent.agent.chat import ChatClient
 from sam3i_agent.agent.language import (
@@ -15,12 +16,14 @@ from sam3i_agent.agent.language import (
     Verdict,
     View,
 )
-from sam3i_agent.agent.marks import crop_around, draw_marks, fit
+from sam3i_agent.agent.marks import crop_around, data_url, draw_marks, fit, scale_mask
 from sam3i_agent.agent.replies import ExhaustiveReply, ProposeReply, SelectReply, VerifyReply
 from sam3i_agent.prompts.templates import load_prompt
 
 PHOTO_SIDE = 1024
 """Longest side of the pictures a model is shown, in pixels."""
+VERDICT_SIDE = 768
+"""The same for the verdict on one mask, which has a cut-out for the detail."""
 
 
 class MllmLanguage:
@@ -32,6 +35,8 @@ class MllmLanguage:
 
     def __init__(self, client: ChatClient) -> None:
         self._client = client
+        self._photos: dict[tuple[str, int], _ScaledPhoto] = {}
+        """Of the photo in work, by its hash and longest side; each is made once."""
 
     @property
     def name(self) -> str:
@@ -68,7 +73,7 @@ class MllmLanguage:
             f"propose/{view.round}",
             "propose_phrases",
             text,
-            [fit(view.photo.pixels, PHOTO_SIDE)],
+            [(await asyncio.to_thread(self._photo, view, PHOTO_SIDE)).url],
             ProposeReply,
             check,
         )
@@ -82,9 +87,7 @@ class MllmLanguage:
 
     async def is_exhaustive(self, view: View) -> Verdict:
         """Show all masks numbered and ask whether anything is missing."""
-        masks = np.array([one.mask for one in view.candidates], dtype=bool)
-        masks = masks.reshape(-1, *view.photo.size_hw)
-        picture = await asyncio.to_thread(draw_marks, view.photo.pixels, masks, max_side=PHOTO_SIDE)
+        pictures = await asyncio.to_thread(self._all_marked, view)
         text = load_prompt("exhaustive").render(
             instruction=view.instruction, count=len(view.candidates)
         )
@@ -92,11 +95,37 @@ class MllmLanguage:
             f"exhaustive/{view.round}",
             "judge_completeness",
             text,
-            [fit(view.photo.pixels, PHOTO_SIDE), picture],
+            pictures,
             ExhaustiveReply,
         )
         decision = Decision.ACCEPT if reply.complete else Decision.REJECT
         return Verdict(decision=decision, reason=reply.missing)
+
+    def _photo(self, view: View, side: int) -> "_ScaledPhoto":
+        key = (view.photo.sha256, side)
+        if key not in self._photos:
+            for other in [one for one in self._photos if one[0] != view.photo.sha256]:
+                del self._photos[other]
+            picture = fit(view.photo.pixels, side)
+            self._photos[key] = _ScaledPhoto(np.asarray(picture), data_url(picture))
+        return self._photos[key]
+
+    def _all_marked(self, view: View) -> list[str]:
+        masks = np.array([one.mask for one in view.candidates], dtype=bool)
+        masks = masks.reshape(-1, *view.photo.size_hw)
+        marked = draw_marks(view.photo.pixels, masks, max_side=PHOTO_SIDE)
+        return [self._photo(view, PHOTO_SIDE).url, data_url(marked)]
+
+    def _verdict_pictures(self, view: View) -> list[str]:
+        (candidate,) = view.candidates
+        photo = self._photo(view, VERDICT_SIDE)
+        height, width = photo.pixels.shape[:2]
+        mask = scale_mask(candidate.mask, (width, height))
+        return [
+            photo.url,
+            data_url(draw_marks(photo.pixels, mask[None], max_side=VERDICT_SIDE)),
+            data_url(crop_around(view.photo.pixels, candidate.mask)),
+        ]
 
     async def close(self) -> None:
         """Close the connections."""
@@ -105,7 +134,7 @@ class MllmLanguage:
     async def verify(self, view: View) -> Verdict:
         """Show the photo, the photo with the one mask, and a cut-out."""
         (candidate,) = view.candidates
-        pictures = await asyncio.to_thread(_verdict_pictures, view)
+        pictures = await asyncio.to_thread(self._verdict_pictures, view)
         text = load_prompt("verify").render(
             instruction=view.instruction, phrase=candidate.phrase, number_of_images=len(pictures)
         )
@@ -117,8 +146,7 @@ class MllmLanguage:
 
     async def select(self, view: View) -> Selection:
         """Show all masks numbered on one picture."""
-        masks = np.stack([one.mask for one in view.candidates])
-        picture = await asyncio.to_thread(draw_marks, view.photo.pixels, masks, max_side=PHOTO_SIDE)
+        pictures = await asyncio.to_thread(self._all_marked, view)
         height, width = view.photo.size_hw
         helpers = {one.phrase.key for one in view.tried if one.phrase.role is Role.HELPER}
         marks = [
@@ -146,7 +174,7 @@ class MllmLanguage:
             f"select/{view.round}",
             "select_masks",
             text,
-            [fit(view.photo.pixels, PHOTO_SIDE), picture],
+            pictures,
             SelectReply,
             check,
         )
@@ -158,14 +186,12 @@ class MllmLanguage:
         )
 
 
-def _verdict_pictures(view: View) -> list[Image.Image]:
-    (candidate,) = view.candidates
-    pixels = view.photo.pixels
-    return [
-        fit(pixels, PHOTO_SIDE),
-        draw_marks(pixels, candidate.mask[None], max_side=PHOTO_SIDE),
-        crop_around(pixels, candidate.mask),
-    ]
+@dataclass(frozen=True)
+class _ScaledPhoto:
+    """A photo as a model is shown it."""
+
+    pixels: NDArray[np.uint8]
+    url: str
 
 
 def _tidy(phrase: str) -> str:
