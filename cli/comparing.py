@@ -76,4 +76,4 @@ class CompareCommand:
             )
         comparison = compare(cases, list(read_predictions(path)))
         report = write_report(comparison, settings, self.annotations.parent, self.out)
-        return f"{reading(comparison)}\nreport written to {report}"
+        return "\n".join([*reading(comparison), f"report written to {report}"])

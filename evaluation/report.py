@@ -33,7 +33,7 @@ MARKDOWN_NAME = "report.md"
 EXAMPLES = 24
 PICTURE_SIDE = 320
 _JPEG_QUALITY = 80
-_PLOT = {"left": 60.0, "right": 620.0, "top": 20.0, "bottom": 270.0}
+_PLOT = {"left": 50.0, "right": 390.0, "top": 20.0, "bottom": 230.0}
 
 
 @dataclass(frozen=True)
@@ -106,21 +106,18 @@ def markdown_table(comparison: Comparison) -> str:
     return "\n".join(lines) + "\n"
 
 
-def reading(comparison: Comparison) -> str:
-    """Return what the differences mean, in sentences."""
-    sentences: list[str] = []
+def reading(comparison: Comparison) -> list[str]:
+    """Return what the differences mean, one sentence per level."""
+    found: dict[str, list[str]] = {}
     for level, one in comparison.differences:
-        gap = abs(one.giou.value)
         if one.significant:
             better, worse = (one.route, one.other) if one.giou.value > 0 else (one.other, one.route)
-            sentences.append(
-                f"On {level} texts {better} is better than {worse} by {gap:.1f} points of gIoU."
-            )
+            said = f"{better} beats {worse} by {abs(one.giou.value):.1f} points of gIoU"
         else:
-            sentences.append(
-                f"On {level} texts {one.route} and {one.other} do not differ significantly."
-            )
-    return " ".join(sentences) or "Only one route was run."
+            said = f"{one.route} and {one.other} do not differ significantly"
+        found.setdefault(level, []).append(said)
+    sentences = [f"On {level} texts {', '.join(said)}." for level, said in found.items()]
+    return sentences or ["Only one route was run."]
 
 
 def _as_json(comparison: Comparison, settings: Mapping[str, str]) -> dict[str, Any]:
@@ -156,14 +153,23 @@ def _html(comparison: Comparison, settings: Mapping[str, str], images: Path) -> 
         metric_names=list(names),
         cost_names=list(comparison.summaries[0].costs),
         failure_names=failures,
-        plot=_plot(comparison.summaries),
+        plots=_plots(comparison.summaries),
         examples=[_example(some, images) for some in _most_different(everything)],
         published=published,
     )
 
 
-def _plot(summaries: Sequence[Summary]) -> dict[str, Any]:
-    most = max(one.costs["seconds"] for one in summaries) * 1.25 or 1.0
+def _plots(summaries: Sequence[Summary]) -> list[dict[str, Any]]:
+    most = max(one.costs["seconds"] for one in summaries)
+    levels = dict.fromkeys(one.level for one in summaries)
+    return [
+        _plot(level, [one for one in summaries if one.level == level], most) for level in levels
+    ]
+
+
+def _plot(level: str, summaries: Sequence[Summary], most_seconds: float) -> dict[str, Any]:
+    """Return where the dots of one level's plot lie, on an axis that all levels share."""
+    most = most_seconds * 1.25 or 1.0
     width, height = _PLOT["right"] - _PLOT["left"], _PLOT["bottom"] - _PLOT["top"]
 
     def x(seconds: float) -> float:
@@ -172,7 +178,9 @@ def _plot(summaries: Sequence[Summary]) -> dict[str, Any]:
     def y(percent: float) -> float:
         return round(_PLOT["bottom"] - height * percent / 100, 1)
 
+    ordered = sorted(summaries, key=lambda one: one.costs["seconds"])
     return {
+        "level": level,
         "x_ticks": [{"at": x(most * i / 4), "label": f"{most * i / 4:.2g}"} for i in range(5)],
         "y_ticks": [{"at": y(value), "label": value} for value in range(0, 101, 20)],
         "dots": [
@@ -181,9 +189,11 @@ def _plot(summaries: Sequence[Summary]) -> dict[str, Any]:
                 "y": y(one.giou.value),
                 "low": y(one.giou.low),
                 "high": y(one.giou.high),
-                "label": f"{one.route}, {one.level}",
+                "label": str(one.route),
+                # Above and below in turn, so that neighbours' names do not meet.
+                "label_y": y(one.giou.high) - 8 if index % 2 else y(one.giou.low) + 16,
             }
-            for one in summaries
+            for index, one in enumerate(ordered)
         ],
     }
 
