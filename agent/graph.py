@@ -9,7 +9,7 @@ route ──► direct ───────────────────
 import asyncio
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 import numpy as np
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -20,15 +20,17 @@ from langgraph.types import Command
 
 from sam3i_agent.agent.candidates import Candidate, candidates_of, mask_iou
 from sam3i_agent.agent.contracts import Route, RouteChoice, RunStatus
+from sam3i_agent.agent.endings import FINISH, end_exhausted, end_failed, end_with_nothing
 from sam3i_agent.agent.escalation import reason_to_escalate
 from sam3i_agent.agent.instructions import try_plan
 from sam3i_agent.agent.joint import surest_level
-from sam3i_agent.agent.language import Decision, Role, TriedPhrase, Verdict, View
+from sam3i_agent.agent.language import Decision, Role, TriedPhrase, Verdict
 from sam3i_agent.agent.marks import draw_marks
 from sam3i_agent.agent.planner import concept_text
 from sam3i_agent.agent.routing import decide
 from sam3i_agent.agent.state import DIRECT_KEY, EncodedImageLike, InputState, State, Workspace
 from sam3i_agent.agent.telemetry import tracer
+from sam3i_agent.agent.views import open_positions, roles_of, view_of
 from sam3i_agent.segmodel.errors import BudgetError, LanguageError, LanguageReplyError
 from sam3i_agent.segmodel.instances import Instances
 from sam3i_agent.segmodel.levels import InstructionLevel
@@ -41,9 +43,6 @@ SAME_MASK_IOU = 0.9
 """Masks of different wordings that overlap more are one candidate."""
 MAX_CANDIDATES = 100
 """Of one run; more numbers than that cannot be read on one picture."""
-
-_FINISH: Final = "__end__"
-"""`langgraph.graph.END`, whose type is any string."""
 
 Graph = CompiledStateGraph[State, Workspace, InputState, State]
 
@@ -124,7 +123,7 @@ async def direct(
         plan = try_plan(request.instruction)
         doubt = reason_to_escalate(level, {**compared, level: answers[level]}, plan, request.policy)
     if doubt is None:
-        return Command(goto=_FINISH, update=update)
+        return Command(goto=FINISH, update=update)
     lines.append(f"escalate: {doubt}; the agent takes over")
     return Command(goto="propose", update={**update, "route": Route.AGENT})
 
@@ -162,23 +161,24 @@ async def propose(
     number, most = state.get("round", 0) + 1, state["request"].budgets.max_rounds
     over = f"the budget of {most} rounds is used up"
     if number > most and workspace.language.is_model:
-        return _exhausted(state, workspace, over)
+        return end_exhausted(state, workspace, over)
     try:
         workspace.meter.check_time()
-        proposal = await workspace.language.propose(_view(state, workspace, number))
+        proposal = await workspace.language.propose(view_of(state, workspace, number))
     except LanguageReplyError as error:
         line = f"propose: round {number} failed: {error.message}"
         return Command(goto="propose", update={"round": number, "trace": [line]})
     except BudgetError as error:
-        return _exhausted(state, workspace, str(error))
+        return end_exhausted(state, workspace, str(error))
     except LanguageError as error:
-        return _failed(state, error)
+        return end_failed(state, error)
     if proposal.absent:
-        return _nothing(state, f"{workspace.language.name} says it is not there: {proposal.reason}")
+        reason = f"{workspace.language.name} says it is not there: {proposal.reason}"
+        return end_with_nothing(state, reason)
     if not proposal.phrases:
-        return _nothing(state, proposal.reason or "nothing else to try")
+        return end_with_nothing(state, proposal.reason or "nothing else to try")
     if number > most:
-        return _exhausted(state, workspace, over)
+        return end_exhausted(state, workspace, over)
     words = ", ".join(
         repr(one.text) + (" (helper)" if one.role is Role.HELPER else "")
         for one in proposal.phrases
@@ -230,10 +230,10 @@ async def inspect(state: State, runtime: Runtime[Workspace]) -> dict[str, Any]:
     workspace = runtime.context
     if not workspace.language.is_model:
         return {}  # rules tell phrases apart, and need each one's masks
-    roles = _roles(state)
+    roles = roles_of(state)
     kept: list[int] = []
     doubles: dict[str, Verdict] = {}
-    for position in _open_positions(state, workspace):
+    for position in open_positions(state, workspace):
         one = workspace.candidates[position]
         twin = next(
             (
@@ -258,10 +258,10 @@ async def verify(
     """Judge each new candidate on its own, several at a time."""
     workspace = runtime.context
     judged = state.get("verdicts", {})
-    helpers = {key for key, role in _roles(state).items() if role is Role.HELPER}
+    helpers = {key for key, role in roles_of(state).items() if role is Role.HELPER}
     positions = [
         position
-        for position in _open_positions(state, workspace)
+        for position in open_positions(state, workspace)
         if str(position) not in judged
         # A model is not asked about helpers: they are never the answer.
         and not (workspace.language.is_model and workspace.candidates[position].phrase in helpers)
@@ -270,7 +270,7 @@ async def verify(
 
     async def judge(position: int) -> Verdict:
         async with turns:
-            view = _view(state, workspace, state["round"], (position,))
+            view = view_of(state, workspace, state["round"], (position,))
             return await workspace.language.verify(view)
 
     outcomes = await asyncio.gather(*map(judge, positions), return_exceptions=True)
@@ -284,7 +284,7 @@ async def verify(
                     decision=Decision.UNJUDGED, reason=outcome.message
                 )
             case LanguageError():
-                return _failed(state, outcome)
+                return end_failed(state, outcome)
             case BaseException():
                 raise outcome
     lines = _verdict_lines(workspace, verdicts)
@@ -311,24 +311,24 @@ async def select_instances(
 ) -> Command[Literal["propose", "__end__"]]:
     """Choose among what was not rejected; without a fitting choice, propose again."""
     workspace = runtime.context
-    positions = _open_positions(state, workspace)
+    positions = open_positions(state, workspace)
     if not positions:
         return Command(goto="propose", update={"trace": ["select: no candidate is left"]})
     await _keep_picture(workspace, f"round-{state['round']}", positions)
     try:
         workspace.meter.check_time()
         selection = await workspace.language.select(
-            _view(state, workspace, state["round"], positions)
+            view_of(state, workspace, state["round"], positions)
         )
     except LanguageReplyError as error:
         line = f"select: round {state['round']} failed: {error.message}"
         return Command(goto="propose", update={"trace": [line]})
     except BudgetError as error:
-        return _exhausted(state, workspace, str(error))
+        return end_exhausted(state, workspace, str(error))
     except LanguageError as error:
-        return _failed(state, error)
+        return end_failed(state, error)
     if selection.absent:
-        return _nothing(
+        return end_with_nothing(
             state, f"{workspace.language.name} says it is not there: {selection.reason}"
         )
     chosen = [positions[number - 1] for number in selection.numbers]
@@ -339,107 +339,13 @@ async def select_instances(
         return Command(goto="propose", update={"trace": [line], **best})
     presences = state["presences"]
     return Command(
-        goto=_FINISH,
+        goto=FINISH,
         update={
             "status": RunStatus.SELECTED,
             "chosen": chosen,
             "presence": max(presences[workspace.candidates[one].phrase] for one in chosen),
             "trace": [line],
             "warnings": list(selection.warnings),
-        },
-    )
-
-
-def _roles(state: State) -> dict[str, Role]:
-    """Return the role of each phrase; a target anywhere is a target."""
-    roles: dict[str, Role] = {}
-    for one in state.get("tried", ()):
-        key = one.phrase.key
-        if roles.get(key) is not Role.TARGET:
-            roles[key] = one.phrase.role
-    return roles
-
-
-def _open_positions(state: State, workspace: Workspace) -> list[int]:
-    """Return the agent's candidates that nobody has rejected."""
-    verdicts = state.get("verdicts", {})
-    return [
-        position
-        for position, one in enumerate(workspace.candidates)
-        if one.phrase != DIRECT_KEY
-        and (
-            str(position) not in verdicts or verdicts[str(position)].decision is not Decision.REJECT
-        )
-    ]
-
-
-def _view(
-    state: State, workspace: Workspace, number: int, positions: Sequence[int] | None = None
-) -> View:
-    if positions is None:
-        positions = _open_positions(state, workspace)
-    return View(
-        photo=workspace.photo,
-        instruction=state["request"].instruction,
-        round=number,
-        tried=tuple(state.get("tried", ())),
-        candidates=tuple(workspace.candidates[position] for position in positions),
-    )
-
-
-def _exhausted(state: State, workspace: Workspace, why: str) -> Command[Any]:
-    """End with the best answer so far: chosen before, else accepted, else not judged."""
-    chosen = list(state.get("chosen", ()))
-    if not chosen:
-        helpers = {key for key, role in _roles(state).items() if role is Role.HELPER}
-        verdicts = state.get("verdicts", {})
-        targets = [
-            position
-            for position in _open_positions(state, workspace)
-            if workspace.candidates[position].phrase not in helpers
-        ]
-        accepted = [
-            position
-            for position in targets
-            if str(position) in verdicts and verdicts[str(position)].decision is Decision.ACCEPT
-        ]
-        chosen = accepted or targets
-    if not workspace.language.is_model:
-        chosen = []  # what the rules did not select contradicts the instruction
-    return Command(
-        goto=_FINISH,
-        update={
-            "status": RunStatus.BUDGET_EXHAUSTED,
-            "chosen": chosen,
-            "presence": max(state.get("presences", {}).values(), default=0.0),
-            "trace": [f"finish: {why}"],
-            "warnings": [f"{why}; {len(chosen)} instances are the best so far"],
-        },
-    )
-
-
-def _failed(state: State, error: LanguageError) -> Command[Any]:
-    """End for want of a language model; a direct answer, where there is one, stands."""
-    update: dict[str, Any] = {"trace": [f"language: {error.message}"], "warnings": [str(error)]}
-    if "status" in state:
-        update["warnings"].append("the direct answer is returned, the agent could not check it")
-        return Command(goto=_FINISH, update={**update, "route": Route.DIRECT})
-    return Command(goto=_FINISH, update={**update, "status": RunStatus.FAILED})
-
-
-def _nothing(state: State, reason: str) -> Command[Any]:
-    keys = {one.phrase.key: one.found for one in state.get("tried", ())}
-    missing = [key for key, found in keys.items() if not found]
-    because = (
-        f"nothing found for {', '.join(map(repr, missing))}" if missing else "no candidate fits"
-    )
-    return Command(
-        goto=_FINISH,
-        update={
-            "status": RunStatus.NO_TARGET,
-            "chosen": [],
-            "presence": min(state.get("presences", {}).values(), default=0.0),
-            "trace": [f"finish: {because}; {reason}"],
         },
     )
 
