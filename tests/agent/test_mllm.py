@@ -308,14 +308,17 @@ def test_no_call_is_made_where_none_is_allowed(grey_photo):
 @pytest.mark.parametrize("concurrency", [1, 5, 16])
 def test_masks_are_judged_side_by_side_up_to_the_bound(grey_photo, concurrency):
     answers = {"umbrella": [(block(6 * i, 0, 6 * i + 5, 5), 0.9) for i in range(16)]}
-    lock, under_way, most = threading.Lock(), [], []
+    arrived, under_way, most = threading.Condition(), [], []
 
     def script(body, number):
-        with lock:
+        with arrived:
             under_way.append(number)
             most.append(len(under_way))
-        time.sleep(0.5 if concurrency == 16 else 0.05)
-        with lock:
+            arrived.notify_all()
+            if asked(body) == "judge_mask":  # hold the answer until the bound is reached once
+                arrived.wait_for(lambda: max(most) >= concurrency, timeout=10)
+        time.sleep(0.02)  # time for one request too many to arrive
+        with arrived:
             under_way.remove(number)
         return _perfect(body, number)
 
