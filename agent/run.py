@@ -5,23 +5,19 @@ import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, Unpack
 
 from langchain_core.runnables import RunnableConfig
 
 from sam3i_agent.agent.budgets import Meter
 from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.contracts import (
-    DEFAULT_BUDGETS,
-    DEFAULT_POLICY,
-    Budgets,
     CompressedMask,
     ImageInfo,
     InstanceResult,
     LevelChoice,
     Route,
     RouteChoice,
-    RoutingPolicy,
     RunStatus,
     SegmentationResult,
     SegmentRequest,
@@ -31,7 +27,7 @@ from sam3i_agent.agent.graph import STEPS_AROUND, STEPS_PER_ROUND, build_graph
 from sam3i_agent.agent.language import LanguageModel
 from sam3i_agent.agent.ledger import MemoryLedger
 from sam3i_agent.agent.offline import OfflinePlanner
-from sam3i_agent.agent.requests import make_request
+from sam3i_agent.agent.requests import RequestOptions, make_request
 from sam3i_agent.agent.runs import RecordedRun
 from sam3i_agent.agent.state import InputState, SegmenterLike, Workspace
 from sam3i_agent.agent.telemetry import tracer
@@ -69,13 +65,9 @@ async def segment_photo(
     photo: Photo,
     instruction: str,
     *,
-    route: RouteChoice = RouteChoice.AUTO,
-    level: LevelChoice = LevelChoice.AUTO,
-    max_instances: int | None = None,
-    budgets: Budgets = DEFAULT_BUDGETS,
-    policy: RoutingPolicy = DEFAULT_POLICY,
     language: LanguageFactory = offline_planner,
     on_step: Callable[[str], None] = lambda line: None,
+    **options: Unpack[RequestOptions],
 ) -> SegmentationResult:
     """Segment `photo` by `instruction`.
 
@@ -83,26 +75,14 @@ async def segment_photo(
         segmenter: a loaded model.
         photo: the picture, upright.
         instruction: English text.
-        route: direct, agent, or auto.
-        level: how the direct route reads the words; auto and joint choose a level.
-        max_instances: keep at most so many, best first; None keeps all.
-        budgets: what the agent may spend.
-        policy: when the auto route hands a direct answer to the agent.
         language: the agent's language side.
         on_step: called with each line of the trace as it is written.
+        **options: route, level, max_instances, budgets, policy; see `RequestOptions`.
 
     Raises:
         InputError: the instruction cannot be used, or the model lacks the level asked for.
     """
-    request = make_request(
-        photo,
-        instruction,
-        route=route,
-        level=level,
-        max_instances=max_instances,
-        budgets=budgets,
-        policy=policy,
-    )
+    request = make_request(photo, instruction, **options)
     return await answer_request(segmenter, photo, request, language=language, on_step=on_step)
 
 
