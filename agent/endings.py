@@ -54,6 +54,11 @@ def end_failed(state: State, error: LanguageError) -> Command[Any]:
     return Command(goto=FINISH, update={**update, "status": RunStatus.FAILED})
 
 
+def end_absent(state: State, workspace: Workspace, reason: str) -> Command[Any]:
+    """End because the language side is sure that it is not there."""
+    return end_with_nothing(state, f"{workspace.language.name} says it is not there: {reason}")
+
+
 def end_with_nothing(state: State, reason: str) -> Command[Any]:
     """End because the photo does not show what is asked for, as far as anybody can tell."""
     keys = {one.phrase.key: one.found for one in state.get("tried", ())}

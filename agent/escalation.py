@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 
-import numpy as np
-
 from sam3i_agent.agent.contracts import RoutingPolicy
 from sam3i_agent.agent.plan import Plan
 from sam3i_agent.segmodel.instances import Instances
 from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.segmodel.rle import union_iou
 
 
 def reason_to_escalate(
@@ -36,14 +35,7 @@ def reason_to_escalate(
     for other, its_answer in answers.items():
         if other is level:
             continue
-        agreement = union_iou(answer, its_answer)
+        agreement = union_iou(answer.masks, its_answer.masks)
         if agreement < policy.min_agreement:
             return f"levels {level} and {other} agree by {agreement:.2f} only"
     return None
-
-
-def union_iou(a: Instances, b: Instances) -> float:
-    """Return the IoU of the united masks of two answers; 1 where both are empty."""
-    first, second = a.masks.any(axis=0), b.masks.any(axis=0)
-    union = np.logical_or(first, second).sum()
-    return 1.0 if union == 0 else float(np.logical_and(first, second).sum() / union)

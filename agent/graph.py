@@ -20,7 +20,13 @@ from langgraph.types import Command
 
 from sam3i_agent.agent.candidates import Candidate, candidates_of, mask_iou
 from sam3i_agent.agent.contracts import Route, RouteChoice, RunStatus
-from sam3i_agent.agent.endings import FINISH, end_exhausted, end_failed, end_with_nothing
+from sam3i_agent.agent.endings import (
+    FINISH,
+    end_absent,
+    end_exhausted,
+    end_failed,
+    end_with_nothing,
+)
 from sam3i_agent.agent.escalation import reason_to_escalate
 from sam3i_agent.agent.instructions import try_plan
 from sam3i_agent.agent.joint import surest_level
@@ -173,8 +179,7 @@ async def propose(
     except LanguageError as error:
         return end_failed(state, error)
     if proposal.absent:
-        reason = f"{workspace.language.name} says it is not there: {proposal.reason}"
-        return end_with_nothing(state, reason)
+        return end_absent(state, workspace, proposal.reason)
     if not proposal.phrases:
         return end_with_nothing(state, proposal.reason or "nothing else to try")
     if number > most:
@@ -328,9 +333,7 @@ async def select_instances(
     except LanguageError as error:
         return end_failed(state, error)
     if selection.absent:
-        return end_with_nothing(
-            state, f"{workspace.language.name} says it is not there: {selection.reason}"
-        )
+        return end_absent(state, workspace, selection.reason)
     chosen = [positions[number - 1] for number in selection.numbers]
     marks = ", ".join(map(str, selection.numbers)) or "none"
     line = f"select: {marks} of {len(positions)}: {selection.reason}".rstrip(": ")

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import binary_dilation, binary_erosion, distance_transform_edt
 
+from sam3i_agent.segmodel.rle import tight_box
+
 MAX_SIDE = 1568
 """Longest side of a picture in pixels; larger photos are scaled down."""
 MIN_SIDE = 512
@@ -76,8 +78,10 @@ def crop_around(
         margin: added on each side, as a share of the mask's longer side.
         side: longest side of the cut-out in pixels.
     """
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    y0, y1, x0, x1 = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    box = tight_box(mask)
+    if box is None:
+        raise ValueError("an empty mask has no surroundings to show")
+    x0, y0, x1, y1 = box
     extra = math.ceil(margin * max(y1 - y0, x1 - x0)) + 1
     y0, x0 = max(0, y0 - extra), max(0, x0 - extra)
     y1, x1 = min(mask.shape[0], y1 + extra), min(mask.shape[1], x1 + extra)
@@ -136,13 +140,11 @@ def _outline(
 
 def _window(mask: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
     """Return rows and columns of the mask's box and `margin` pixels around it."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(rows):
+    box = tight_box(mask)
+    if box is None:
         return slice(0, 0), slice(0, 0)
-    return (
-        slice(max(0, int(rows[0]) - margin), int(rows[-1]) + margin + 1),
-        slice(max(0, int(columns[0]) - margin), int(columns[-1]) + margin + 1),
-    )
+    x0, y0, x1, y1 = box
+    return slice(max(0, y0 - margin), y1 + margin), slice(max(0, x0 - margin), x1 + margin)
 
 
 def _draw_labels(picture: Image.Image, masks: list[NDArray[np.bool_]]) -> None:
@@ -151,12 +153,12 @@ def _draw_labels(picture: Image.Image, masks: list[NDArray[np.bool_]]) -> None:
         size=max(11, round(max(picture.size) / (40 if len(masks) < _MANY else 60)))
     )
     halves = [_half_size(draw, font, str(number)) for number in range(1, len(masks) + 1)]
-    boxes = [_box_of(mask) for mask in masks]
+    boxes = [tight_box(mask) for mask in masks]
     small = [
         box is not None and _is_small(box, half) for box, half in zip(boxes, halves, strict=True)
     ]
     # No label may hide a small instance, its own or another's.
-    taken = [box for box, is_small in zip(boxes, small, strict=True) if box and is_small]
+    taken: list[Box] = [box for box, is_small in zip(boxes, small, strict=True) if box and is_small]
     for number, (mask, half, is_small) in enumerate(
         zip(masks, halves, small, strict=True), start=1
     ):
@@ -178,13 +180,6 @@ def _half_size(
 ) -> tuple[float, float]:
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     return (right - left) / 2 + 3, (bottom - top) / 2 + 3
-
-
-def _box_of(mask: NDArray[np.bool_]) -> Box | None:
-    rows, columns = _window(mask, 0)
-    if rows.start == rows.stop:
-        return None
-    return (columns.start, rows.start, columns.stop, rows.stop)
 
 
 def _is_small(box: Box, half: tuple[float, float]) -> bool:

@@ -23,6 +23,7 @@ from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.contracts import Frozen, SegmentRequest
 from sam3i_agent.agent.ledger import SqliteLedger
 from sam3i_agent.segmodel.errors import InputError, StorageError
+from sam3i_agent.segmodel.files import write_whole
 from sam3i_agent.segmodel.rle import decode_mask, encode_mask
 
 FOLDER_VARIABLE = "SAM3I_RUNS"
@@ -119,7 +120,7 @@ class RecordedRun:
             }
             for one in candidates
         ]
-        _write_whole(self.folder / _CANDIDATES_NAME, json.dumps(content))
+        write_whole(self.folder / _CANDIDATES_NAME, json.dumps(content))
 
     def save_picture(self, name: str, picture: Image) -> None:
         """Keep a picture of a step as `NAME.png`."""
@@ -191,7 +192,7 @@ class RunStore:
         folder = self.folder / run_id
         try:
             folder.mkdir(parents=True)
-            _write_whole(folder / _RUN_NAME, info.model_dump_json(indent=2) + "\n")
+            write_whole(folder / _RUN_NAME, info.model_dump_json(indent=2) + "\n")
         except OSError as error:
             raise StorageError(
                 f"the run cannot be recorded in {str(self.folder)!r}: {error.strerror}",
@@ -221,9 +222,3 @@ class RunStore:
             return []
         names = sorted(path.parent.name for path in self.folder.glob(f"*/{_RUN_NAME}"))
         return [self.open(name) for name in reversed(names)]
-
-
-def _write_whole(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, "utf-8")
-    os.replace(temporary, path)

@@ -12,7 +12,7 @@ from sam3i_agent.agent.run import segment_photo_sync
 from sam3i_agent.agent.state import SegmenterLike
 from sam3i_agent.evaluation.concept_f1 import MIN_SCORE, concept_f1
 from sam3i_agent.segmodel.levels import InstructionLevel
-from sam3i_agent.segmodel.rle import mask_ious
+from sam3i_agent.segmodel.rle import mask_ious, union_iou
 from sam3i_agent.tools.export import result_masks
 from sam3i_agent.tools.images import read_photo
 from sam3i_agent.training.dataset import read_records
@@ -81,7 +81,7 @@ def run_benchmark(
         failures += result.status is RunStatus.FAILED
         masks, truths = _kept_masks(result), record.masks()
         pairs.append(mask_ious(masks, truths))
-        union_ious.append(_union_iou(masks, truths))
+        union_ious.append(union_iou(masks, truths))
         if not len(truths):
             absent_right.append(not len(masks))
         advance(done, len(records))
@@ -102,9 +102,3 @@ def run_benchmark(
 def _kept_masks(result: SegmentationResult) -> np.ndarray:
     keep = [one.score >= MIN_SCORE for one in result.instances]
     return result_masks(result)[np.array(keep, dtype=bool)]
-
-
-def _union_iou(masks: np.ndarray, truths: np.ndarray) -> float:
-    found, wanted = masks.any(axis=0), truths.any(axis=0)
-    union = np.logical_or(found, wanted).sum()
-    return 1.0 if union == 0 else float(np.logical_and(found, wanted).sum() / union)

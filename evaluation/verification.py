@@ -7,7 +7,6 @@ asks for lacks a mask). A record that fails either is flagged in the file, or dr
 
 import asyncio
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,8 +21,9 @@ from sam3i_agent.agent.language import Decision, LanguageModel, View
 from sam3i_agent.agent.run import segment_photo
 from sam3i_agent.agent.state import SegmenterLike
 from sam3i_agent.segmodel.errors import LanguageError, StorageError
+from sam3i_agent.segmodel.files import write_whole
 from sam3i_agent.segmodel.photo import Photo
-from sam3i_agent.segmodel.rle import mask_ious
+from sam3i_agent.segmodel.rle import mask_ious, tight_box
 from sam3i_agent.tools.export import result_masks
 from sam3i_agent.tools.images import read_photo
 from sam3i_agent.training.dataset import Record, read_records
@@ -175,9 +175,8 @@ def _first_text(record: Record) -> str:
 
 
 def _candidate(text: str, mask: np.ndarray) -> Candidate:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    box = (float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
-    return Candidate(text, mask, box, 1.0)
+    x0, y0, x1, y1 = tight_box(mask) or (0, 0, 0, 0)
+    return Candidate(text, mask, (float(x0), float(y0), float(x1), float(y1)), 1.0)
 
 
 def _write(
@@ -197,8 +196,6 @@ def _write(
                 "reason": judgement.reason,
             }
     try:
-        temporary = out.with_suffix(".tmp")
-        temporary.write_text(json.dumps(content), encoding="utf-8")
-        os.replace(temporary, out)
+        write_whole(out, json.dumps(content))
     except OSError as error:
         raise StorageError(f"{str(out)!r} cannot be written: {error.strerror}") from error

@@ -52,5 +52,20 @@ def mask_ious(predictions: NDArray[np.bool_], truths: NDArray[np.bool_]) -> NDAr
     return np.asarray(coco_mask.iou(found, wanted, [0] * len(truths)))
 
 
+def union_iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
+    """Return the IoU of the united masks of two stacks (N, H, W); 1 where both are empty."""
+    first, second = a.any(axis=0), b.any(axis=0)
+    union = np.logical_or(first, second).sum()
+    return 1.0 if union == 0 else float(np.logical_and(first, second).sum() / union)
+
+
+def tight_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
+    """Return x0, y0, x1, y1 of an (H, W) mask, right and bottom exclusive; None of an empty one."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not len(rows):
+        return None
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
 def _encode_stack(masks: NDArray[np.bool_]) -> Any:
     return coco_mask.encode(np.asfortranarray(masks.transpose(1, 2, 0), dtype=np.uint8))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sam3i_agent.segmodel.errors import InputError, StorageError
+from sam3i_agent.segmodel.files import write_whole
 
 SERVER_NAME = "sam3i"
 
@@ -95,10 +96,8 @@ def merge(client: Client, path: Path, arguments: list[str]) -> Path | None:
         if old:
             backup = path.with_name(path.name + ".bak")
             shutil.copy2(path, backup)
-        temporary = path.with_name(path.name + ".tmp")
         merged = {**content, client.key: servers}
-        temporary.write_text(json.dumps(merged, indent=2) + "\n", "utf-8")
-        os.replace(temporary, path)
+        write_whole(path, json.dumps(merged, indent=2) + "\n")
     except OSError as error:
         raise StorageError(f"{str(path)!r} cannot be written: {error.strerror}") from error
     return backup

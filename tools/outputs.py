@@ -13,6 +13,7 @@ from sam3i_agent.agent.contracts import (
     Usage,
 )
 from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.tools.export import result_masks
 from sam3i_agent.tools.formats import TEXT_FORMATS
 from sam3i_agent.tools.polygons import Ring, polygons_of
 from sam3i_agent.tools.results import StoredResult
@@ -127,8 +128,6 @@ class CapabilitiesOutput(Frozen):
 
 def segment_output(stored: StoredResult, include: frozenset[Include]) -> SegmentOutput:
     """Return a result as a tool shows it."""
-    from sam3i_agent.tools.export import result_masks
-
     result = stored.result
     masks = result_masks(result) if Include.POLYGONS in include else [None] * len(result.instances)
     return SegmentOutput(

@@ -98,10 +98,10 @@ class _PinnedConnection(http.client.HTTPSConnection):
     """Connects to one address, and checks the certificate against the host's name."""
 
     def __init__(self, host: str, port: int, address: str, timeout_s: float) -> None:
-        super().__init__(host, port, timeout=timeout_s, context=ssl.create_default_context())
+        self._tls = ssl.create_default_context()
+        super().__init__(host, port, timeout=timeout_s, context=self._tls)
         self._address = address
 
     def connect(self) -> None:
         plain = socket.create_connection((self._address, self.port), self.timeout)
-        context = ssl.create_default_context()
-        self.sock = context.wrap_socket(plain, server_hostname=self.host)
+        self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)

@@ -6,7 +6,6 @@ annotations, and a record without annotations asks for something that is not the
 """
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from sam3i_agent.segmodel.errors import InputError, StorageError
+from sam3i_agent.segmodel.files import write_whole
 from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.segmodel.rle import decode_mask, encode_mask, encode_segmentation
 from sam3i_agent.training.instructions import draw_instructions, granularity_of
@@ -153,9 +153,7 @@ def write_scenes(
             )
             advance()
         path = folder / ANNOTATIONS_NAME
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(content), encoding="utf-8")
-        os.replace(temporary, path)
+        write_whole(path, json.dumps(content))
     except OSError as error:
         raise StorageError(f"{str(folder)!r} cannot be written: {error.strerror}") from error
     return path

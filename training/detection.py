@@ -53,15 +53,19 @@ def detection_losses(
         masks = mask_logits[pairs.phrases, pairs.queries]
         pixelwise = bce(masks, batch.masks, reduction="none").mean((1, 2))
         add("mask_bce", pixelwise.sum() / instances)
-        add("mask_focal", sigmoid_focal(masks, batch.masks).mean((1, 2)).sum() / instances)
+        if weights.mask_focal:
+            focal = sigmoid_focal(masks, batch.masks).mean((1, 2))
+            add("mask_focal", focal.sum() / instances)
         add("mask_dice", dice(masks, batch.masks).sum() / instances)
         there = present.to(presence_logits.dtype)
         add("presence", bce(presence_logits, there))
-        focal = sigmoid_focal(presence_logits, there, positive_weight=OFFICIAL_POSITIVE_WEIGHT)
-        add("presence_focal", focal.mean())
+        if weights.presence_focal:
+            focal = sigmoid_focal(presence_logits, there, positive_weight=OFFICIAL_POSITIVE_WEIGHT)
+            add("presence_focal", focal.mean())
     semantic, union = predictions.semantic_logits, union_masks(batch)
     add("semantic_bce", bce(semantic, union))
-    add("semantic_focal", sigmoid_focal(semantic, union).mean())
+    if weights.semantic_focal:
+        add("semantic_focal", sigmoid_focal(semantic, union).mean())
     add("semantic_dice", dice(semantic, union)[present].sum() / max(1, int(present.sum())))
     return {name: torch.stack(values).mean() for name, values in parts.items()}
 

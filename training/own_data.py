@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sam3i_agent.segmodel.errors import InputError, StorageError
+from sam3i_agent.segmodel.files import write_whole
 from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.training.dataset import TEXT_LISTS, read_records
 
@@ -123,8 +124,6 @@ def _content(
 def _write(content: dict[str, Any], out: Path) -> None:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        temporary = out.with_suffix(".tmp")
-        temporary.write_text(json.dumps(content), encoding="utf-8")
-        os.replace(temporary, out)
+        write_whole(out, json.dumps(content))
     except OSError as error:
         raise StorageError(f"{str(out)!r} cannot be written: {error.strerror}") from error

@@ -11,6 +11,7 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from sam3i_agent.segmodel.errors import InputError
 from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.segmodel.rle import tight_box
 from sam3i_agent.tools.images import read_photo
 from sam3i_agent.training.dataset import Record, read_records
 from sam3i_agent.training.samples import Sample, draw_samples
@@ -198,10 +199,9 @@ def _boxes_cxcywh(masks: np.ndarray) -> torch.Tensor:
     """Return the (N, 4) tight boxes of (N, H, W) masks; an empty mask has an empty box."""
     boxes = torch.zeros(len(masks), 4)
     for row, mask in zip(boxes, masks, strict=True):
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        if len(rows):
+        box = tight_box(mask)
+        if box is not None:
             height, width = mask.shape
-            x0, x1 = columns[0] / width, (columns[-1] + 1) / width
-            y0, y1 = rows[0] / height, (rows[-1] + 1) / height
+            x0, y0, x1, y1 = box[0] / width, box[1] / height, box[2] / width, box[3] / height
             row[:] = torch.tensor([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0])
     return boxes

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.segmodel.postprocessing import SCORE_THRESHOLD
 from sam3i_agent.segmodel.tokenization import InstructionTokenizer
 from sam3i_agent.training.batches import BatchPlan, TrainingBatch, make_batch
 from sam3i_agent.training.forward import DeepPredictions, forward_deep
@@ -22,7 +23,6 @@ from sam3i_agent.training.trainer import plan_of
 
 VALIDATION_SEED = 940
 """A series that no training run draws from."""
-MIN_SCORE = 0.5
 _IMAGES = 10
 _SAMPLES = 5
 
@@ -70,6 +70,6 @@ def _united(answers: DeepPredictions, batch: TrainingBatch) -> list[tuple[Tensor
     masks = answers.mask_logits[-1] > 0
     truths = batch.masks.split(batch.target_counts.tolist())
     return [
-        (some[score > MIN_SCORE].any(0), (truth > 0.5).any(0))
+        (some[score > SCORE_THRESHOLD].any(0), (truth > 0.5).any(0))
         for some, score, truth in zip(masks, scores, truths, strict=True)
     ]
