@@ -1,11 +1,9 @@
-"""One question to an OpenAI-compatible server: retried, counted, corrected once, and typed."""
+"""A model behind an OpenAI-compatible server: asked in the ways it can answer, and retried."""
 
-import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import openai
 from openai import AsyncOpenAI
@@ -17,11 +15,17 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from sam3i_agent.agent.asking import (
+    CHARACTERS_PER_TOKEN,
+    Conversation,
+    Message,
+    Question,
+    fields_of,
+)
 from sam3i_agent.agent.budgets import Meter
-from sam3i_agent.agent.replies import Reply, read_arguments, read_text
 from sam3i_agent.agent.telemetry import tracer
 from sam3i_agent.prompts.templates import load_prompt
-from sam3i_agent.segmodel.errors import BudgetError, LanguageError, LanguageReplyError
+from sam3i_agent.segmodel.errors import BudgetError, LanguageError
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +37,6 @@ _ATTEMPTS = 4
 _CALL_TIMEOUT_S = 60.0
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 20.0
-_TURNS = 2
-"""The question and one correction."""
-_CHARACTERS_PER_TOKEN = 4
-"""For servers that do not count."""
 _MODES = ("function calls", "JSON schema", "plain words")
 """Ways to ask for fields, the strictest first."""
 _RETRIED = (
@@ -47,12 +47,8 @@ _RETRIED = (
     json.JSONDecodeError,  # half an answer
 )
 
-T = TypeVar("T", bound=Reply)
-Check = Callable[[T], str | None]
-"""Returns what is wrong with a reply beyond its fields, or None."""
 
-
-class ChatClient:
+class ChatClient(Conversation):
     """A multimodal model behind a chat-completions endpoint.
 
     It is asked to call one function; a server that refuses function calls is asked by JSON schema,
@@ -69,11 +65,10 @@ class ChatClient:
     def __init__(
         self, url: str, model: str, meter: Meter, *, call_timeout_s: float = _CALL_TIMEOUT_S
     ) -> None:
+        super().__init__(model, meter)
         key = next((os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)), _NO_KEY)
         self._client = AsyncOpenAI(base_url=url, api_key=key, max_retries=0)
         self.url = url
-        self.model = model
-        self._meter = meter
         self._call_timeout_s = call_timeout_s
         self._mode = _MODES[0]
         self._mode_works = False
@@ -82,77 +77,7 @@ class ChatClient:
         """Close the connections."""
         await self._client.close()
 
-    async def ask(
-        self,
-        label: str,
-        function: str,
-        text: str,
-        images: Sequence[str],
-        kind: type[T],
-        check: Check[T] = lambda reply: None,
-    ) -> T:
-        """Ask one question and return the typed reply.
-
-        Args:
-            label: names the question within its run; with its content it is the key under which a
-                resumed run finds the reply.
-            function: the function that the model is to call.
-            text: the question.
-            images: data URLs, attached in this order.
-            kind: the reply's fields.
-            check: tells what is wrong with a reply's values.
-
-        Raises:
-            LanguageReplyError: two unusable replies, the second after a correction.
-            LanguageError: the server cannot be reached or refuses the request.
-            BudgetError: a budget is used up.
-        """
-        content: list[dict[str, Any]] = [{"type": "text", "text": text}]
-        content += [{"type": "image_url", "image_url": {"url": image}} for image in images]
-        messages: list[dict[str, Any]] = [
-            {"role": "system", "content": load_prompt("system").render()},
-            {"role": "user", "content": content},
-        ]
-        problem = ""
-        for turn in range(_TURNS):
-            message = await self._complete(f"{label}/{turn}", messages, function, kind)
-            try:
-                reply = _read(message, function, kind)
-                wrong = check(reply)
-                if wrong is None:
-                    return reply
-                problem = wrong
-            except LanguageReplyError as error:
-                problem = error.message
-            logger.info("%s: unusable reply: %s", label, problem)
-            correction = load_prompt("correct").render(
-                problem=problem,
-                function=function,
-                fields=json.dumps(kind.model_json_schema()["properties"]),
-            )
-            messages += [
-                {"role": "assistant", "content": _as_text(message)},
-                {"role": "user", "content": correction},
-            ]
-        raise LanguageReplyError(f"the model's answer is unusable: {problem}")
-
-    async def _complete(
-        self, label: str, messages: list[dict[str, Any]], function: str, kind: type[Reply]
-    ) -> dict[str, Any]:
-        """Return the reply's message, from the ledger where this request was answered before."""
-        ledger = self._meter.ledger
-        content = json.dumps([self.model, messages, function], sort_keys=True)
-        key = f"{label}:{hashlib.sha256(content.encode()).hexdigest()}"
-        kept = ledger.find(key)
-        if kept is not None:
-            return json.loads(kept)
-        message, tokens = await self._request(messages, function, kind)
-        ledger.finish(key, json.dumps(message), tokens)
-        return message
-
-    async def _request(
-        self, messages: list[dict[str, Any]], function: str, kind: type[Reply]
-    ) -> tuple[dict[str, Any], int]:
+    async def _request(self, question: Question) -> tuple[Message, int]:
         try:
             async for attempt in AsyncRetrying(
                 retry=retry_if_exception_type(_RETRIED),
@@ -161,7 +86,7 @@ class ChatClient:
                 reraise=True,
             ):
                 with attempt:
-                    return await self._send(messages, function, kind)
+                    return await self._send(question)
         except _RETRIED as error:
             raise LanguageError(
                 f"the model server at {self.url} gave no usable answer in {_ATTEMPTS} tries: "
@@ -180,12 +105,10 @@ class ChatClient:
             ) from error
         raise RuntimeError("unreachable: the last attempt returns or raises")
 
-    async def _send(
-        self, messages: list[dict[str, Any]], function: str, kind: type[Reply]
-    ) -> tuple[dict[str, Any], int]:
+    async def _send(self, question: Question) -> tuple[Message, int]:
         while True:
             try:
-                answer = await self._post(messages, function, kind)
+                answer = await self._post(question)
                 self._mode_works = True
                 return answer
             except openai.APIStatusError as error:
@@ -199,11 +122,10 @@ class ChatClient:
                 self._mode = _MODES[_MODES.index(self._mode) + 1]
                 self._mode_works = False
 
-    async def _post(
-        self, messages: list[dict[str, Any]], function: str, kind: type[Reply]
-    ) -> tuple[dict[str, Any], int]:
+    async def _post(self, question: Question) -> tuple[Message, int]:
         """Send one HTTP request in the present mode; return the message and its tokens."""
-        schema = kind.model_json_schema()
+        function, kind = question.function, question.kind
+        messages, schema = list(question.messages), kind.model_json_schema()
         more: dict[str, Any] = {}
         match self._mode:
             case "function calls":
@@ -214,9 +136,8 @@ class ChatClient:
                 wanted = {"name": function, "schema": schema}
                 more["response_format"] = {"type": "json_schema", "json_schema": wanted}
             case _:
-                fields = json.dumps(schema["properties"])
-                order = f"Answer with one JSON object with the fields: {fields}"
-                messages = [*messages, {"role": "system", "content": order}]
+                order = load_prompt("fields").render(count=1, fields=fields_of(kind))
+                messages.append({"role": "system", "content": order})
         meter = self._meter
         meter.check_call()
         meter.ledger.begin()
@@ -228,7 +149,7 @@ class ChatClient:
         message = choices[0].message.model_dump(exclude_none=True) if choices else {}
         counted = getattr(getattr(answer, "usage", None), "total_tokens", None)
         if counted is None:
-            counted = len(json.dumps([messages, message])) // _CHARACTERS_PER_TOKEN
+            counted = len(json.dumps([messages, message])) // CHARACTERS_PER_TOKEN
         return message, counted
 
     def _wait(self, state: RetryCallState) -> float:
@@ -245,24 +166,6 @@ class ChatClient:
                 "raise --max-seconds",
             )
         return wanted
-
-
-def _read(message: dict[str, Any], function: str, kind: type[T]) -> T:
-    if message.get("refusal"):
-        raise LanguageReplyError("the request was refused")
-    calls = message.get("tool_calls") or []
-    if calls:
-        call = calls[0]["function"]
-        return read_arguments(call["arguments"], call["name"], function, kind)
-    return read_text(message.get("content") or "", kind)
-
-
-def _as_text(message: dict[str, Any]) -> str:
-    """Repeat a reply as text: servers differ in how they want their own calls quoted."""
-    calls = message.get("tool_calls") or []
-    if calls:
-        return f"{calls[0]['function']['name']}({calls[0]['function']['arguments']})"
-    return message.get("content") or message.get("refusal") or "(nothing)"
 
 
 def _one_line(text: str, limit: int = 200) -> str:

@@ -41,6 +41,7 @@ from sam3i_agent.segmodel.errors import BudgetError, LanguageError, LanguageRepl
 from sam3i_agent.segmodel.instances import Instances
 from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.segmodel.prompt import Prompt
+from sam3i_agent.segmodel.stopping import run_in_thread
 
 STEPS_PER_ROUND = 5
 STEPS_AROUND = 6
@@ -365,7 +366,7 @@ async def _ensure_encoded(workspace: Workspace) -> int:
     if workspace.encoded is not None:
         return 0
     with tracer.start_as_current_span("sam3i.encode"):
-        workspace.encoded = await asyncio.to_thread(workspace.segmenter.encode, workspace.photo)
+        workspace.encoded = await run_in_thread(workspace.segmenter.encode, workspace.photo)
     return 1
 
 
@@ -374,4 +375,4 @@ async def _ask(workspace: Workspace, prompts: Sequence[Prompt]) -> list[Instance
     if encoded is None:
         raise RuntimeError("the photo must be encoded before it is asked about")
     with tracer.start_as_current_span("sam3i.segment", attributes={"prompts": len(prompts)}):
-        return await asyncio.to_thread(encoded.segment, prompts)
+        return await run_in_thread(encoded.segment, prompts)

@@ -16,6 +16,7 @@ _FOREIGN_WORDS = frozenset(
     "gli della il het een och är ett att".split()
 )
 """Frequent words of other languages in Latin script that are no English words."""
+_DEFINITE = ("the", "this", "that", "my", "your", "his", "her", "their")
 
 
 def check_instruction(text: str) -> str:
@@ -62,6 +63,14 @@ def classify_level(instruction: str) -> InstructionLevel:
     if plan is None:
         return InstructionLevel.COMPLEX
     return InstructionLevel.CONCEPT if plan.is_plain_concept else InstructionLevel.SIMPLE
+
+
+def speaks_of_one(instruction: str) -> bool:
+    """Whether the words mean exactly one thing: `the cup`, not `cup`, `cups` or `a cup`."""
+    plan = try_plan(instruction)
+    if plan is None or not plan.singular:
+        return False
+    return not plan.is_plain_concept or instruction.split()[0].lower() in _DEFINITE
 
 
 def try_plan(instruction: str) -> Plan | None:

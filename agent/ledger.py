@@ -8,6 +8,10 @@ import sqlite3
 from pathlib import Path
 from typing import Protocol
 
+from pydantic import Field
+
+from sam3i_agent.agent.contracts import Frozen
+
 
 class Ledger(Protocol):
     """Requests of one run."""
@@ -39,13 +43,32 @@ class Ledger(Protocol):
         ...
 
 
-class MemoryLedger:
-    """A ledger that ends with the process."""
+class Entries(Frozen):
+    """What a ledger holds."""
 
-    def __init__(self) -> None:
-        self.calls = 0
-        self.tokens = 0
-        self._replies: dict[str, str] = {}
+    calls: int = 0
+    tokens: int = 0
+    replies: dict[str, str] = Field(default_factory=dict)
+    """By key."""
+
+
+class MemoryLedger:
+    """A ledger that ends with the process.
+
+    Args:
+        entries: what an earlier one held.
+    """
+
+    def __init__(self, entries: Entries | None = None) -> None:
+        entries = entries or Entries()
+        self.calls = entries.calls
+        self.tokens = entries.tokens
+        self._replies = dict(entries.replies)
+
+    @property
+    def entries(self) -> Entries:
+        """What it holds now."""
+        return Entries(calls=self.calls, tokens=self.tokens, replies=self._replies)
 
     def find(self, key: str) -> str | None:
         """Return the reply that a finished request with this key got."""

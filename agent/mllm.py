@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sam3i_agent.agent.chat import ChatClient
+from sam3i_agent.agent.asking import Conversation
 from sam3i_agent.agent.language import (
     Decision,
     Proposal,
@@ -27,13 +27,13 @@ VERDICT_SIDE = 768
 
 
 class MllmLanguage:
-    """Asks a model behind a `ChatClient`.
+    """Asks a model by words and pictures.
 
     Args:
-        client: where the model is.
+        client: what carries the questions to it.
     """
 
-    def __init__(self, client: ChatClient) -> None:
+    def __init__(self, client: Conversation) -> None:
         self._client = client
         self._photos: dict[tuple[str, int], _ScaledPhoto] = {}
         """Of the photo in work, by its hash and longest side; each is made once."""

@@ -25,7 +25,7 @@ from sam3i_agent.agent.contracts import (
 )
 from sam3i_agent.agent.graph import STEPS_AROUND, STEPS_PER_ROUND, build_graph
 from sam3i_agent.agent.language import LanguageModel
-from sam3i_agent.agent.ledger import MemoryLedger
+from sam3i_agent.agent.ledger import Ledger, MemoryLedger
 from sam3i_agent.agent.offline import OfflinePlanner
 from sam3i_agent.agent.requests import RequestOptions, make_request
 from sam3i_agent.agent.runs import RecordedRun
@@ -93,6 +93,7 @@ async def answer_request(
     *,
     language: LanguageFactory = offline_planner,
     recorded: RecordedRun | None = None,
+    ledger: Ledger | None = None,
     on_step: Callable[[str], None] = lambda line: None,
 ) -> SegmentationResult:
     """Answer a request, from its last finished step where it was recorded and killed.
@@ -103,6 +104,7 @@ async def answer_request(
         request: what is asked.
         language: the agent's language side.
         recorded: where the run is kept; None keeps it in memory.
+        ledger: requests to the language model that were answered before; None takes the record's.
         on_step: called with each line of the trace as it is written.
 
     Raises:
@@ -122,7 +124,10 @@ async def answer_request(
         )
     started = time.perf_counter()
     with tracer.start_as_current_span("sam3i.run") as span:
-        async with _open_workspace(segmenter, photo, request, language, recorded) as workspace:
+        if ledger is None:
+            ledger = MemoryLedger() if recorded is None else recorded.ledger()
+        meter = Meter(request.budgets, ledger)
+        async with _open_workspace(segmenter, photo, meter, language, recorded) as workspace:
             state = await _run_graph(workspace, request, recorded, on_step)
             seconds = time.perf_counter() - started
             result = _result(state, workspace, request, seconds, recorded)
@@ -134,12 +139,10 @@ async def answer_request(
 async def _open_workspace(
     segmenter: SegmenterLike,
     photo: Photo,
-    request: SegmentRequest,
+    meter: Meter,
     language: LanguageFactory,
     recorded: RecordedRun | None,
 ) -> AsyncIterator[Workspace]:
-    ledger = MemoryLedger() if recorded is None else recorded.ledger()
-    meter = Meter(request.budgets, ledger)
     model = language(meter)
     try:
         yield Workspace(
@@ -152,7 +155,7 @@ async def _open_workspace(
         )
     finally:
         await model.close()
-        ledger.close()
+        meter.ledger.close()
 
 
 async def _run_graph(

@@ -38,6 +38,13 @@ def serve(
     device: DeviceOption = "auto",
     mllm_url: MllmUrlOption = None,
     mllm_model: MllmModelOption = None,
+    client_model: Annotated[
+        bool,
+        typer.Option(
+            "--client-model",
+            help="Let the agent ask the model of the client that calls (sampling).",
+        ),
+    ] = False,
     verbose: VerboseOption = False,
 ) -> None:
     """Serve the tools over MCP, on standard input and output or over HTTP."""
@@ -50,7 +57,9 @@ def serve(
 
         address = parse_address(http)
         root = root or [Path.cwd()]
-    toolbox = build_toolbox(root or [], allow_urls, model, device, mllm_url, mllm_model)
+    toolbox = build_toolbox(
+        root or [], allow_urls, model, device, mllm_url, mllm_model, client_model
+    )
     if address is not None:
         from sam3i_agent.tools.http import serve_http
 

@@ -16,6 +16,7 @@ def build_toolbox(
     device: str,
     mllm_url: str | None,
     mllm_model: str | None,
+    client_model: bool = False,
 ) -> Toolbox:
     """Put the tools together; nothing heavy is imported or loaded yet.
 
@@ -29,7 +30,8 @@ def build_toolbox(
     source = ImageSource(ResultStore(), allowed, allow_urls)
     service = SegmentationService(model, device)
     if mllm_url is None and mllm_model is None:
-        return Toolbox(service, source)
+        return Toolbox(service, source, client_model=client_model)
     from sam3i_agent.cli.language import mllm_settings
 
-    return Toolbox(service, source, mllm_settings(mllm_url, mllm_model), mllm_model or "")
+    language = mllm_settings(mllm_url, mllm_model)
+    return Toolbox(service, source, language, mllm_model or "", client_model)

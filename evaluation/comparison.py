@@ -26,7 +26,6 @@ from sam3i_agent.agent.contracts import (
     SegmentationResult,
     Usage,
 )
-from sam3i_agent.agent.encodings import SharedEncodings
 from sam3i_agent.agent.run import LanguageFactory, offline_planner, segment_photo_sync
 from sam3i_agent.agent.state import SegmenterLike
 from sam3i_agent.segmodel.errors import InputError, StorageError
@@ -158,7 +157,6 @@ def run_comparison(
         done = {(one.case, one.route) for one in read_predictions(path, repair=True)}
     except OSError as error:
         raise StorageError(f"{str(out)!r} cannot be written: {error.strerror}") from error
-    shared = SharedEncodings(segmenter)
     total = len(mine) * len(routes)
     advance(len(done), total)
     photos = _Photos(annotations.parent)
@@ -168,7 +166,7 @@ def run_comparison(
                 if (case.id, route) in done:
                     continue
                 result = segment_photo_sync(
-                    shared,
+                    segmenter,
                     photos.read(case.record.file_name),
                     case.text,
                     route=route,

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from sam3i_agent.agent.contracts import LevelChoice, RouteChoice, RunStatus, SegmentationResult
-from sam3i_agent.agent.encodings import SharedEncodings
 from sam3i_agent.agent.run import segment_photo_sync
 from sam3i_agent.agent.state import SegmenterLike
 from sam3i_agent.evaluation.concept_f1 import MIN_SCORE, concept_f1
@@ -68,7 +67,6 @@ def run_benchmark(
             level asked for.
     """
     records = read_records(annotations, (level,))
-    segmenter = SharedEncodings(segmenter)
     pairs: list[np.ndarray] = []
     union_ious: list[float] = []
     absent_right: list[bool] = []

@@ -16,7 +16,6 @@ import numpy as np
 
 from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.contracts import RouteChoice, RunStatus
-from sam3i_agent.agent.encodings import SharedEncodings
 from sam3i_agent.agent.language import Decision, LanguageModel, View
 from sam3i_agent.agent.run import segment_photo
 from sam3i_agent.agent.state import SegmenterLike
@@ -64,7 +63,7 @@ class OfflineJudge:
     """
 
     def __init__(self, segmenter: SegmenterLike) -> None:
-        self._segmenter = SharedEncodings(segmenter)
+        self._segmenter = segmenter
 
     async def judge(self, photo: Photo, text: str, masks: np.ndarray) -> Judgement:
         """Segment by `text` and match the results with `masks`."""

@@ -12,10 +12,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
+from torch import nn
+from transformers.models.sam3.modeling_sam3 import (
+    Sam3DetrDecoderLayer,
+    Sam3DetrEncoderLayer,
+    Sam3VisionEncoderOutput,
+    Sam3ViTLayer,
+)
 
+from sam3i_agent.segmodel.encoding_cache import EncodingCache
 from sam3i_agent.segmodel.instances import Instances
 from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.levels import InstructionLevel
@@ -23,20 +31,31 @@ from sam3i_agent.segmodel.photo import Photo
 from sam3i_agent.segmodel.postprocessing import SCORE_THRESHOLD, to_instances
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
 from sam3i_agent.segmodel.prompt import Prompt
+from sam3i_agent.segmodel.stopping import check_stop
 from sam3i_agent.segmodel.tokenization import InstructionTokenizer
 
 PROMPTS_PER_PASS = 16
 """More prompts are answered in several passes, which bounds memory."""
+_LAYERS = (Sam3ViTLayer, Sam3DetrEncoderLayer, Sam3DetrDecoderLayer)
+"""A caller that has gone away stops the work before the next of them."""
 
 
 class Segmenter:
-    """A model ready to use; safe to share between threads, which take turns."""
+    """A model ready to use; safe to share between threads, which take turns.
+
+    The latest photos stay encoded in `encodings`, so a further question about one of them is
+    cheap.
+    """
 
     def __init__(self, model: InstructionSam3, name: str) -> None:
         self.name = name
         self.model = model
         self.tokenizer = InstructionTokenizer(model.config.text_config.vocab_size)
+        self.encodings: EncodingCache[EncodedImage] = EncodingCache()
         self._turn = threading.Lock()
+        for module in model.modules():
+            if isinstance(module, _LAYERS):
+                module.register_forward_pre_hook(_stop_hook)
 
     @property
     def levels(self) -> tuple[InstructionLevel, ...]:
@@ -55,7 +74,16 @@ class Segmenter:
         return self.tokenizer.count_tokens(text)
 
     def encode(self, photo: Photo) -> EncodedImage:
-        """Compute the features of `photo`."""
+        """Compute the features of `photo`, or return those kept from before.
+
+        Raises:
+            StoppedError: the caller of `stopping.run_in_thread` was cancelled.
+        """
+        # A model that was moved or cast has other features.
+        key = f"{photo.sha256} {photo.size_hw} {self.model.dtype} {self.model.device}"
+        return self.encodings.get(key, lambda: self._encode(photo))
+
+    def _encode(self, photo: Photo) -> EncodedImage:
         pixel_values = to_pixel_values(photo.pixels, self.model.config.image_size)
         with self._turn, torch.inference_mode():
             vision = self.model.get_vision_features(
@@ -86,6 +114,10 @@ class Segmenter:
         return found
 
 
+def _stop_hook(module: nn.Module, inputs: Any) -> None:
+    check_stop()
+
+
 @dataclass(frozen=True)
 class EncodedImage:
     """The features of one photo, computed once, that answer any number of prompts."""
@@ -94,6 +126,13 @@ class EncodedImage:
     vision: Sam3VisionEncoderOutput
     size_hw: tuple[int, int]
     """Of the photo, in pixels."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the features."""
+        vision = self.vision
+        maps = (*vision.fpn_hidden_states, *vision.fpn_position_encoding, vision.last_hidden_state)
+        return sum(one.nbytes for one in maps if one is not None)
 
     def segment(
         self, prompts: Sequence[Prompt], score_threshold: float = SCORE_THRESHOLD
@@ -106,5 +145,6 @@ class EncodedImage:
 
         Raises:
             InputError: a level needs an instruction head that the model lacks.
+            StoppedError: the caller of `stopping.run_in_thread` was cancelled.
         """
         return self.segmenter.answer(self.vision, self.size_hw, prompts, score_threshold)

@@ -1,5 +1,6 @@
 """The MCP server over streamable HTTP: loopback by default, a bearer token anywhere else."""
 
+import hashlib
 import hmac
 import ipaddress
 import os
@@ -10,8 +11,10 @@ import uvicorn
 from mcp.server import MCPServer
 from mcp.server.auth.provider import AccessToken
 from mcp.server.auth.settings import AuthSettings
+from mcp.server.mcpserver import RequestStateSecurity
 from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import AnyHttpUrl
+from starlette.applications import Starlette
 
 from sam3i_agent.segmodel.errors import InputError
 from sam3i_agent.tools.server import build_server
@@ -69,23 +72,40 @@ def serve_http(toolbox: Toolbox, host: str, port: int) -> None:
     if token and len(token) < MIN_TOKEN_CHARACTERS:
         raise InputError(f"{TOKEN_VARIABLE} must have {MIN_TOKEN_CHARACTERS} characters or more")
     server = _with_token(toolbox, host, port, token) if token else build_server(toolbox)
-    app = server.streamable_http_app(
+    config = uvicorn.Config(http_app(server, host, port), log_level="warning")
+    uvicorn.Server(config).run(sockets=[listen(host, port)])
+
+
+def http_app(server: MCPServer[Any], host: str, port: int) -> Starlette:
+    """Return the ASGI application of a server that is reached at `host` and `port` only."""
+    return server.streamable_http_app(
         streamable_http_path=PATH,
         max_request_body_size=MAX_BODY_BYTES,
         transport_security=_security(host, port),
         host=host,
     )
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the address.
+
+    Raises:
+        InputError: it is taken or not ours.
+    """
     try:
-        listener = socket.create_server((host, port), family=_family(host))
+        return socket.create_server((host, port), family=_family(host))
     except OSError as error:
         raise InputError(f"cannot listen on {host}:{port}: {error.strerror}") from error
-    uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
 
 
 def _with_token(toolbox: Toolbox, host: str, port: int, token: str) -> MCPServer[Any]:
     url = AnyHttpUrl(f"http://{_bracketed(host)}:{port}{PATH}")
     auth = AuthSettings(issuer_url=url, resource_server_url=url, validate_token_resource=False)
-    return build_server(toolbox, auth=auth, token_verifier=SharedToken(token))
+    # A call that goes on after a question survives a restart, and may reach another replica.
+    state = RequestStateSecurity(keys=[hashlib.sha256(f"state {token}".encode()).digest()])
+    return build_server(
+        toolbox, auth=auth, token_verifier=SharedToken(token), request_state_security=state
+    )
 
 
 def _security(host: str, port: int) -> TransportSecuritySettings:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import inspect
 import logging
+import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -14,12 +15,15 @@ from typing import Annotated, Any
 from mcp.server import MCPServer
 from mcp.server.auth.provider import TokenVerifier
 from mcp.server.auth.settings import AuthSettings
-from mcp.server.mcpserver import Context, Image
+from mcp.server.mcpserver import Context, Image, RequestStateSecurity
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.shared.exceptions import MCPDeprecationWarning
 from mcp_types import (
     CallToolResult,
     Completion,
     ContentBlock,
+    InputRequiredResult,
+    LoggingLevel,
     ResourceLink,
     ResourceTemplateReference,
     TextContent,
@@ -29,6 +33,8 @@ from pydantic import Field
 
 from sam3i_agent.agent.contracts import MAX_INSTRUCTION_CHARACTERS, LevelChoice, RouteChoice
 from sam3i_agent.segmodel.errors import InputError, Sam3iError
+from sam3i_agent.segmodel.stopping import run_in_thread
+from sam3i_agent.tools.dialogue import Dialogue, RoundTripNeededError
 from sam3i_agent.tools.formats import TEXT_FORMATS, mask_png, overlay_png
 from sam3i_agent.tools.outputs import (
     SCHEME,
@@ -98,6 +104,7 @@ def build_server(
     *,
     auth: AuthSettings | None = None,
     token_verifier: TokenVerifier | None = None,
+    request_state_security: RequestStateSecurity | None = None,
 ) -> MCPServer[Any]:
     """Return a server over `toolbox`, whose model begins to load when the server starts.
 
@@ -105,6 +112,8 @@ def build_server(
         toolbox: the tools.
         auth: settings of HTTP authorisation, together with
         token_verifier: which tells good tokens from bad ones.
+        request_state_security: seals what a client carries between the rounds of a call; None
+            takes a key of this process.
     """
 
     @asynccontextmanager
@@ -124,6 +133,7 @@ def build_server(
         log_level="WARNING",
         auth=auth,
         token_verifier=token_verifier,
+        request_state_security=request_state_security,
     )
     _add_tools(server, toolbox)
     _add_resources(server, toolbox)
@@ -156,7 +166,7 @@ def _add_tools(server: MCPServer[Any], toolbox: Toolbox) -> None:
             int | None, Field(description="Keep at most so many, best first.", ge=1)
         ] = None,
         include: IncludeArgument = [Include.OVERLAY],  # noqa: B006 (never changed)
-    ) -> Annotated[CallToolResult, SegmentOutput]:
+    ) -> Annotated[CallToolResult, SegmentOutput] | InputRequiredResult:
         """Find the objects that an instruction means; return a box, score and mask for each.
 
         Understands attributes, positions, sizes, relations, exceptions and counts. Says so when
@@ -164,10 +174,20 @@ def _add_tools(server: MCPServer[Any], toolbox: Toolbox) -> None:
         segment_concepts.
         """
         with _tool_errors():
-            stored = await toolbox.segment(
-                image, instruction, route, level, max_instances, _progress(ctx)
-            )
-            return await asyncio.to_thread(_segment_answer, stored, frozenset(include))
+            try:
+                stored = await toolbox.segment(
+                    image,
+                    instruction,
+                    route,
+                    level,
+                    max_instances,
+                    on_step=_progress(ctx),
+                    dialogue=_dialogue(ctx, toolbox),
+                )
+            except RoundTripNeededError as need:
+                return need.result
+            await _log(ctx, stored)
+            return await run_in_thread(_segment_answer, stored, frozenset(include))
 
     @_tool(server, "Segment several concepts")
     async def segment_concepts(
@@ -289,11 +309,39 @@ def _tool_errors() -> Any:
         raise ToolError(str(error)) from error
 
 
+def _has_client(ctx: Context[Any, Any]) -> bool:
+    """Whether a protocol's request stands behind the call."""
+    try:
+        ctx.request_context  # noqa: B018 (raises where there is none)
+    except ValueError:
+        return False
+    return True
+
+
+def _dialogue(ctx: Context[Any, Any], toolbox: Toolbox) -> Dialogue | None:
+    return Dialogue(ctx, toolbox.client_model) if _has_client(ctx) else None
+
+
+async def _log(ctx: Context[Any, Any], stored: StoredResult) -> None:
+    """Send the outcome and its warnings as log messages, which the older protocols show."""
+    if not _has_client(ctx):
+        return
+    result = stored.result
+    lines: list[tuple[LoggingLevel, str]] = [("warning", warning) for warning in result.warnings]
+    lines.append(("info", f"{result.count} instances in {result.usage.seconds:.2f} s"))
+    for level, line in lines:
+        with warnings.catch_warnings():
+            # The protocol gives logging up in 2027; until then clients show it.
+            warnings.simplefilter("ignore", MCPDeprecationWarning)
+            sending = ctx.session.send_log_message(
+                level, line, logger="sam3i", related_request_id=ctx.request_id
+            )
+        await sending
+
+
 def _progress(ctx: Context[Any, Any]) -> Callable[[str], None]:
     """Return a reporter of steps, each a progress notification with the line as its message."""
-    try:
-        ctx.request_context  # noqa: B018 (raises where no client asked)
-    except ValueError:
+    if not _has_client(ctx):
         return lambda line: None
     loop = asyncio.get_running_loop()
     sent: list[asyncio.Task[None]] = []

@@ -10,6 +10,7 @@ from sam3i_agent.agent.contracts import SegmentationResult, SegmentRequest
 from sam3i_agent.segmodel.photo import Photo
 
 if TYPE_CHECKING:
+    from sam3i_agent.agent.ledger import Ledger
     from sam3i_agent.agent.run import LanguageFactory
     from sam3i_agent.agent.runs import RecordedRun
     from sam3i_agent.segmodel.segmenter import Segmenter
@@ -47,6 +48,7 @@ class SegmentationService:
         *,
         language: "LanguageFactory | None" = None,
         recorded: "RecordedRun | None" = None,
+        ledger: "Ledger | None" = None,
         on_step: Callable[[str], None] = lambda line: None,
     ) -> SegmentationResult:
         """Answer a request about `photo`; see `agent.run.answer_request`."""
@@ -59,6 +61,7 @@ class SegmentationService:
             request,
             language=language or offline_planner,
             recorded=recorded,
+            ledger=ledger,
             on_step=on_step,
         )
 
@@ -67,11 +70,9 @@ class SegmentationService:
     ) -> list[SegmentationResult]:
         """Answer several requests about one photo over one encoding."""
         segmenter = await asyncio.to_thread(self.segmenter)
-        from sam3i_agent.agent.encodings import SharedEncodings
         from sam3i_agent.agent.run import answer_request
 
-        shared = SharedEncodings(segmenter)
-        return [await answer_request(shared, photo, request) for request in requests]
+        return [await answer_request(segmenter, photo, request) for request in requests]
 
 
 def summarise(result: SegmentationResult, *, limit: int = 10) -> str:

@@ -1,13 +1,15 @@
 """The tools themselves, whatever protocol calls them."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sam3i_agent.agent.client_model import CLIENT_BUDGETS
 from sam3i_agent.agent.contracts import (
+    DEFAULT_BUDGETS,
     MAX_INSTRUCTION_CHARACTERS,
     LevelChoice,
     Route,
@@ -20,6 +22,7 @@ from sam3i_agent.tools.export import result_masks
 from sam3i_agent.tools.formats import TEXT_FORMATS
 from sam3i_agent.tools.images import FORMATS, MAX_PIXELS
 from sam3i_agent.tools.outputs import (
+    SCHEME,
     CapabilitiesOutput,
     ConceptOutput,
     ConceptsOutput,
@@ -36,6 +39,7 @@ from sam3i_agent.tools.sources import ImageSource
 
 if TYPE_CHECKING:
     from sam3i_agent.agent.run import LanguageFactory
+    from sam3i_agent.tools.dialogue import Dialogue
 
 MAX_CONCEPTS = 32
 _MEGA = 1_000_000
@@ -49,6 +53,7 @@ class Toolbox:
         source: where pictures may come from.
         language: the agent's language side; None takes the offline planner.
         language_name: of it, for people.
+        client_model: ask the model of the client that calls, where it offers one.
     """
 
     def __init__(
@@ -57,11 +62,13 @@ class Toolbox:
         source: ImageSource,
         language: "LanguageFactory | None" = None,
         language_name: str = "offline planner",
+        client_model: bool = False,
     ) -> None:
         self.service = service
         self.source = source
         self._language = language
         self._language_name = language_name
+        self.client_model = client_model
 
     @property
     def results(self) -> ResultStore:
@@ -76,14 +83,48 @@ class Toolbox:
         level: LevelChoice = LevelChoice.AUTO,
         max_instances: int | None = None,
         on_step: Callable[[str], None] = lambda line: None,
+        dialogue: "Dialogue | None" = None,
     ) -> StoredResult:
-        """Segment one picture by one instruction; see `agent.run.segment_photo` for errors."""
+        """Segment one picture by one instruction.
+
+        Args:
+            image: what `source` opens.
+            instruction: English text.
+            route: direct, agent, or auto.
+            level: how the direct route reads the words.
+            max_instances: keep at most so many, best first; None keeps all.
+            on_step: called with each line of the trace as it is written.
+            dialogue: the client that called, whose model and user may be asked.
+
+        Raises:
+            InputError: the picture or the instruction cannot be used.
+            RoundTripNeededError: the client has to answer first.
+        """
         photo = await self.source.open(image)
+        client = dialogue if dialogue is not None and dialogue.has_model else None
         request = make_request(
-            photo, instruction, route=route, level=level, max_instances=max_instances
+            photo,
+            instruction,
+            route=route,
+            level=level,
+            max_instances=max_instances,
+            budgets=CLIENT_BUDGETS if client else DEFAULT_BUDGETS,
         )
-        result = await self.service.answer(photo, request, language=self._language, on_step=on_step)
-        return self.results.add(result, photo)
+
+        def answer() -> Awaitable[SegmentationResult]:
+            return self.service.answer(
+                photo,
+                request,
+                language=client.language if client else self._language,
+                ledger=client.ledger if client else None,
+                on_step=on_step,
+            )
+
+        if dialogue is None:
+            return self.results.add(await answer(), photo)
+        stored = self.results.add(await dialogue.finish(answer), photo)
+        chosen = await dialogue.choose(stored.result, f"{SCHEME}/{stored.id}/overlay.png")
+        return stored if chosen is stored.result else self.results.add(chosen, photo)
 
     async def segment_concepts(
         self, image: str, phrases: Sequence[str], include: frozenset[Include]
@@ -143,7 +184,10 @@ class Toolbox:
             model=self.service.model,
             levels=list(segmenter.levels),
             routes=list(Route),
-            language_model=self._language_name,
+            language_model="the client's own, where it offers sampling; else the "
+            + self._language_name
+            if self.client_model
+            else self._language_name,
             refine=False,
             image_sources=sources,
             formats=list(FORMATS),

@@ -1,23 +1,18 @@
 """The MCP tool through the SDK's own client: in memory, and as a real process over stdio."""
 
 import base64
-import contextlib
 import io
 import json
 import os
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
 import httpx
 import jsonschema
 import pytest
-from mcp import Client, StdioServerParameters, stdio_client
+from mcp import Client, stdio_client
 from mcp_types import ImageContent, ResourceTemplateReference, TextContent
 from PIL import Image
 
@@ -28,6 +23,7 @@ from sam3i_agent.tools.server import build_server
 from sam3i_agent.tools.service import SegmentationService
 from sam3i_agent.tools.sources import ImageSource
 from sam3i_agent.tools.toolbox import Toolbox
+from tests.tools.servers import EXAMPLE, SERVE, http_server, stdio_server
 
 
 def _toolbox(*roots: Path) -> Toolbox:
@@ -45,10 +41,7 @@ def _run(function, *args):
 
 
 async def _over_stdio(era: str, image: Path) -> None:
-    server = StdioServerParameters(
-        command=sys.executable, args=["-m", "sam3i_agent.cli", "serve", "--device", "cpu"]
-    )
-    async with Client(stdio_client(server), mode=era) as client:
+    async with Client(stdio_client(stdio_server(*SERVE)), mode=era) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         assert set(tools) == {
             "segment", "segment_concepts", "refine", "measure", "describe_capabilities",
@@ -117,7 +110,6 @@ def test_refusals_are_tool_errors(scene_file: Path, tmp_path: Path):
 
 
 SQUARE = "the red square left of the orange square"
-EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "scene.png"
 
 
 async def _resources(era: str) -> None:
@@ -229,26 +221,6 @@ def test_hostile_input_is_refused_and_the_server_goes_on(tmp_path: Path):
     _run(_hostile, tmp_path)
 
 
-@contextmanager
-def _http_server(*arguments: str, token: str = "") -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {**os.environ, TOKEN_VARIABLE: token}
-    command = [sys.executable, "-m", "sam3i_agent.cli", "serve", "--http", f"127.0.0.1:{port}"]
-    process = subprocess.Popen([*command, *arguments], env=environment)
-    try:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}/mcp"
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-
-
 async def _over_http(url: str, era: str) -> None:
     async def one(instruction: str, wanted: int) -> None:
         async with Client(url, mode=era) as client:
@@ -263,7 +235,7 @@ async def _over_http(url: str, era: str) -> None:
 
 
 def test_two_clients_over_http(era: str):
-    with _http_server("--root", str(EXAMPLE.parent), "--device", "cpu") as url:
+    with http_server(*SERVE, "--root", str(EXAMPLE.parent)) as (url, _):
         _run(_over_http, url, era)
         for headers, status in (({"Host": "evil.example"}, 421), ({"Origin": "http://evil"}, 403)):
             answer = httpx.post(url, headers=headers, json={})
@@ -272,7 +244,7 @@ def test_two_clients_over_http(era: str):
 
 def test_a_token_is_asked_of_every_client():
     token = "a-long-enough-secret"
-    with _http_server("--device", "cpu", token=token) as url:
+    with http_server(*SERVE, token=token) as (url, _):
         for headers in ({}, {"Authorization": "Bearer wrong"}):
             assert httpx.post(url, headers=headers, json={}).status_code == 401
         headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
