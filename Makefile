@@ -6,7 +6,7 @@ IMAGE ?= examples/scene.png
 INSTRUCTION ?= the red square left of the orange square
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check
+.PHONY: demo test check interop interop-tools
 demo: $(STAMP)
 	$(BIN)/sam3i segment "$(IMAGE)" "$(INSTRUCTION)"
 
@@ -17,6 +17,14 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+# The public MCP suites against this server; npm fetches them, and the Node they need.
+interop: $(STAMP) interop-tools
+	$(BIN)/pytest tests/interop
+
+interop-tools:
+	npm install --prefix .interop --no-save --no-package-lock --silent \
+	    node@22 @modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -3,6 +3,7 @@
 import typer
 
 from sam3i_agent.cli import (
+    commands_bench,
     commands_data,
     commands_evaluation,
     commands_model,
@@ -15,6 +16,7 @@ from sam3i_agent.segmodel.errors import InputError, Sam3iError
 
 COMMANDS = (
     commands_segment, commands_serve, commands_data, commands_model, commands_evaluation,
+    commands_bench,
 )  # fmt: skip
 """Importing these has put their commands into `app`."""
 

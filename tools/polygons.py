@@ -2,7 +2,6 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.measure import approximate_polygon, find_contours
 
 Ring = list[tuple[float, float]]
 """Corners x, y in pixels, closed without repeating the first."""
@@ -23,6 +22,9 @@ def polygons_of(mask: NDArray[np.bool_], tolerance_px: float = TOLERANCE_PX) -> 
         One ring per outline; by the even-odd rule they fill the mask. Coordinates run along pixel
         edges: a single pixel at the origin has corners 0 and 1.
     """
+    # Half a second of imports, which a server should not spend before it answers.
+    from skimage.measure import approximate_polygon, find_contours
+
     rings: list[Ring] = []
     for contour in find_contours(np.pad(mask, 1).astype(np.float32), 0.5):
         # find_contours speaks of pixel centres of the padded mask: (row, column).

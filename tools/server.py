@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import inspect
 import logging
-import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -17,13 +16,11 @@ from mcp.server.auth.provider import TokenVerifier
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.mcpserver import Context, Image, RequestStateSecurity
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp.shared.exceptions import MCPDeprecationWarning
 from mcp_types import (
     CallToolResult,
     Completion,
     ContentBlock,
     InputRequiredResult,
-    LoggingLevel,
     ResourceLink,
     ResourceTemplateReference,
     TextContent,
@@ -34,6 +31,7 @@ from pydantic import Field
 from sam3i_agent.agent.contracts import MAX_INSTRUCTION_CHARACTERS, LevelChoice, RouteChoice
 from sam3i_agent.segmodel.errors import InputError, Sam3iError
 from sam3i_agent.segmodel.stopping import run_in_thread
+from sam3i_agent.tools.client_log import ClientLog
 from sam3i_agent.tools.dialogue import Dialogue, RoundTripNeededError
 from sam3i_agent.tools.formats import TEXT_FORMATS, mask_png, overlay_png
 from sam3i_agent.tools.outputs import (
@@ -155,6 +153,8 @@ def _tool(server: MCPServer[Any], title: str) -> Callable[[Callable[..., Any]], 
 
 
 def _add_tools(server: MCPServer[Any], toolbox: Toolbox) -> None:
+    log = ClientLog(server)
+
     @_tool(server, "Segment by instruction")
     async def segment(
         ctx: Context[Any, Any],
@@ -186,7 +186,7 @@ def _add_tools(server: MCPServer[Any], toolbox: Toolbox) -> None:
                 )
             except RoundTripNeededError as need:
                 return need.result
-            await _log(ctx, stored)
+            await _tell(log, ctx, stored)
             return await run_in_thread(_segment_answer, stored, frozenset(include))
 
     @_tool(server, "Segment several concepts")
@@ -322,21 +322,14 @@ def _dialogue(ctx: Context[Any, Any], toolbox: Toolbox) -> Dialogue | None:
     return Dialogue(ctx, toolbox.client_model) if _has_client(ctx) else None
 
 
-async def _log(ctx: Context[Any, Any], stored: StoredResult) -> None:
-    """Send the outcome and its warnings as log messages, which the older protocols show."""
+async def _tell(log: ClientLog, ctx: Context[Any, Any], stored: StoredResult) -> None:
+    """Log a result's warnings and what it took."""
     if not _has_client(ctx):
         return
     result = stored.result
-    lines: list[tuple[LoggingLevel, str]] = [("warning", warning) for warning in result.warnings]
-    lines.append(("info", f"{result.count} instances in {result.usage.seconds:.2f} s"))
-    for level, line in lines:
-        with warnings.catch_warnings():
-            # The protocol gives logging up in 2027; until then clients show it.
-            warnings.simplefilter("ignore", MCPDeprecationWarning)
-            sending = ctx.session.send_log_message(
-                level, line, logger="sam3i", related_request_id=ctx.request_id
-            )
-        await sending
+    for warning in result.warnings:
+        await log.send(ctx, "warning", warning)
+    await log.send(ctx, "info", f"{result.count} instances in {result.usage.seconds:.2f} s")
 
 
 def _progress(ctx: Context[Any, Any]) -> Callable[[str], None]:

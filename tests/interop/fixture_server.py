@@ -2,23 +2,26 @@
 
 Their names and answers are the suite's; the server, its transport and its settings are ours.
 
-python -m tests.interop.fixture_server HOST:PORT
+python -m tests.interop.fixture_server --http HOST:PORT
 """
 
 import asyncio
 import io
 import json
 import sys
-from typing import Any
+import warnings
+from typing import Annotated, Any
 
 import uvicorn
 from mcp.server import MCPServer
-from mcp.server.mcpserver import Context, Image
+from mcp.server.mcpserver import Context, Image, Resolve, Sample
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.shared.exceptions import MCPDeprecationWarning
 from mcp_types import (
     CallToolResult,
     CreateMessageRequest,
     CreateMessageRequestParams,
+    CreateMessageResult,
     ElicitRequest,
     ElicitRequestFormParams,
     EmbeddedResource,
@@ -67,6 +70,11 @@ def _question(text: str) -> CreateMessageRequest:
     return CreateMessageRequest(
         params=CreateMessageRequestParams(messages=[message], max_tokens=100)
     )
+
+
+def _ask_capital() -> Sample:
+    message = SamplingMessage(role="user", content=TextContent(text="Capital of France?"))
+    return Sample([message], max_tokens=100)
 
 
 def _text(text: str) -> CallToolResult:
@@ -125,9 +133,12 @@ def _add_back_channel(server: MCPServer[Any]) -> None:
     async def test_tool_with_logging(ctx: Context[Any, Any]) -> CallToolResult:
         """Log three lines."""
         for line in ("execution started", "processing data", "execution completed"):
-            await ctx.session.send_log_message(
-                "info", f"Tool {line}", related_request_id=ctx.request_id
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", MCPDeprecationWarning)
+                sending = ctx.session.send_log_message(
+                    "info", f"Tool {line}", related_request_id=ctx.request_id
+                )
+            await sending
             await asyncio.sleep(PAUSE_S)
         return _text("done")
 
@@ -143,9 +154,12 @@ def _add_back_channel(server: MCPServer[Any]) -> None:
     async def test_sampling(prompt: str, ctx: Context[Any, Any]) -> CallToolResult:
         """Ask the client's model."""
         message = SamplingMessage(role="user", content=TextContent(text=prompt))
-        answer = await ctx.session.create_message(
-            [message], max_tokens=100, related_request_id=ctx.request_id
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", MCPDeprecationWarning)
+            asking = ctx.session.create_message(
+                [message], max_tokens=100, related_request_id=ctx.request_id
+            )
+        answer = await asking
         text = answer.content.text if isinstance(answer.content, TextContent) else ""
         return _text(f"LLM response: {text}")
 
@@ -192,6 +206,13 @@ def _add_round_trips(server: MCPServer[Any]) -> None:
         if able is not None and able.sampling is not None:
             requests["greeting"] = _question("Generate a greeting")
         return InputRequiredResult(input_requests=requests) if requests else _text("nothing to ask")
+
+    @server.tool()
+    def test_missing_capability(
+        answer: Annotated[CreateMessageResult, Resolve(_ask_capital)],
+    ) -> CallToolResult:
+        """Need what the client has not declared."""
+        return _text("asked")
 
     @server.tool()
     def test_input_required_result_request_state(
@@ -247,7 +268,7 @@ def _add_resources(server: MCPServer[Any]) -> None:
 
 def main() -> None:
     """Serve until stopped."""
-    host, port = parse_address(sys.argv[1])
+    host, port = parse_address(sys.argv[2])
     toolbox = Toolbox(SegmentationService(device="cpu"), ImageSource(ResultStore()))
     server = build_server(toolbox)
     add_fixtures(server)

@@ -1,0 +1,25 @@
+"""Where `make interop` installs the public suites, and how they are run."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parent.parent.parent / ".interop" / "node_modules"
+_NODE = FOLDER / "node" / "bin"
+_LONGEST_S = 300
+
+needs_npm = pytest.mark.skipif(not FOLDER.is_dir(), reason="installed by `make interop`")
+
+
+def run_npm(program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run an installed program under the Node that was installed with it."""
+    environment = {**os.environ, "PATH": f"{_NODE}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run(
+        [str(FOLDER / ".bin" / program), *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=_LONGEST_S,
+    )
