@@ -18,13 +18,14 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
-# The public MCP suites against this server; npm fetches them, and the Node they need.
+# The public MCP suites against this server and the report in a browser; npm fetches all of it.
 interop: $(STAMP) interop-tools
 	$(BIN)/pytest tests/interop
 
 interop-tools:
 	npm install --prefix .interop --no-save --no-package-lock --silent \
-	    node@22 @modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12
+	    node@22 @modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12 \
+	    @sparticuz/chromium@147 puppeteer-core@24
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

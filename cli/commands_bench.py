@@ -1,6 +1,7 @@
 """Commands that measure speed, each as ratios or differences within one run."""
 
 import asyncio
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -35,4 +36,29 @@ def mcp(
                 image, instruction, model, device, calls, lambda: bar.advance(task)
             )
         )
+    typer.echo(outcome.model_dump_json())
+
+
+@bench_app.command()
+def report(
+    cases: Annotated[
+        int, typer.Option(help="Texts, each answered by three routes.", min=1)
+    ] = 10_000,
+) -> None:
+    """Measure seconds and memory of a report on stored predictions, on made-up data."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from sam3i_agent.benchmarks.stored_predictions import (
+        CASES_PER_SCENE,
+        measure_stored_predictions,
+    )
+
+    console = Console(stderr=True)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Progress(console=console, disable=not console.is_terminal) as bar,
+    ):
+        task = bar.add_task("drawing scenes", total=-(-cases // CASES_PER_SCENE))
+        outcome = measure_stored_predictions(cases, Path(folder), lambda: bar.advance(task))
     typer.echo(outcome.model_dump_json())

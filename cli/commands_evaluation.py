@@ -61,8 +61,17 @@ def benchmark(
 
 @app.command()
 def compare(
-    annotations: Annotated[Path, typer.Argument(help="SAM3-I JSON, beside its images.")],
+    dataset: Annotated[
+        Path,
+        typer.Argument(
+            help="JSON of SAM3-I, SA-Co or RefCOCO in COCO form; or a folder of ReasonSeg, "
+            "gRefCOCO, or with images/ and instructions.csv."
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for predictions and report.")],
+    images: Annotated[
+        Path | None, typer.Option(help="Where the photos are, if not beside the dataset.")
+    ] = None,
     routes: Annotated[
         str, typer.Option(help="Which routes, separated by commas.")
     ] = "direct,agent,auto",
@@ -73,6 +82,10 @@ def compare(
     shard: Annotated[
         str, typer.Option(metavar="I/N", help="Part of the cases, for several machines.")
     ] = "1/1",
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Answer with so many Ray workers, here or on a cluster.", min=1),
+    ] = None,
     model: ModelOption = "tiny",
     device: DeviceOption = "auto",
     mllm_url: MllmUrlOption = None,
@@ -87,12 +100,14 @@ def compare(
     from sam3i_agent.cli.comparing import CompareCommand
 
     command = CompareCommand(
-        annotations=annotations,
+        dataset=dataset,
+        images=images,
         out=out,
         routes=parse_list(RouteChoice, routes, "--routes"),
         levels=parse_list(InstructionLevel, levels, "--levels"),
         limit=limit,
         shard=shard,
+        workers=workers,
         model=model,
         device=device,
         mllm_url=mllm_url,

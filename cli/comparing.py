@@ -1,5 +1,6 @@
 """`sam3i compare`: routes over a dataset, and the report."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,27 +16,26 @@ from rich.progress import (
 from sam3i_agent.agent.contracts import DEFAULT_BUDGETS, RouteChoice
 from sam3i_agent.agent.run import offline_planner
 from sam3i_agent.cli.language import mllm_settings
-from sam3i_agent.evaluation.comparison import (
-    Shard,
-    read_cases,
-    read_predictions,
-    run_comparison,
-)
+from sam3i_agent.evaluation.cases import Prediction, Shard, read_all_predictions, read_cases
+from sam3i_agent.evaluation.comparison import Answerer, Task, run_comparison
+from sam3i_agent.evaluation.datasets import open_dataset
+from sam3i_agent.evaluation.prediction_files import write_coco_files
 from sam3i_agent.evaluation.report import compare, reading, write_report
 from sam3i_agent.segmodel.levels import InstructionLevel
-from sam3i_agent.segmodel.loading import load_segmenter
 
 
 @dataclass(frozen=True)
 class CompareCommand:
     """The options of `sam3i compare`."""
 
-    annotations: Path
+    dataset: Path
+    images: Path | None
     out: Path
     routes: tuple[RouteChoice, ...]
     levels: tuple[InstructionLevel, ...]
     limit: int | None
     shard: str
+    workers: int | None
     model: str
     device: str
     mllm_url: str | None
@@ -45,13 +45,30 @@ class CompareCommand:
         """Run what is left to run, write the report, and return its reading."""
         language = mllm_settings(self.mllm_url, self.mllm_model)
         shard = Shard.parse(self.shard)
-        cases = read_cases(self.annotations, self.levels, self.limit)
+        dataset = open_dataset(self.dataset, self.images)
+        cases = read_cases(dataset, self.levels, self.limit)
+        path = self.dataset.resolve()
         settings = {
-            "dataset": self.annotations.resolve().parent.name + "/" + self.annotations.name,
+            "dataset": f"{path.parent.name}/{path.name}",
             "model": self.model,
             "language": self.mllm_model or "offline planner",
-            "shard": self.shard,
         }
+
+        def answer_all(tasks: Sequence[Task]) -> Iterator[Prediction]:
+            if self.workers is None:
+                from sam3i_agent.segmodel.loading import load_segmenter
+
+                segmenter = load_segmenter(self.model, device=self.device)
+                planner = language or offline_planner
+                answerer = Answerer(segmenter, dataset.images, DEFAULT_BUDGETS, planner)
+                yield from answerer.answer(tasks)
+                return
+            from sam3i_agent.evaluation.ray_comparison import WorkerSettings, answer_with_ray
+
+            folder = dataset.images.resolve()
+            each = WorkerSettings(self.model, self.device, folder, DEFAULT_BUDGETS, language)
+            yield from answer_with_ray(tasks, each, self.workers)
+
         console = Console(stderr=True)
         with Progress(
             TextColumn("{task.description}"),
@@ -62,18 +79,16 @@ class CompareCommand:
             disable=not console.is_terminal,
         ) as bar:
             task = bar.add_task("answering", total=None)
-            path = run_comparison(
-                load_segmenter(self.model, device=self.device),
-                self.annotations,
+            run_comparison(
+                answer_all,
                 cases,
                 self.routes,
                 self.out,
                 settings=settings,
-                budgets=DEFAULT_BUDGETS,
-                language=language or offline_planner,
                 shard=shard,
                 advance=lambda done, total: bar.update(task, completed=done, total=total),
             )
-        comparison = compare(cases, list(read_predictions(path)))
-        report = write_report(comparison, settings, self.annotations.parent, self.out)
+        comparison = compare(cases, read_all_predictions(self.out))
+        write_coco_files(cases, read_all_predictions(self.out), self.out)
+        report = write_report(comparison, settings, dataset.images, self.out)
         return "\n".join([*reading(comparison), f"report written to {report}"])

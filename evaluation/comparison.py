@@ -1,147 +1,107 @@
-"""Running routes over a dataset, one prediction per record and route, resumable at any record.
+"""Running routes over a dataset, one prediction per case and route, resumable at any of them.
 
 `DIR/predictions.jsonl` gets a line as soon as an answer is there; a killed run goes on behind the
 last whole line. Photos are encoded once for all routes and texts about them.
 """
 
 import json
-import logging
 import os
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Annotated
+from typing import TextIO
 
-import numpy as np
-from pydantic import Field, ValidationError
-
-from sam3i_agent.agent.contracts import (
-    Budgets,
-    CompressedMask,
-    Frozen,
-    LevelChoice,
-    RouteChoice,
-    RunStatus,
-    SegmentationResult,
-    Usage,
-)
+from sam3i_agent.agent.contracts import Budgets, LevelChoice, RouteChoice, SegmentationResult
 from sam3i_agent.agent.run import LanguageFactory, offline_planner, segment_photo_sync
 from sam3i_agent.agent.state import SegmenterLike
+from sam3i_agent.evaluation.cases import Case, Prediction, Shard, read_predictions
 from sam3i_agent.segmodel.errors import InputError, StorageError
-from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.segmodel.files import write_whole
 from sam3i_agent.segmodel.photo import Photo
-from sam3i_agent.segmodel.rle import decode_mask
 from sam3i_agent.tools.images import read_photo
-from sam3i_agent.training.dataset import Record, read_records
 
-logger = logging.getLogger(__name__)
-
-PREDICTIONS_NAME = "predictions.jsonl"
 SETTINGS_NAME = "settings.json"
 
 
 @dataclass(frozen=True)
-class Case:
-    """One text about one photo."""
-
-    id: str
-    """`RECORD/LEVEL`."""
-    record: Record
-    level: InstructionLevel
-    text: str
-
-
-class Prediction(Frozen):
-    """What a route answered."""
+class Task:
+    """One case and one route; all that a worker needs to know of it."""
 
     case: str
+    file_name: str
+    size_hw: tuple[int, int]
+    """That the dataset says."""
+    text: str
     route: RouteChoice
-    status: RunStatus
-    answered_by: str
-    presence: float
-    scores: list[float]
-    masks: list[CompressedMask]
-    usage: Usage
-    trace: list[str]
-    warnings: list[str]
-
-    def decode(self, height: int, width: int) -> np.ndarray:
-        """Return the (N, height, width) bool masks."""
-        masks = [decode_mask(one.size, one.counts) for one in self.masks]
-        return np.array(masks, dtype=bool).reshape(-1, height, width)
 
 
-class Shard(Frozen):
-    """A part of the cases: number `index` (from 1) of `count`."""
+@dataclass(frozen=True)
+class Answerer:
+    """Answers tasks.
 
-    index: Annotated[int, Field(ge=1)] = 1
-    count: Annotated[int, Field(ge=1)] = 1
+    Args:
+        segmenter: a loaded model.
+        images: folder of the photos.
+        budgets: of each agent run.
+        language: the agent's language side.
+    """
 
-    @classmethod
-    def parse(cls, text: str) -> "Shard":
-        """Read `i/n`.
+    segmenter: SegmenterLike
+    images: Path
+    budgets: Budgets
+    language: LanguageFactory = offline_planner
+
+    def answer(self, tasks: Sequence[Task]) -> Iterator[Prediction]:
+        """Answer tasks in their order; those about one photo should follow each other.
 
         Raises:
-            InputError: it is not of that form, or i is not 1 to n.
+            InputError: a photo cannot be read, or has another size than the dataset says.
         """
-        first, slash, second = text.partition("/")
-        try:
-            shard = cls(index=int(first), count=int(second))
-        except (ValueError, ValidationError) as error:
-            raise InputError(f"--shard takes i/n, such as 1/4, not {text!r}") from error
-        if not slash or shard.index > shard.count:
-            raise InputError(f"--shard takes i/n, such as 1/4, not {text!r}")
-        return shard
+        photo: Photo | None = None
+        name = ""
+        for task in tasks:
+            if photo is None or name != task.file_name:
+                photo, name = read_photo(self.images / task.file_name), task.file_name
+            if photo.size_hw != task.size_hw:
+                raise InputError(
+                    f"the photo {name!r} is {photo.size_hw[1]}x{photo.size_hw[0]} pixels, the "
+                    f"dataset says {task.size_hw[1]}x{task.size_hw[0]}"
+                )
+            result = segment_photo_sync(
+                self.segmenter,
+                photo,
+                task.text,
+                route=task.route,
+                level=LevelChoice.AUTO,
+                budgets=self.budgets,
+                language=self.language,
+            )
+            yield _prediction(task, result)
 
-    def holds(self, image: str) -> bool:
-        """Whether the photo's cases are in this part; all cases of a photo are in one."""
-        return zlib.crc32(image.encode()) % self.count == self.index - 1
 
-
-def read_cases(
-    annotations: Path, levels: Sequence[InstructionLevel], limit: int | None = None
-) -> list[Case]:
-    """Return a case per record and level that has a text, photo by photo.
-
-    Raises:
-        InputError: the dataset cannot be read or has no text of the levels.
-    """
-    cases = [
-        Case(f"{record.id}/{level}", record, level, record.texts[level][0])
-        for record in read_records(annotations)
-        for level in levels
-        if level in record.texts
-    ]
-    if not cases:
-        raise InputError(f"{annotations.name!r} has no text of the levels {', '.join(levels)}")
-    return cases[:limit]
+AnswerAll = Callable[[Sequence[Task]], Iterator[Prediction]]
+"""Answers tasks, here or on other machines, in any order."""
 
 
 def run_comparison(
-    segmenter: SegmenterLike,
-    annotations: Path,
+    answer_all: AnswerAll,
     cases: Sequence[Case],
     routes: Sequence[RouteChoice],
     out: Path,
     *,
     settings: dict[str, str],
-    budgets: Budgets,
-    language: LanguageFactory = offline_planner,
     shard: Shard = Shard(),  # noqa: B008 (frozen)
     advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> Path:
-    """Answer every case by every route and return the predictions file.
+    """Answer every case by every route and return the predictions file, in the cases' order.
 
     Args:
-        segmenter: a loaded model.
-        annotations: the dataset, beside its images.
+        answer_all: answers what no earlier run has answered; not called where nothing is left.
         cases: what to ask.
         routes: by which routes.
         out: folder of the comparison; an earlier run of the same settings there goes on.
         settings: what was compared (model, language model, dataset), so that runs do not mix.
-        budgets: of each agent run.
-        language: the agent's language side.
         shard: which part of the cases.
         advance: called with answers done and in all.
 
@@ -149,83 +109,58 @@ def run_comparison(
         InputError: the folder holds a comparison of other settings.
         StorageError: it cannot be written.
     """
-    mine = [case for case in cases if shard.holds(case.record.file_name)]
-    path = out / PREDICTIONS_NAME
+    tasks = [
+        Task(
+            case=case.id,
+            file_name=case.record.file_name,
+            size_hw=(case.record.height, case.record.width),
+            text=case.text,
+            route=route,
+        )
+        for case in cases
+        if shard.holds(case.record.file_name)
+        for route in routes
+    ]
+    path = out / shard.file_name
     try:
         out.mkdir(parents=True, exist_ok=True)
         _check_settings(out / SETTINGS_NAME, settings)
         done = {(one.case, one.route) for one in read_predictions(path, repair=True)}
+        left = [task for task in tasks if (task.case, task.route) not in done]
+        count = len(tasks) - len(left)
+        advance(count, len(tasks))
+        if left:
+            with path.open("a", encoding="utf-8") as lines:
+                for prediction in answer_all(left):
+                    _append(lines, prediction)
+                    count += 1
+                    advance(count, len(tasks))
+            _sort(path, tasks)
     except OSError as error:
         raise StorageError(f"{str(out)!r} cannot be written: {error.strerror}") from error
-    total = len(mine) * len(routes)
-    advance(len(done), total)
-    photos = _Photos(annotations.parent)
-    with path.open("a", encoding="utf-8") as lines:
-        for case in mine:
-            for route in routes:
-                if (case.id, route) in done:
-                    continue
-                result = segment_photo_sync(
-                    segmenter,
-                    photos.read(case.record.file_name),
-                    case.text,
-                    route=route,
-                    level=LevelChoice.AUTO,
-                    budgets=budgets,
-                    language=language,
-                )
-                lines.write(_prediction(case, route, result).model_dump_json() + "\n")
-                lines.flush()
-                os.fsync(lines.fileno())
-                done.add((case.id, route))
-                advance(len(done), total)
     return path
 
 
-def read_predictions(path: Path, *, repair: bool = False) -> Iterator[Prediction]:
-    """Read predictions one by one.
-
-    Args:
-        path: the file; none means no predictions.
-        repair: cut off what a killed run left of its last line, so that it can be appended to.
-
-    Raises:
-        StorageError: a whole line is no prediction.
-    """
-    if not path.exists():
-        return
-    good = 0
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.endswith(b"\n"):
-                break
-            try:
-                prediction = Prediction.model_validate_json(line)
-            except ValidationError as error:
-                raise StorageError(f"line {number} of {path.name!r} is damaged") from error
-            good += len(line)
-            yield prediction
-    if repair and good < path.stat().st_size:
-        os.truncate(path, good)
+def _append(lines: TextIO, prediction: Prediction) -> None:
+    """Write a line that a crash of the machine will not take back."""
+    lines.write(prediction.model_dump_json() + "\n")
+    lines.flush()
+    os.fsync(lines.fileno())
 
 
-class _Photos:
-    """Keeps the last photo: its cases follow each other."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._last: tuple[str, Photo] | None = None
-
-    def read(self, name: str) -> Photo:
-        if self._last is None or self._last[0] != name:
-            self._last = (name, read_photo(self._folder / name))
-        return self._last[1]
+def _sort(path: Path, tasks: Sequence[Task]) -> None:
+    """Put lines that came from several workers into the cases' order."""
+    place = {(task.case, task.route): index for index, task in enumerate(tasks)}
+    found = [(place.get((one.case, one.route), len(place)), one) for one in read_predictions(path)]
+    if any(before[0] > after[0] for before, after in pairwise(found)):
+        found.sort(key=lambda pair: pair[0])
+        write_whole(path, "".join(one.model_dump_json() + "\n" for _, one in found))
 
 
-def _prediction(case: Case, route: RouteChoice, result: SegmentationResult) -> Prediction:
+def _prediction(task: Task, result: SegmentationResult) -> Prediction:
     return Prediction(
-        case=case.id,
-        route=route,
+        case=task.case,
+        route=task.route,
         status=result.status,
         answered_by=result.route,
         presence=result.presence,

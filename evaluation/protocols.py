@@ -16,9 +16,11 @@ from pycocotools.cocoeval import COCOeval
 from sam3i_agent.evaluation.coco_files import (
     GroundTruth,
     Mask,
+    Rle,
     iou_matrix,
     merged,
     overlap,
+    overlap_without,
     read_ground_truth,
     read_predictions,
 )
@@ -56,7 +58,8 @@ def evaluate(protocol: Protocol, truths: Sequence[Path], predictions: Path) -> d
     if len(truths) > 1 and protocol is not Protocol.SACO:
         raise InputError(f"{protocol} takes one ground truth, {len(truths)} were given")
     read = [read_ground_truth(path) for path in truths]
-    found = read_predictions(predictions, read[0])
+    repeats_count = protocol is Protocol.SACO
+    found = read_predictions(predictions, read[0], repeats_count=repeats_count)
     match protocol:
         case Protocol.SACO:
             return _saco(read, found)
@@ -79,8 +82,10 @@ def _saco(truths: Sequence[GroundTruth], found: dict[int, list[Mask]]) -> dict[s
         # Only pairs that every annotator has finished count.
         if not all(one.images[image_id].get("is_instance_exhaustive", True) for one in truths):
             continue
-        kept = [one for one in found[image_id] if one.score >= MIN_SCORE]
-        pairs.append(_best_annotator([iou_matrix(kept, one.masks[image_id]) for one in truths]))
+        kept = [one.rle for one in found[image_id] if one.score >= MIN_SCORE]
+        pairs.append(
+            _best_annotator([iou_matrix(kept, _rles(one.masks[image_id])) for one in truths])
+        )
     scores = {"": concept_f1(pairs)}
     scores |= {f"@{limit}": concept_f1(pairs, (limit,)) for limit in _SINGLE_LIMITS}
     report: dict[str, float] = {}
@@ -113,7 +118,8 @@ def _sam3i_one_to_one(truth: GroundTruth, found: dict[int, list[Mask]]) -> dict[
             "each needs the annotation_id it is about",
         )
     overlaps = [
-        overlap(merged(masks), annotations[key].rle) for key, masks in sorted(answers.items())
+        overlap(merged(_rles(masks)), annotations[key].rle)
+        for key, masks in sorted(answers.items())
     ]
     # Nothing against nothing is 0 here, unlike in ReasonSeg.
     report = _iou_report(overlaps, empty=0.0, limits=(0.5,))
@@ -141,7 +147,7 @@ def _average_precision(
         shared = {"id": one.id, "image_id": one.id, "category_id": 1}
         wanted.append({**shared, "segmentation": one.rle, "area": area, "iscrowd": 0})
         score = max(mask.score for mask in answers[one.id])
-        results.append({**shared, "segmentation": merged(answers[one.id]), "score": score})
+        results.append({**shared, "segmentation": merged(_rles(answers[one.id])), "score": score})
     if not annotations:
         return {"AP": 0.0, "AP50": 0.0}
     coco: Any = COCO()  # its stubs want fields that AP does not use
@@ -163,11 +169,11 @@ def _sam3i_multi(truth: GroundTruth, found: dict[int, list[Mask]]) -> dict[str, 
     overlaps: list[tuple[int, int]] = []
     scores: list[float] = []
     for image_id, masks in truth.masks.items():
-        wanted = merged(masks)
+        wanted = merged(_rles(masks))
         records: dict[int, list[Mask]] = {}
         for one in found[image_id]:
             records.setdefault(one.id, []).append(one)
-        pairs = [overlap(merged(some), wanted) for some in records.values()]
+        pairs = [overlap(merged(_rles(some)), wanted) for some in records.values()]
         pairs = pairs or [overlap(None, wanted)]
         overlaps += pairs
         scores.append(float(np.mean([_iou(pair, 0.0) for pair in pairs])))
@@ -186,20 +192,15 @@ def _union_scores(truth: GroundTruth, found: dict[int, list[Mask]]) -> dict[str,
 
 
 def _without_ignored(predictions: list[Mask], masks: list[Mask]) -> tuple[int, int]:
-    """Intersection and union, leaving out the pixels that ignored annotations cover."""
-    wanted = merged([one for one in masks if not one.ignored])
-    ignored = merged([one for one in masks if one.ignored])
-    answer = merged(predictions)
-    shared, union = overlap(answer, wanted)
-    if ignored is None:
-        return shared, union
-    both = merged([*predictions, *(one for one in masks if not one.ignored)])
-    lost_union = overlap(both, ignored)[0]
-    lost_shared = 0
-    if answer is not None and wanted is not None:
-        # |A n B n I| by inclusion and exclusion over unions with I.
-        lost_shared = overlap(answer, ignored)[0] + overlap(wanted, ignored)[0] - lost_union
-    return shared - lost_shared, union - lost_union
+    return overlap_without(
+        _rles(predictions),
+        [one.rle for one in masks if not one.ignored],
+        [one.rle for one in masks if one.ignored],
+    )
+
+
+def _rles(masks: list[Mask]) -> list[Rle]:
+    return [one.rle for one in masks]
 
 
 def _grefcoco(truth: GroundTruth, found: dict[int, list[Mask]]) -> dict[str, float]:
@@ -219,7 +220,7 @@ def _grefcoco(truth: GroundTruth, found: dict[int, list[Mask]]) -> dict[str, flo
 
 
 def _has_pixels(masks: list[Mask]) -> bool:
-    return overlap(merged(masks), None)[1] > 0
+    return overlap(merged(_rles(masks)), None)[1] > 0
 
 
 def _iou_report(

@@ -3,18 +3,19 @@
 import base64
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jinja2 import Environment, StrictUndefined
 
 from sam3i_agent.agent.contracts import RouteChoice
 from sam3i_agent.agent.marks import draw_marks
-from sam3i_agent.evaluation.comparison import Case, Prediction
+from sam3i_agent.evaluation.cases import Case, Prediction
 from sam3i_agent.evaluation.statistics import (
     Difference,
     Failure,
@@ -25,6 +26,7 @@ from sam3i_agent.evaluation.statistics import (
     summarise_route,
 )
 from sam3i_agent.segmodel.errors import InputError, StorageError
+from sam3i_agent.segmodel.rle import decode_mask
 from sam3i_agent.tools.images import read_photo
 
 HTML_NAME = "report.html"
@@ -46,7 +48,7 @@ class Comparison:
     answers: dict[tuple[str, RouteChoice], list[Scored]]
 
 
-def compare(cases: Sequence[Case], predictions: Sequence[Prediction]) -> Comparison:
+def compare(cases: Sequence[Case], predictions: Iterable[Prediction]) -> Comparison:
     """Score predictions and compare routes level by level.
 
     Raises:
@@ -230,9 +232,9 @@ def _example(answers: list[Scored], images: Path) -> dict[str, Any]:
         }
 
     pictures = [picture("truth", case.record.masks(), None, None)]
-    pictures += [
-        picture(str(one.prediction.route), one.prediction.decode(*size), one.iou, one.failure)
-        for one in answers
-    ]
+    for one in answers:
+        masks = np.array([decode_mask(size, mask.counts) for mask in one.prediction.masks], bool)
+        masks = masks.reshape(-1, *size)
+        pictures.append(picture(str(one.prediction.route), masks, one.iou, one.failure))
     steps = [{"name": str(one.prediction.route), "lines": one.prediction.trace} for one in answers]
     return {"text": case.text, "level": str(case.level), "pictures": pictures, "steps": steps}

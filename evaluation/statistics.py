@@ -8,12 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam3i_agent.agent.contracts import RouteChoice, RunStatus
-from sam3i_agent.evaluation.comparison import Case, Prediction
+from sam3i_agent.evaluation.cases import Case, Prediction
+from sam3i_agent.evaluation.coco_files import as_rle, iou_matrix, overlap_without
 from sam3i_agent.evaluation.concept_f1 import MIN_SCORE, concept_f1, match_ious
-from sam3i_agent.segmodel.rle import mask_ious
 
 HIT_IOU = 0.5
 BOOTSTRAP_ROUNDS = 2000
+_ROUNDS_AT_ONCE = 20
 _SEED = 20_26
 _PERCENTILES = (2.5, 97.5)
 PERCENT = 100.0
@@ -63,12 +64,16 @@ def score_answers(cases: Sequence[Case], predictions: Iterable[Prediction]) -> l
 
 
 def _score(case: Case, prediction: Prediction) -> Scored:
-    truths = case.record.masks()
-    masks = prediction.decode(case.record.height, case.record.width)
-    masks = masks[np.array([score >= MIN_SCORE for score in prediction.scores], dtype=bool)]
-    found, wanted = masks.any(axis=0), truths.any(axis=0)
-    shared, union = int((found & wanted).sum()), int((found | wanted).sum())
-    ious = mask_ious(masks, truths)
+    size = (case.record.height, case.record.width)
+    wanted = [as_rle(size, counts) for counts in case.record.encoded_masks]
+    ignored = [as_rle(size, counts) for counts in case.record.encoded_ignored]
+    found = [
+        as_rle(size, mask.counts)
+        for mask, score in zip(prediction.masks, prediction.scores, strict=True)
+        if score >= MIN_SCORE
+    ]
+    shared, union = overlap_without(found, wanted, ignored)
+    ious = iou_matrix(found, wanted)
     iou = shared / union if union else 1.0
     failure = _failure(prediction, iou, ious)
     return Scored(case, prediction, iou, shared, union, ious, failure)
@@ -156,7 +161,7 @@ def summarise_route(route: RouteChoice, level: str, answers: Sequence[Scored]) -
     usages = [one.prediction.usage for one in answers]
     costs = {
         name: float(np.mean([getattr(usage, name) for usage in usages]))
-        for name in ("seconds", "prompts", "mllm_calls", "tokens", "rounds")
+        for name in ("seconds", "image_encodings", "prompts", "mllm_calls", "tokens", "rounds")
     }
     names = [one.failure for one in answers if one.failure is not None]
     return Summary(
@@ -193,8 +198,13 @@ def _interval(table: NDArray[np.float64]) -> Interval:
     """Resample images, since the cases of one image are no independent draws."""
     rng = np.random.default_rng(_SEED)
     total = table.sum(axis=0)
-    picks = rng.integers(len(table), size=(BOOTSTRAP_ROUNDS, len(table)))
-    sums = table[picks].sum(axis=1)
+    # Some rounds at a time: all draws for many images would fill the memory.
+    sums = np.concatenate(
+        [
+            table[rng.integers(len(table), size=(_ROUNDS_AT_ONCE, len(table)))].sum(axis=1)
+            for _ in range(BOOTSTRAP_ROUNDS // _ROUNDS_AT_ONCE)
+        ]
+    )
     low, high = np.percentile(sums[:, 0] / sums[:, 1], _PERCENTILES)
     return Interval(
         PERCENT * float(total[0] / total[1]), PERCENT * float(low), PERCENT * float(high)

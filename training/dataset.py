@@ -53,7 +53,11 @@ class Record:
     """By level, only levels that have some; each means exactly the record's masks."""
     encoded_masks: tuple[str, ...]
     """Compressed RLE counts; none where the texts ask for something absent."""
-    granularity: str
+    granularity: str = "1to1"
+    annotation_ids: tuple[int, ...] = ()
+    """Of the masks, as the dataset numbers them."""
+    encoded_ignored: tuple[str, ...] = ()
+    """Pixels that do not count in an evaluation."""
 
     def masks(self) -> np.ndarray:
         """Decode to (T, height, width) bool."""
@@ -74,12 +78,36 @@ def read_records(annotations: Path, levels: Sequence[InstructionLevel] = ()) -> 
     """
     try:
         content = json.loads(annotations.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{str(annotations)!r} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{annotations.name!r} is no SAM3-I dataset: {error!r}") from error
+    records = records_of(content, annotations.name)
+    found = [record for record in records if all(level in record.texts for level in levels)]
+    if not found:
+        wanted = " and a ".join(levels) or "any"
+        raise InputError(f"no record of {annotations.name!r} has a {wanted} text")
+    return found
+
+
+def records_of(content: Any, name: str) -> list[Record]:
+    """Return the records of a parsed SAM3-I file.
+
+    Args:
+        content: the JSON value.
+        name: of the file, for messages.
+
+    Raises:
+        InputError: it is no such dataset.
+    """
+    try:
         sizes = {one["id"]: (one["height"], one["width"]) for one in content["images"]}
-        masks: dict[int, list[str]] = {image_id: [] for image_id in sizes}
+        masks: dict[int, list[tuple[int, str]]] = {image_id: [] for image_id in sizes}
         for one in content["annotations"]:
             image_id = one["image_id"]
-            masks[image_id].append(encode_segmentation(one["segmentation"], *sizes[image_id]))
-        records = [
+            counts = encode_segmentation(one["segmentation"], *sizes[image_id])
+            masks[image_id].append((one["id"], counts))
+        return [
             Record(
                 id=one["id"],
                 file_name=one["file_name"],
@@ -90,20 +118,14 @@ def read_records(annotations: Path, levels: Sequence[InstructionLevel] = ()) -> 
                     for level, key in TEXT_LISTS.items()
                     if one["text_inst_input"].get(key)
                 },
-                encoded_masks=tuple(masks[one["id"]]),
+                encoded_masks=tuple(counts for _, counts in masks[one["id"]]),
                 granularity=one.get("granularity", "1to1"),
+                annotation_ids=tuple(id_ for id_, _ in masks[one["id"]]),
             )
             for one in content["images"]
         ]
-    except OSError as error:
-        raise InputError(f"{str(annotations)!r} cannot be read: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{annotations.name!r} is no SAM3-I dataset: {error!r}") from error
-    found = [record for record in records if all(level in record.texts for level in levels)]
-    if not found:
-        wanted = " and a ".join(levels) or "any"
-        raise InputError(f"no record of {annotations.name!r} has a {wanted} text")
-    return found
+        raise InputError(f"{name!r} is no SAM3-I dataset: {error!r}") from error
 
 
 def write_scenes(

@@ -2,19 +2,25 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from sam3i_agent.agent.contracts import DEFAULT_BUDGETS, RouteChoice
 from sam3i_agent.agent.planner import singular_of
-from sam3i_agent.evaluation.comparison import (
-    PREDICTIONS_NAME,
+from sam3i_agent.evaluation.cases import (
     Shard,
+    read_all_predictions,
     read_cases,
     read_predictions,
-    run_comparison,
 )
+from sam3i_agent.evaluation.comparison import Answerer, run_comparison
+from sam3i_agent.evaluation.datasets import open_dataset
+from sam3i_agent.evaluation.names import Protocol
+from sam3i_agent.evaluation.prediction_files import write_coco_files
+from sam3i_agent.evaluation.protocols import evaluate
+from sam3i_agent.evaluation.ray_comparison import WorkerSettings, answer_with_ray
 from sam3i_agent.evaluation.report import compare, markdown_table, reading, write_report
 from sam3i_agent.evaluation.statistics import Failure, _interval, score_answers
 from sam3i_agent.segmodel.errors import InputError, StorageError
@@ -32,7 +38,7 @@ SETTINGS = {"dataset": "x", "model": "y", "language": "z"}
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
-    return write_scenes(5, tmp_path_factory.mktemp("data") / "set", seed=33)
+    return open_dataset(write_scenes(5, tmp_path_factory.mktemp("data") / "set", seed=33))
 
 
 class _PerPhoto(KnowingSegmenter):
@@ -40,7 +46,7 @@ class _PerPhoto(KnowingSegmenter):
 
     def __init__(self, dataset):
         super().__init__(levels=(InstructionLevel.CONCEPT,))
-        images = sorted((dataset.parent / "images").iterdir())
+        images = sorted((dataset.images / "images").iterdir())
         self.scenes = {
             read_photo(path).sha256: generate_scene(33, index) for index, path in enumerate(images)
         }
@@ -63,15 +69,10 @@ class _PerPhoto(KnowingSegmenter):
         return image
 
 
-def _run(dataset, out, segmenter=None, routes=ROUTES, **changes):
-    return run_comparison(
-        segmenter or _PerPhoto(dataset),
-        dataset,
-        read_cases(dataset, LEVELS),
-        routes,
-        out,
-        **{"settings": SETTINGS, "budgets": DEFAULT_BUDGETS, **changes},
-    )
+def _run(dataset, out, segmenter=None, routes=ROUTES, levels=LEVELS, **changes):
+    answerer = Answerer(segmenter or _PerPhoto(dataset), dataset.images, DEFAULT_BUDGETS)
+    cases = read_cases(dataset, levels)
+    return run_comparison(answerer.answer, cases, routes, out, **{"settings": SETTINGS, **changes})
 
 
 def _without_seconds(path):
@@ -91,7 +92,7 @@ def test_a_killed_comparison_ends_the_same(dataset, tmp_path, cut):
 
     with pytest.raises(KilledError):
         _run(dataset, tmp_path / "killed", advance=advance)
-    path = tmp_path / "killed" / PREDICTIONS_NAME
+    path = tmp_path / "killed" / Shard().file_name
     data = path.read_bytes()
     path.write_bytes(data[: len(data) - cut])  # as a crash may leave it, within a line
     resumed = _run(dataset, tmp_path / "killed")
@@ -107,16 +108,53 @@ def test_a_photo_is_encoded_once_for_all_routes_and_texts(dataset, tmp_path, tin
     assert tiny.encodings.misses - before == 5
 
 
-def test_shards_part_the_cases_by_photo(dataset, tmp_path):
+def test_shards_part_the_cases_by_photo_and_meet_in_one_folder(dataset, tmp_path):
     parts = [
-        {one.case for one in read_predictions(_run(dataset, tmp_path / str(i), shard=shard))}
-        for i, shard in enumerate((Shard.parse("1/2"), Shard.parse("2/2")))
+        {one.case for one in read_predictions(_run(dataset, tmp_path, shard=Shard.parse(text)))}
+        for text in ("1/2", "2/2")
     ]
     cases = {case.id for case in read_cases(dataset, LEVELS)}
     assert parts[0] | parts[1] == cases and not parts[0] & parts[1]
+    assert {one.case for one in read_all_predictions(tmp_path)} == cases
     for text in ("3/2", "0/1", "1", "a/b"):
         with pytest.raises(InputError, match="--shard"):
             Shard.parse(text)
+
+
+@pytest.mark.filterwarnings("default")  # Ray uses what it has deprecated itself
+def test_two_ray_workers_answer_as_one_process_does(dataset, tmp_path, tiny):
+    cases = read_cases(dataset, LEVELS)
+    settings = WorkerSettings("tiny", "cpu", dataset.images, DEFAULT_BUDGETS, None)
+    path = run_comparison(
+        lambda tasks: answer_with_ray(tasks, settings, workers=2),
+        cases, ROUTES, tmp_path / "ray", settings=SETTINGS,
+    )  # fmt: skip
+    here = _run(dataset, tmp_path / "here", tiny)
+    assert _without_seconds(path) == _without_seconds(here)
+
+
+def test_a_photo_of_another_size_is_named(dataset, tmp_path):
+    records = [replace(one, height=one.height + 1) for one in dataset.records]
+    with pytest.raises(
+        InputError, match=r"000000.png' is 256x256 pixels, the dataset says 256x257"
+    ):
+        _run(replace(dataset, records=records), tmp_path)
+
+
+def test_the_files_say_to_the_protocols_what_the_report_says(dataset, tmp_path):
+    """The report's own numbers come again from the COCO files, by the official rules."""
+    _run(dataset, tmp_path)
+    cases = read_cases(dataset, LEVELS)
+    comparison = compare(cases, read_all_predictions(tmp_path))
+    write_coco_files(cases, read_all_predictions(tmp_path), tmp_path)
+    for one in comparison.summaries:
+        files = [tmp_path / "coco" / f"{name}-{one.level}.json" for name in ("truth", one.route)]
+        saco = evaluate(Protocol.SACO, files[:1], files[1])
+        assert 100 * saco["cgF1@0.5"] == pytest.approx(one.metrics["cgF1@0.5"])
+        referring = evaluate(Protocol.REASONSEG, files[:1], files[1])
+        assert referring["gIoU"] == pytest.approx(one.giou.value)
+        assert referring["cIoU"] == pytest.approx(one.metrics["cIoU"])
+        assert evaluate(Protocol.SAM3I_MULTI, files[:1], files[1])["images"] == one.cases
 
 
 def test_other_settings_and_damaged_files_are_refused(dataset, tmp_path):
@@ -130,18 +168,13 @@ def test_other_settings_and_damaged_files_are_refused(dataset, tmp_path):
 
 def test_the_truth_scores_a_hundred_and_nothing_scores_its_absences(dataset, tmp_path):
     cases = read_cases(dataset, (InstructionLevel.CONCEPT,))
-    path = run_comparison(
-        _PerPhoto(dataset), dataset, cases, (RouteChoice.DIRECT,), tmp_path / "a",
-        settings=SETTINGS, budgets=DEFAULT_BUDGETS,
-    )  # fmt: skip
+    levels, routes = (InstructionLevel.CONCEPT,), (RouteChoice.DIRECT,)
+    path = _run(dataset, tmp_path / "a", levels=levels, routes=routes)
     (summary,) = compare(cases, list(read_predictions(path))).summaries
     for name in ("gIoU", "cIoU", "P@0.50", "count accuracy", "right nothing"):
         assert summary.metrics[name] == 100
     assert not summary.failures and summary.giou.low == summary.giou.high == 100
-    path = run_comparison(
-        KnowingSegmenter(), dataset, cases, (RouteChoice.DIRECT,), tmp_path / "b",
-        settings=SETTINGS, budgets=DEFAULT_BUDGETS,
-    )  # fmt: skip
+    path = _run(dataset, tmp_path / "b", KnowingSegmenter(), levels=levels, routes=routes)
     answers = score_answers(cases, read_predictions(path))
     wrong = [one for one in answers if one.truths]
     assert all(one.failure is Failure.NOTHING for one in wrong)
@@ -166,7 +199,7 @@ def test_differences_are_paired_and_significance_needs_evidence(dataset, tmp_pat
 def test_the_report_stands_alone(dataset, tmp_path):
     path = _run(dataset, tmp_path / "out")
     comparison = compare(read_cases(dataset, LEVELS), list(read_predictions(path)))
-    html = write_report(comparison, SETTINGS, dataset.parent, tmp_path / "out").read_text()
+    html = write_report(comparison, SETTINGS, dataset.images, tmp_path / "out").read_text()
     assert not re.search(r'(?:src|href)="(?!data:)', html)  # nothing from elsewhere
     assert "prefers-color-scheme: dark" in html and "viewport" in html
     assert html.count("<section") <= 24 and "data:image/jpeg;base64," in html
@@ -182,7 +215,7 @@ def test_texts_in_the_report_cannot_break_it(dataset, tmp_path):
     evil = "<script>alert(1)</script>"
     cases = [type(case)(case.id, case.record, case.level, evil) for case in cases]
     comparison = compare(cases, list(read_predictions(path)))
-    html = write_report(comparison, SETTINGS, dataset.parent, tmp_path / "out").read_text()
+    html = write_report(comparison, SETTINGS, dataset.images, tmp_path / "out").read_text()
     assert evil not in html and "&lt;script&gt;" in html
 
 

@@ -119,10 +119,34 @@ def test_sam3i_multi_scores_against_the_union_and_the_missing_as_nothing(tmp_pat
     assert report["mIoU"] == pytest.approx(100 * 600 / 900)
 
 
+def test_repeated_predictions_are_refused_where_they_would_count(tmp_path, caplog):
+    files = _files(tmp_path, {1: [WHOLE]}, [(1, WHOLE, {}), (1, WHOLE, {})])
+    with pytest.raises(InputError, match="1 of 2 predictions repeat another one"):
+        _score(Protocol.SACO, files)
+    assert _score(Protocol.REASONSEG, files)["gIoU"] == 100  # a union is the same
+    assert "1 of 2 predictions repeat another one" in caplog.text
+
+
+def test_empty_files_are_refused(tmp_path):
+    gt, pred = _files(tmp_path, {1: [WHOLE]}, [])
+    pred.write_text("")
+    with pytest.raises(InputError, match=r"pred.json' is no JSON: it is empty"):
+        _score(Protocol.REASONSEG, (gt, pred))
+    gt.write_text('{"images": [], "annotations": []}')
+    pred.write_text("[]")
+    with pytest.raises(InputError, match="has no images"):
+        _score(Protocol.REASONSEG, (gt, pred))
+
+
 @pytest.mark.parametrize(
     ("found", "said"),
     [
-        ([(9, WHOLE, {})], "image 9"),
+        ([(9, WHOLE, {}), (1, WHOLE, {})], "1 of 2 .* unknown images .*image 9"),
+        ([(1, WHOLE, {"score": float("nan")})] * 2, "2 of 2 .* no finite score .*score nan"),
+        (
+            [(1, WHOLE, {"segmentation": {"size": [9, 9], "counts": "0"}})],
+            r"\[9, 9\] on an image",
+        ),
         ([(1, WHOLE, {"segmentation": "x"})], "RLE or polygons"),
         ([(1, WHOLE, {"annotation_id": 7})], "answer no annotation"),
         ([], "cannot be scored|do not meet"),
