@@ -49,7 +49,7 @@ STEPS_AROUND = 6
 SAME_MASK_IOU = 0.9
 """Masks of different wordings that overlap more are one candidate."""
 MAX_CANDIDATES = 100
-"""Of one run; more numbers than that cannot be read on one picture."""
+"""That a model is shown; more numbers than that cannot be read on one picture."""
 
 Graph = CompiledStateGraph[State, Workspace, InputState, State]
 
@@ -103,8 +103,8 @@ async def direct(
     may_escalate = request.route is RouteChoice.AUTO and _agent_may_help(state, workspace)
     levels = _levels_to_ask(state, workspace, may_escalate)
     prompts = [_direct_prompt(request.instruction, one) for one in levels]
-    encodings = await _ensure_encoded(workspace)
-    answers = dict(zip(levels, await _ask(workspace, prompts), strict=True))
+    found, encodings = await _ask(workspace, prompts)
+    answers = dict(zip(levels, found, strict=True))
     lines = [
         f"direct: {prompt.text!r} at level {prompt.level}: {len(answers[prompt.level])} instances, "
         f"presence {answers[prompt.level].presence:.2f}"
@@ -203,8 +203,7 @@ async def propose(
 async def segment(state: State, runtime: Runtime[Workspace]) -> dict[str, Any]:
     """Ask the model for all of this round's phrases in one batch."""
     workspace, phrases = runtime.context, state["phrases"]
-    encodings = await _ensure_encoded(workspace)
-    answers = await _ask(workspace, [Prompt(phrase.text) for phrase in phrases])
+    answers, encodings = await _ask(workspace, [Prompt(phrase.text) for phrase in phrases])
     found: list[Candidate] = []
     counts: list[int] = []
     for phrase, answer in zip(phrases, answers, strict=True):
@@ -212,7 +211,9 @@ async def segment(state: State, runtime: Runtime[Workspace]) -> dict[str, Any]:
         counts.append(len(some))
         found += some
     known = state.get("candidate_count", 0)
-    workspace.add_candidates(known, found[: max(0, MAX_CANDIDATES - known)])
+    if workspace.language.is_model:
+        found = found[: max(0, MAX_CANDIDATES - known)]
+    workspace.add_candidates(known, found)
     lines = ", ".join(
         f"{count} for {phrase.text!r}" for phrase, count in zip(phrases, counts, strict=True)
     )
@@ -361,18 +362,18 @@ async def _keep_picture(workspace: Workspace, name: str, positions: Sequence[int
         workspace.record.save_picture(name, picture)
 
 
-async def _ensure_encoded(workspace: Workspace) -> int:
-    """Encode the photo if no node has yet; return the encodings that took (0 or 1)."""
-    if workspace.encoded is not None:
-        return 0
-    with tracer.start_as_current_span("sam3i.encode"):
-        workspace.encoded = await run_in_thread(workspace.segmenter.encode, workspace.photo)
-    return 1
+async def _ask(workspace: Workspace, prompts: Sequence[Prompt]) -> tuple[list[Instances], int]:
+    """Ask the model about the photo, which the first node that asks encodes.
 
-
-async def _ask(workspace: Workspace, prompts: Sequence[Prompt]) -> list[Instances]:
+    Returns:
+        The answers, and the passes through the encoder that they took.
+    """
     encoded: EncodedImageLike | None = workspace.encoded
+    before = 0 if encoded is None else encoded.encodings
     if encoded is None:
-        raise RuntimeError("the photo must be encoded before it is asked about")
+        with tracer.start_as_current_span("sam3i.encode"):
+            encoded = await run_in_thread(workspace.segmenter.encode, workspace.photo)
+        workspace.encoded = encoded
     with tracer.start_as_current_span("sam3i.segment", attributes={"prompts": len(prompts)}):
-        return await run_in_thread(encoded.segment, prompts)
+        answers = await run_in_thread(encoded.segment, prompts)
+    return answers, encoded.encodings - before

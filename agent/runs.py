@@ -24,6 +24,7 @@ from sam3i_agent.agent.contracts import Frozen, SegmentRequest
 from sam3i_agent.agent.ledger import SqliteLedger
 from sam3i_agent.segmodel.errors import InputError, StorageError
 from sam3i_agent.segmodel.files import write_whole
+from sam3i_agent.segmodel.modes import Tiling
 from sam3i_agent.segmodel.rle import decode_mask, encode_mask
 
 FOLDER_VARIABLE = "SAM3I_RUNS"
@@ -61,6 +62,7 @@ class RunInfo(Frozen):
     request: SegmentRequest
     model: str
     device: str
+    tiling: Tiling = Tiling.AUTO
     mllm_url: str | None = None
     mllm_model: str | None = None
 
@@ -169,6 +171,7 @@ class RunStore:
         request: SegmentRequest,
         model: str,
         device: str,
+        tiling: Tiling = Tiling.AUTO,
         mllm_url: str | None = None,
         mllm_model: str | None = None,
     ) -> RecordedRun:
@@ -186,6 +189,7 @@ class RunStore:
             request=request,
             model=model,
             device=device,
+            tiling=tiling,
             mllm_url=mllm_url,
             mllm_model=mllm_model,
         )

@@ -24,6 +24,11 @@ from sam3i_agent.segmodel.prompt import Prompt
 class EncodedImageLike(Protocol):
     """Features of one photo that answer prompts; see `segmodel.segmenter.EncodedImage`."""
 
+    @property
+    def encodings(self) -> int:
+        """Passes through the encoder that its answers so far have needed."""
+        ...
+
     def segment(self, prompts: Sequence[Prompt]) -> list[Instances]:
         """Return the instances of each prompt."""
         ...

@@ -62,3 +62,28 @@ def report(
         task = bar.add_task("drawing scenes", total=-(-cases // CASES_PER_SCENE))
         outcome = measure_stored_predictions(cases, Path(folder), lambda: bar.advance(task))
     typer.echo(outcome.model_dump_json())
+
+
+@bench_app.command("large-photos")
+def large_photos(
+    photos: Annotated[int, typer.Option(help="Of 4,000 x 3,000 pixels.", min=1)] = 1,
+    objects: Annotated[int, typer.Option(help="Small ones, in each.", min=1)] = 300,
+    ordinary: Annotated[int, typer.Option(help="Photos of objects of ordinary size.", min=1)] = 30,
+    model: ModelOption = "tiny",
+    device: DeviceOption = "auto",
+) -> None:
+    """Measure the recall of small objects in large photos, in one pass and in tiles."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from sam3i_agent.benchmarks.large_photos import measure_large_photos
+    from sam3i_agent.segmodel.loading import load_segmenter
+
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("looking", total=photos + ordinary)
+        segmenter = load_segmenter(model, device=device)
+        outcome = measure_large_photos(
+            segmenter, photos, objects, ordinary, lambda: bar.advance(task)
+        )
+    typer.echo(outcome.model_dump_json())

@@ -18,11 +18,13 @@ from sam3i_agent.cli.options import (
     MllmModelOption,
     MllmUrlOption,
     ModelOption,
+    TilingOption,
     VerboseOption,
     log_to_stderr,
     read_budgets,
 )
 from sam3i_agent.segmodel.errors import InputError
+from sam3i_agent.segmodel.modes import Tiling
 
 runs_app = typer.Typer(help="Recorded runs.", no_args_is_help=True)
 app.add_typer(runs_app, name="runs")
@@ -36,8 +38,23 @@ def segment(
     level: Annotated[
         LevelChoice, typer.Option(help="How the direct route reads the words.")
     ] = LevelChoice.AUTO,
+    box: Annotated[
+        list[str] | None,
+        typer.Option(metavar="X0,Y0,X1,Y1", help="An example, in pixels; may be repeated."),
+    ] = None,
+    not_box: Annotated[
+        list[str] | None, typer.Option(metavar="X0,Y0,X1,Y1", help="A counterexample.")
+    ] = None,
+    point: Annotated[
+        list[str] | None,
+        typer.Option(metavar="X,Y", help="A click on an instance, in pixels; may be repeated."),
+    ] = None,
+    not_point: Annotated[
+        list[str] | None, typer.Option(metavar="X,Y", help="A click on what does not belong to it.")
+    ] = None,
     model: ModelOption = "tiny",
     device: DeviceOption = "auto",
+    tiling: TilingOption = Tiling.AUTO,
     mllm_url: MllmUrlOption = None,
     mllm_model: MllmModelOption = None,
     max_rounds: Annotated[
@@ -93,9 +110,11 @@ def segment(
             budgets=budgets,
             model=model,
             device=device,
+            tiling=tiling,
             mllm_url=mllm_url,
             mllm_model=mllm_model,
         )
+    command = command.with_corrections(box or (), not_box or (), point or (), not_point or ())
     if out is None and not as_json:
         out = Path("outputs") / command.image.stem
     result = command.run(out, show_steps=verbose)

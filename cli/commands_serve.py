@@ -14,9 +14,11 @@ from sam3i_agent.cli.options import (
     MllmUrlOption,
     ModelOption,
     RootOption,
+    TilingOption,
     VerboseOption,
     log_to_stderr,
 )
+from sam3i_agent.segmodel.modes import Tiling
 
 mcp_app = typer.Typer(help="MCP clients.", no_args_is_help=True)
 app.add_typer(mcp_app, name="mcp")
@@ -36,6 +38,7 @@ def serve(
     ] = False,
     model: ModelOption = "tiny",
     device: DeviceOption = "auto",
+    tiling: TilingOption = Tiling.AUTO,
     mllm_url: MllmUrlOption = None,
     mllm_model: MllmModelOption = None,
     client_model: Annotated[
@@ -58,7 +61,7 @@ def serve(
         address = parse_address(http)
         root = root or [Path.cwd()]
     toolbox = build_toolbox(
-        root or [], allow_urls, model, device, mllm_url, mllm_model, client_model
+        root or [], allow_urls, model, device, mllm_url, mllm_model, client_model, tiling
     )
     if address is not None:
         from sam3i_agent.tools.http import serve_http

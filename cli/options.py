@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from sam3i_agent.agent.contracts import Budgets
 from sam3i_agent.segmodel.errors import InputError
+from sam3i_agent.segmodel.modes import Tiling
 
 USAGE_ERROR = 2
 FAILURE = 1
@@ -20,6 +21,10 @@ ModelOption = Annotated[
     typer.Option("--model", help="tiny, a folder, an official .pt file, or a hub id."),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+TilingOption = Annotated[
+    Tiling,
+    typer.Option(help="See large photos in tiles: where small objects need it, always, never."),
+]
 MllmUrlOption = Annotated[
     str | None,
     typer.Option(

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -19,10 +20,13 @@ from sam3i_agent.agent.requests import make_request
 from sam3i_agent.agent.run import MllmSettings
 from sam3i_agent.agent.runs import RecordedRun, RunStore
 from sam3i_agent.cli.language import mllm_settings
-from sam3i_agent.segmodel.errors import StorageError
+from sam3i_agent.segmodel.errors import InputError, StorageError
+from sam3i_agent.segmodel.modes import Tiling
 from sam3i_agent.segmodel.photo import Photo
+from sam3i_agent.segmodel.prompt import Exemplar
 from sam3i_agent.tools.export import RESULT_NAME, check_writable, write_result
 from sam3i_agent.tools.images import read_photo
+from sam3i_agent.tools.refining import NO_EDITS, refine_by_clicks, refine_by_exemplars
 from sam3i_agent.tools.service import SegmentationService, summarise
 
 logger = logging.getLogger(__name__)
@@ -38,6 +42,10 @@ class SegmentCommand:
     service: SegmentationService
     mllm: MllmSettings | None
     recorded: RecordedRun | None
+    exemplars: tuple[Exemplar, ...] = ()
+    """To apply to the answer."""
+    clicks: tuple[tuple[float, float], ...] = ()
+    not_clicks: tuple[tuple[float, float], ...] = ()
 
     @classmethod
     def new(
@@ -50,6 +58,7 @@ class SegmentCommand:
         budgets: Budgets,
         model: str,
         device: str,
+        tiling: Tiling,
         mllm_url: str | None,
         mllm_model: str | None,
     ) -> "SegmentCommand":
@@ -62,11 +71,14 @@ class SegmentCommand:
         photo = read_photo(image)
         request = make_request(photo, instruction, route=route, level=level, budgets=budgets)
         try:
-            recorded = RunStore().create(image, request, model, device, mllm_url, mllm_model)
+            recorded = RunStore().create(
+                image, request, model, device, tiling, mllm_url, mllm_model
+            )
         except StorageError as error:
             logger.warning("%s; this run cannot be resumed", error)
             recorded = None
-        return cls(image, photo, request, SegmentationService(model, device), mllm, recorded)
+        service = SegmentationService(model, device, tiling)
+        return cls(image, photo, request, service, mllm, recorded)
 
     @classmethod
     def resumed(cls, run_id: str) -> "SegmentCommand":
@@ -82,9 +94,29 @@ class SegmentCommand:
             Path(info.image),
             read_photo(Path(info.image)),
             info.request,
-            SegmentationService(info.model, info.device),
+            SegmentationService(info.model, info.device, info.tiling),
             mllm_settings(info.mllm_url, info.mllm_model),
             recorded,
+        )
+
+    def with_corrections(
+        self,
+        boxes: Sequence[str],
+        not_boxes: Sequence[str],
+        points: Sequence[str],
+        not_points: Sequence[str],
+    ) -> "SegmentCommand":
+        """Return this run with examples and clicks to apply to its answer.
+
+        Raises:
+            InputError: one is not of the form x0,y0,x1,y1 or x,y.
+        """
+        exemplars = [_exemplar(text, "--box", True) for text in boxes]
+        exemplars += [_exemplar(text, "--not-box", False) for text in not_boxes]
+        clicks = [_point(text, "--point") for text in points]
+        not_clicks = [_point(text, "--not-point") for text in not_points]
+        return replace(
+            self, exemplars=tuple(exemplars), clicks=tuple(clicks), not_clicks=tuple(not_clicks)
         )
 
     def run(self, out: Path | None, *, show_steps: bool) -> SegmentationResult:
@@ -116,10 +148,54 @@ class SegmentCommand:
                     on_step=on_step,
                 )
             )
+            result = self._corrected(result, on_step)
         for folder in (out, None if self.recorded is None else self.recorded.result_folder):
             if folder is not None:
                 write_result(result, self.photo, folder)
         return result
+
+    def _corrected(
+        self, result: SegmentationResult, on_step: Callable[[str], None]
+    ) -> SegmentationResult:
+        """Apply the example boxes and the clicks of the command line."""
+        edits, known = NO_EDITS, len(result.trace)
+        if self.exemplars:
+            segmenter = self.service.segmenter().segmenter
+            result, edits = refine_by_exemplars(
+                segmenter, self.photo, result, edits, self.exemplars
+            )
+        if self.clicks or self.not_clicks:
+            from sam3i_agent.segmodel.clicks import Click
+
+            clicks = [Click(point) for point in self.clicks]
+            clicks += [Click(point, positive=False) for point in self.not_clicks]
+            segmenter, clicker = self.service.segmenter().segmenter, self.service.clicker()
+            result, edits = refine_by_clicks(
+                segmenter, clicker, self.photo, result, edits, tuple(clicks), None
+            )
+        for line in result.trace[known:]:
+            on_step(line)
+        return result
+
+
+def _exemplar(text: str, flag: str, positive: bool) -> Exemplar:
+    x0, y0, x1, y1 = _numbers(text, 4, flag)
+    return Exemplar((x0, y0, x1, y1), positive)
+
+
+def _point(text: str, flag: str) -> tuple[float, float]:
+    x, y = _numbers(text, 2, flag)
+    return x, y
+
+
+def _numbers(text: str, count: int, flag: str) -> tuple[float, ...]:
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) != count:
+        raise InputError(f"{flag} takes {count} numbers separated by commas, not {text!r}")
+    return values
 
 
 def describe_run(run: RecordedRun) -> str:

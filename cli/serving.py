@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from sam3i_agent.segmodel.errors import InputError
+from sam3i_agent.segmodel.modes import Tiling
 from sam3i_agent.tools.results import ResultStore
 from sam3i_agent.tools.service import SegmentationService
 from sam3i_agent.tools.sources import ImageSource
@@ -17,6 +18,7 @@ def build_toolbox(
     mllm_url: str | None,
     mllm_model: str | None,
     client_model: bool = False,
+    tiling: Tiling = Tiling.AUTO,
 ) -> Toolbox:
     """Put the tools together; nothing heavy is imported or loaded yet.
 
@@ -28,7 +30,7 @@ def build_toolbox(
             raise InputError(f"--root {str(folder)!r} is no folder")
     allowed = tuple(folder.resolve() for folder in roots)
     source = ImageSource(ResultStore(), allowed, allow_urls)
-    service = SegmentationService(model, device)
+    service = SegmentationService(model, device, tiling)
     if mllm_url is None and mllm_model is None:
         return Toolbox(service, source, client_model=client_model)
     from sam3i_agent.cli.language import mllm_settings

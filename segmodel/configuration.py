@@ -21,6 +21,7 @@ class InstructionSam3Config(Sam3Config):
     `adapter_dim` is the width of the adapters' bottleneck, None for a model without instruction
     head; `adapter_heads` the attention heads of a text adapter; `adapter_scale` the factor on the
     adapters of the DETR encoder and decoder (the official text adapters ignore it, so ours do).
+    `takes_exemplars` says whether it was trained on example boxes; the small model was not.
     Unless told otherwise the ViT's LayerNorm epsilon is the official 1e-5.
     """
 
@@ -29,6 +30,7 @@ class InstructionSam3Config(Sam3Config):
     adapter_dim: int | None = None
     adapter_heads: int = OFFICIAL_ADAPTER_HEADS
     adapter_scale: float = OFFICIAL_ADAPTER_SCALE
+    takes_exemplars: bool = True
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Fill in what a dictionary leaves out: kinds of encoders and the official ViT epsilon."""

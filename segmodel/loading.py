@@ -107,6 +107,11 @@ def base_model_of(name: str) -> str:
     return base
 
 
+def is_hub_id(name: str) -> bool:
+    """Whether a name is that of a repository on the hub, not of a file or folder here."""
+    return bool(_HUB_ID.fullmatch(name)) and not Path(name).parent.is_dir()
+
+
 def _path_of(name: str) -> Path:
     if name == TINY:
         return Path(str(files("sam3i_agent.segmodel").joinpath(TINY)))
@@ -125,7 +130,7 @@ def _load_plain(
         return model
     if path.is_dir():
         return InstructionSam3.from_pretrained(path, local_files_only=True, **options)
-    if _HUB_ID.fullmatch(name) and not path.parent.is_dir():
+    if is_hub_id(name):
         try:
             return InstructionSam3.from_pretrained(name, **options)
         except ModelError as error:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from transformers.models.sam3.modeling_sam3 import (
     Sam3DetrDecoderLayer,
     Sam3DetrEncoderLayer,
@@ -24,6 +24,8 @@ from transformers.models.sam3.modeling_sam3 import (
 )
 
 from sam3i_agent.segmodel.encoding_cache import EncodingCache
+from sam3i_agent.segmodel.errors import InputError
+from sam3i_agent.segmodel.exemplars import check_box, pad_exemplars
 from sam3i_agent.segmodel.instances import Instances
 from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.levels import InstructionLevel
@@ -65,6 +67,11 @@ class Segmenter:
         return (InstructionLevel.CONCEPT,)
 
     @property
+    def takes_exemplars(self) -> bool:
+        """Whether the model was trained on example boxes."""
+        return self.model.config.takes_exemplars
+
+    @property
     def description(self) -> str:
         """Name, device and precision, for a log line."""
         return f"{self.name} on {self.model.device.type} in {str(self.model.dtype)[6:]}"
@@ -102,16 +109,50 @@ class Segmenter:
         found: list[Instances] = []
         for start in range(0, len(prompts), PROMPTS_PER_PASS):
             some = prompts[start : start + PROMPTS_PER_PASS]
+            found += self._pass(vision, size_hw, some, score_threshold)
+        return found
+
+    def _pass(
+        self,
+        vision: Sam3VisionEncoderOutput,
+        size_hw: tuple[int, int],
+        prompts: Sequence[Prompt],
+        score_threshold: float,
+    ) -> list[Instances]:
+        """Answer a few prompts; those with exemplars and those without are batches of their own."""
+        found: dict[int, Instances] = {}
+        for with_boxes in (False, True):
+            chosen = [i for i, one in enumerate(prompts) if bool(one.exemplars) is with_boxes]
+            if not chosen:
+                continue
+            some = [prompts[i] for i in chosen]
             tokens = self.tokenizer([prompt.text for prompt in some])
+            boxes = self._boxes(some, size_hw) if with_boxes else {}
             with self._turn, torch.inference_mode():
                 output = self.model(
                     vision_embeds=vision,
                     input_ids=tokens.input_ids.to(self.model.device),
                     attention_mask=tokens.attention_mask.to(self.model.device),
                     level=[prompt.level for prompt in some],
+                    **boxes,
                 )
-                found += to_instances(output, size_hw, score_threshold)
-        return found
+                answers = to_instances(output, size_hw, score_threshold)
+            found |= dict(zip(chosen, answers, strict=True))
+        return [found[i] for i in range(len(prompts))]
+
+    def _boxes(self, prompts: Sequence[Prompt], size_hw: tuple[int, int]) -> dict[str, Tensor]:
+        if not self.takes_exemplars:
+            raise InputError(
+                f"the model {self.name!r} was not trained on example boxes",
+                "use --model facebook/sam3, or say in words what to look for",
+            )
+        for exemplar in (one for prompt in prompts for one in prompt.exemplars):
+            check_box(exemplar.box_xyxy, size_hw)
+        boxes, labels = pad_exemplars([prompt.exemplars for prompt in prompts], size_hw)
+        return {
+            "input_boxes": boxes.to(self.model.device, self.model.dtype),
+            "input_boxes_labels": labels.to(self.model.device),
+        }
 
 
 def _stop_hook(module: nn.Module, inputs: Any) -> None:
@@ -126,6 +167,8 @@ class EncodedImage:
     vision: Sam3VisionEncoderOutput
     size_hw: tuple[int, int]
     """Of the photo, in pixels."""
+    encodings: int = 1
+    """Passes through the encoder that it took."""
 
     @property
     def nbytes(self) -> int:
@@ -144,7 +187,8 @@ class EncodedImage:
             score_threshold: scores must be above it, 0..1.
 
         Raises:
-            InputError: a level needs an instruction head that the model lacks.
+            InputError: a level needs an instruction head that the model lacks, the model takes no
+                exemplars, or a box does not lie in the photo.
             StoppedError: the caller of `stopping.run_in_thread` was cancelled.
         """
         return self.segmenter.answer(self.vision, self.size_hw, prompts, score_threshold)

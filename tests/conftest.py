@@ -109,6 +109,7 @@ class KnowingSegmenter:
 class KnowingImage:
     segmenter: KnowingSegmenter
     size_hw: tuple[int, int]
+    encodings: int = 1
 
     def segment(self, prompts: list[Prompt]) -> list[Instances]:
         return [self._answer(prompt) for prompt in prompts]

@@ -50,6 +50,7 @@ class SegmentOutput(Frozen):
     """The objects that an instruction means."""
 
     result_id: str = Field(description="For measure, refine, or as `image` of another call.")
+    parent_id: str | None = Field(None, description="The result that this one corrects.")
     image: ImageInfo
     instruction: str
     status: RunStatus = Field(
@@ -118,7 +119,8 @@ class CapabilitiesOutput(Frozen):
     levels: list[InstructionLevel]
     routes: list[Route]
     language_model: str
-    refine: bool = Field(description="Whether `refine` works with this model.")
+    takes_boxes: bool = Field(description="Whether `refine` works with boxes.")
+    takes_points: bool = Field(description="Whether `refine` works with points.")
     image_sources: list[str]
     formats: list[str]
     max_instruction_characters: int
@@ -132,6 +134,7 @@ def segment_output(stored: StoredResult, include: frozenset[Include]) -> Segment
     masks = result_masks(result) if Include.POLYGONS in include else [None] * len(result.instances)
     return SegmentOutput(
         result_id=stored.id,
+        parent_id=stored.parent,
         image=result.image,
         instruction=result.instruction,
         status=result.status,

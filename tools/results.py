@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sam3i_agent.agent.contracts import SegmentationResult
 from sam3i_agent.segmodel.errors import InputError
 from sam3i_agent.segmodel.photo import Photo
+from sam3i_agent.tools.refining import NO_EDITS, Edits
 
 MAX_RESULTS = 200
 MAX_BYTES = 1 << 30
@@ -25,6 +26,9 @@ class StoredResult:
     photo: Photo
     stored_at: float
     """On the monotonic clock, in seconds."""
+    edits: Edits = NO_EDITS
+    parent: str | None = None
+    """The result that this one corrects."""
 
 
 class ResultStore:
@@ -48,9 +52,16 @@ class ResultStore:
         self._items: OrderedDict[str, StoredResult] = OrderedDict()
         self._lock = threading.Lock()
 
-    def add(self, result: SegmentationResult, photo: Photo) -> StoredResult:
+    def add(
+        self,
+        result: SegmentationResult,
+        photo: Photo,
+        edits: Edits = NO_EDITS,
+        parent: str | None = None,
+    ) -> StoredResult:
         """Keep a result under a new id that cannot be guessed."""
-        stored = StoredResult(secrets.token_hex(8), result, photo, time.monotonic())
+        id_ = secrets.token_hex(8)
+        stored = StoredResult(id_, result, photo, time.monotonic(), edits, parent)
         with self._lock:
             self._items[stored.id] = stored
             self._drop_old()

@@ -45,7 +45,7 @@ from sam3i_agent.tools.outputs import (
 )
 from sam3i_agent.tools.results import StoredResult
 from sam3i_agent.tools.service import summarise
-from sam3i_agent.tools.toolbox import MAX_CONCEPTS, Toolbox
+from sam3i_agent.tools.toolbox import MAX_CONCEPTS, Box, Point, Toolbox
 
 logger = logging.getLogger(__name__)
 
@@ -210,17 +210,34 @@ def _add_tools(server: MCPServer[Any], toolbox: Toolbox) -> None:
     async def refine(
         result_id: ResultArgument,
         boxes: Annotated[
-            list[tuple[float, float, float, float]],
-            Field(description="x0, y0, x1, y1 in pixels."),
+            list[Box],
+            Field(description="Examples, x0, y0, x1, y1 in pixels: find more of it, or less."),
         ] = [],  # noqa: B006 (never changed)
-        points: Annotated[list[tuple[float, float]], Field(description="x, y in pixels.")] = [],  # noqa: B006 (never changed)
+        points: Annotated[
+            list[Point],
+            Field(description="Clicks, x, y in pixels, that correct the mask of one instance."),
+        ] = [],  # noqa: B006 (never changed)
         positive: Annotated[
-            bool, Field(description="More like this (true), or not this (false).")
+            bool,
+            Field(description="More like this, or it belongs to it (true); or not (false)."),
         ] = True,
-    ) -> SegmentOutput:
-        """Correct an earlier result by boxes or points. See describe_capabilities first."""
+        instance: Annotated[
+            int | None,
+            Field(description="Its number, for points; without it the one under the first.", ge=1),
+        ] = None,
+        reading: Annotated[
+            int, Field(description="Which of the masks that a click may mean; 1 the surest.", ge=1)
+        ] = 1,
+        include: IncludeArgument = [Include.OVERLAY],  # noqa: B006 (never changed)
+    ) -> Annotated[CallToolResult, SegmentOutput]:
+        """Correct an earlier result by example boxes, or by clicks on one instance.
+
+        The answer is a new result; corrections add up, and the earlier result_id undoes them. See
+        describe_capabilities for what the loaded model takes.
+        """
         with _tool_errors():
-            return await toolbox.refine(result_id)
+            stored = await toolbox.refine(result_id, boxes, points, positive, instance, reading)
+            return await run_in_thread(_segment_answer, stored, frozenset(include))
 
     @_tool(server, "Measure a result")
     async def measure(result_id: ResultArgument) -> MeasureOutput:

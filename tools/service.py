@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sam3i_agent.agent.contracts import SegmentationResult, SegmentRequest
+from sam3i_agent.segmodel.modes import Tiling
 from sam3i_agent.segmodel.photo import Photo
 
 if TYPE_CHECKING:
     from sam3i_agent.agent.ledger import Ledger
     from sam3i_agent.agent.run import LanguageFactory
     from sam3i_agent.agent.runs import RecordedRun
-    from sam3i_agent.segmodel.segmenter import Segmenter
+    from sam3i_agent.segmodel.clicks import ClickModel
+    from sam3i_agent.segmodel.tiling import TilingSegmenter
 
 
 @dataclass
@@ -23,10 +25,12 @@ class SegmentationService:
     model: str = "tiny"
     """Name, folder, checkpoint file or hub id; see `segmodel.loading.load_segmenter`."""
     device: str = "auto"
-    _segmenter: "Segmenter | None" = field(default=None, init=False, repr=False)
+    tiling: Tiling = Tiling.AUTO
+    _segmenter: "TilingSegmenter | None" = field(default=None, init=False, repr=False)
+    _clicker: "ClickModel | None" = field(default=None, init=False, repr=False)
     _loading: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
-    def segmenter(self) -> "Segmenter":
+    def segmenter(self) -> "TilingSegmenter":
         """Return the model, loading it if need be.
 
         Raises:
@@ -36,10 +40,26 @@ class SegmentationService:
         with self._loading:
             if self._segmenter is None:
                 # Loading takes seconds, mostly imports: `--help` and `initialize` do not wait.
+                from sam3i_agent.segmodel import tiling
                 from sam3i_agent.segmodel.loading import load_segmenter
 
-                self._segmenter = load_segmenter(self.model, device=self.device)
+                segmenter = load_segmenter(self.model, device=self.device)
+                self._segmenter = tiling.TilingSegmenter(segmenter, self.tiling)
             return self._segmenter
+
+    def clicker(self) -> "ClickModel":
+        """Return the click half of the model, loading it if need be.
+
+        Raises:
+            ModelError: the model has none.
+        """
+        segmenter = self.segmenter().segmenter
+        with self._loading:
+            if self._clicker is None:
+                from sam3i_agent.segmodel.clicks import load_click_model
+
+                self._clicker = load_click_model(self.model, segmenter.model)
+            return self._clicker
 
     async def answer(
         self,

@@ -18,6 +18,8 @@ from sam3i_agent.agent.contracts import (
 )
 from sam3i_agent.agent.requests import make_request
 from sam3i_agent.segmodel.errors import InputError, ModelError
+from sam3i_agent.segmodel.prompt import Exemplar
+from sam3i_agent.segmodel.stopping import run_in_thread
 from sam3i_agent.tools.export import result_masks
 from sam3i_agent.tools.formats import TEXT_FORMATS
 from sam3i_agent.tools.images import FORMATS, MAX_PIXELS
@@ -30,9 +32,9 @@ from sam3i_agent.tools.outputs import (
     Measurement,
     MeasureOutput,
     Overlap,
-    SegmentOutput,
     segment_output,
 )
+from sam3i_agent.tools.refining import refine_by_clicks, refine_by_exemplars
 from sam3i_agent.tools.results import ResultStore, StoredResult
 from sam3i_agent.tools.service import SegmentationService
 from sam3i_agent.tools.sources import ImageSource
@@ -42,6 +44,10 @@ if TYPE_CHECKING:
     from sam3i_agent.tools.dialogue import Dialogue
 
 MAX_CONCEPTS = 32
+Box = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in pixels."""
+Point = tuple[float, float]
+"""x, y in pixels."""
 _MEGA = 1_000_000
 
 
@@ -153,18 +159,49 @@ class Toolbox:
             image_encodings=1,
         )
 
-    async def refine(self, result_id: str) -> SegmentOutput:
-        """Refine an earlier result by boxes or points.
+    async def refine(
+        self,
+        result_id: str,
+        boxes: Sequence[Box] = (),
+        points: Sequence[Point] = (),
+        positive: bool = True,
+        instance: int | None = None,
+        reading: int = 1,
+    ) -> StoredResult:
+        """Correct an earlier result; it stays as it is, and a new one is made.
+
+        Args:
+            result_id: of the result.
+            boxes: examples in pixels: more like this, or not this.
+            points: clicks in pixels, on the instance or on what does not belong to it.
+            positive: which of the two.
+            instance: that the points are about, from 1; None takes the one under the first point.
+            reading: which of the masks that a click may mean, from 1.
 
         Raises:
-            InputError: there is no such result.
-            ModelError: no interactive model is loaded; always, so far.
+            InputError: there is no such result, or the boxes or points cannot be used.
+            ModelError: the model cannot be corrected in this way.
         """
-        self.results.get(result_id)
-        raise ModelError(
-            "this server has no interactive model, so results cannot be refined",
-            "call segment again with a more exact instruction",
-        )
+        stored = self.results.get(result_id)
+        if bool(boxes) is bool(points):
+            raise InputError("give either boxes (examples) or points (clicks)")
+        service, photo = self.service, stored.photo
+        segmenter = (await asyncio.to_thread(service.segmenter)).segmenter
+        if boxes:
+            exemplars = tuple(Exemplar(box, positive) for box in boxes)
+            result, edits = await run_in_thread(
+                refine_by_exemplars, segmenter, photo, stored.result, stored.edits, exemplars
+            )
+        else:
+            clicker = await asyncio.to_thread(service.clicker)
+            from sam3i_agent.segmodel.clicks import Click
+
+            clicks = tuple(Click(point, positive) for point in points)
+            result, edits = await run_in_thread(
+                refine_by_clicks,
+                segmenter, clicker, photo, stored.result, stored.edits, clicks, instance, reading,
+            )  # fmt: skip
+        return self.results.add(result, photo, edits, stored.id)
 
     async def measure(self, result_id: str) -> MeasureOutput:
         """Count and measure the instances of an earlier result.
@@ -174,6 +211,13 @@ class Toolbox:
         """
         stored = self.results.get(result_id)
         return await asyncio.to_thread(_measure, stored.id, stored.result)
+
+    def _takes_points(self) -> bool:
+        try:
+            self.service.clicker()
+        except ModelError:
+            return False
+        return True
 
     async def describe(self) -> CapabilitiesOutput:
         """Say what this server can do; loads the model."""
@@ -188,7 +232,8 @@ class Toolbox:
             + self._language_name
             if self.client_model
             else self._language_name,
-            refine=False,
+            takes_boxes=segmenter.takes_exemplars,
+            takes_points=await asyncio.to_thread(self._takes_points),
             image_sources=sources,
             formats=list(FORMATS),
             max_instruction_characters=MAX_INSTRUCTION_CHARACTERS,

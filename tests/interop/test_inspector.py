@@ -44,7 +44,7 @@ def test_every_tool_over_http(era: str):
         several = inspector.call("segment_concepts", image=id_, phrases=["diamond", "red square"])
         assert len(several["structuredContent"]["concepts"]) == 2
         refined = inspector.call("refine", result_id=id_, points=[[120, 220]])
-        assert refined["isError"] and "no interactive model" in refined["content"][0]["text"]
+        assert refined["isError"] and "no half for clicks" in refined["content"][0]["text"]
         able = inspector.call("describe_capabilities")
         assert able["structuredContent"]["model"] == "tiny"
 

@@ -29,7 +29,7 @@ def main() -> None:
             file.write(".")
         time.sleep(LAYER_S)
 
-    for module in service.segmenter().model.modules():
+    for module in service.segmenter().segmenter.model.modules():
         if isinstance(module, Sam3ViTLayer):
             module.register_forward_pre_hook(take_time)
     toolbox = Toolbox(service, ImageSource(ResultStore()))

@@ -152,13 +152,13 @@ async def _resources(era: str) -> None:
         again = await client.call_tool("segment", {"image": id_, "instruction": "diamond"})
         assert not again.is_error  # an earlier result stands for its picture
         refused = await client.call_tool("refine", {"result_id": id_, "points": [[3, 4]]})
-        assert refused.is_error and "no interactive model" in refused.content[0].text
+        assert refused.is_error and "no half for clicks" in refused.content[0].text
         phrases = {"image": id_, "phrases": ["diamond", "red square"]}
         several = (await client.call_tool("segment_concepts", phrases)).structured_content
         assert [one["phrase"] for one in several["concepts"]] == phrases["phrases"]
         assert several["image_encodings"] == 1
         able = (await client.call_tool("describe_capabilities", {})).structured_content
-        assert able["model"] == "tiny" and able["refine"] is False
+        assert able["model"] == "tiny" and not able["takes_boxes"] and not able["takes_points"]
 
 
 def test_results_are_resources_for_the_other_tools(era: str):

@@ -1,0 +1,196 @@
+"""Clicks on one instance (promptable visual segmentation): points, a box, the mask so far.
+
+The tracker half of SAM 3 shares its ViT with the concept model, so a photo that is encoded for
+concepts is encoded for clicks: only the small neck runs again.
+"""
+# transformers' annotations hide what its modules and configurations hold.
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import interpolate
+from transformers import Sam3TrackerModel
+
+from sam3i_agent.segmodel.errors import InputError, ModelError
+from sam3i_agent.segmodel.exemplars import check_box, check_point
+from sam3i_agent.segmodel.loading import is_hub_id
+from sam3i_agent.segmodel.segmenter import EncodedImage
+
+_ELSEWHERE = "use --model facebook/sam3, or say in words what to look for"
+_MASK_LOGIT = 10.0
+"""Of a pixel of the mask so far; its negative outside."""
+
+
+@dataclass(frozen=True)
+class Click:
+    """A point on the instance, or on what does not belong to it."""
+
+    point_xy: tuple[float, float]
+    """Pixels of the upright photo."""
+    positive: bool = True
+
+
+@dataclass(frozen=True)
+class ClickMasks:
+    """The masks that clicks may mean: a click on a wheel may mean the wheel, or the car."""
+
+    masks: NDArray[np.bool_]
+    """(M, H, W), the surest first; M is 3, or 1 where one was asked for."""
+    scores: NDArray[np.float32]
+    """(M,), the IoU that the model expects of each, 0..1."""
+    presence: float
+    """Probability that there is an object at all."""
+
+
+class ClickModel:
+    """Turns clicks into masks; safe to share between threads, which take turns.
+
+    Args:
+        tracker: with the same ViT as the concept model; its own copy is dropped.
+    """
+
+    def __init__(self, tracker: Sam3TrackerModel) -> None:
+        self._tracker = tracker.eval().requires_grad_(False)
+        tracker.vision_encoder.backbone = None
+        self._turn = threading.Lock()
+
+    def segment(
+        self,
+        image: EncodedImage,
+        clicks: Sequence[Click] = (),
+        box_xyxy: tuple[float, float, float, float] | None = None,
+        mask: NDArray[np.bool_] | None = None,
+        *,
+        several: bool = True,
+    ) -> ClickMasks:
+        """Return the masks of the one instance that the clicks and the box mean.
+
+        Args:
+            image: the photo, encoded by the concept model.
+            clicks: any number of points.
+            box_xyxy: around the instance, in pixels.
+            mask: (H, W), the instance so far.
+            several: return three readings, not the surest alone; better for a single click.
+
+        Raises:
+            InputError: nothing is given, only negative clicks are, clicks contradict each other,
+                or something lies outside the photo.
+        """
+        size_hw = image.size_hw
+        _check(clicks, box_xyxy, mask, size_hw)
+        height, width = size_hw
+        tracker = self._tracker
+        side = int(tracker.config.prompt_encoder_config.image_size)
+        scale = torch.tensor([side / width, side / height])
+        device, dtype = tracker.device, tracker.dtype
+        points = labels = boxes = masks = None
+        if clicks:
+            spots = torch.tensor([one.point_xy for one in clicks])
+            points = (spots * scale)[None, None].to(device, dtype)  # image, object, points
+            labels = torch.tensor([int(one.positive) for one in clicks])[None, None].to(device)
+        if box_xyxy is not None:
+            boxes = (torch.tensor(box_xyxy) * scale.repeat(2))[None, None].to(device, dtype)
+        if mask is not None:
+            logits = torch.from_numpy(np.where(mask, _MASK_LOGIT, -_MASK_LOGIT))
+            masks = logits[None, None].to(device, torch.float32)
+            masks = interpolate(masks, tracker.prompt_encoder.mask_input_size, mode="bilinear")
+            masks = masks.to(dtype)
+        with self._turn, torch.inference_mode():
+            output = tracker(
+                image_embeddings=self.image_embeddings(image),
+                input_points=points,
+                input_labels=labels,
+                input_boxes=boxes,
+                input_masks=masks,
+                multimask_output=several,
+            )
+            logits = output.pred_masks[0, 0].float()  # (M, h, w)
+            order = output.iou_scores[0, 0].float().argsort(descending=True)
+            large = interpolate(logits[order][None], size_hw, mode="bilinear", align_corners=False)
+        return ClickMasks(
+            masks=(large[0] > 0).cpu().numpy(),
+            scores=output.iou_scores[0, 0].float()[order].clamp(0, 1).cpu().numpy(),
+            presence=float(output.object_score_logits.float().flatten()[0].sigmoid()),
+        )
+
+    def image_embeddings(self, image: EncodedImage) -> list[Tensor]:
+        """Return what `Sam3TrackerModel` would compute of the photo, from its ViT features.
+
+        Returns:
+            Three maps, the finest first, each (1, C, h, w).
+        """
+        tracker = self._tracker
+        hidden = image.vision.last_hidden_state
+        grid = tracker.prompt_encoder.image_embedding_size
+        spatial = hidden.view(1, *grid, -1).permute(0, 3, 1, 2)
+        maps = list(tracker.vision_encoder.neck(spatial)[0])
+        maps[0] = tracker.mask_decoder.conv_s0(maps[0])
+        maps[1] = tracker.mask_decoder.conv_s1(maps[1])
+        maps[-1] = maps[-1] + tracker.no_memory_embedding[0, 0, :, None, None]
+        return maps[: len(tracker.backbone_feature_sizes)]
+
+
+def load_click_model(name: str, like: torch.nn.Module) -> ClickModel:
+    """Load the click half of a model.
+
+    Args:
+        name: hub id or folder of a repository that holds both halves, such as `facebook/sam3`.
+        like: the concept model, whose device and precision it takes.
+
+    Raises:
+        ModelError: there is none under this name.
+    """
+    local = Path(name).is_dir()
+    if not local and not is_hub_id(name):
+        raise ModelError(f"the model {name!r} has no half for clicks", _ELSEWHERE)
+    try:
+        loaded: Any = Sam3TrackerModel.from_pretrained(
+            name, output_loading_info=True, local_files_only=local
+        )
+        tracker, info = loaded
+    except (OSError, RuntimeError, ValueError, TypeError) as error:
+        raise ModelError(f"the model {name!r} has no half for clicks", _ELSEWHERE) from error
+    if info["missing_keys"]:
+        raise ModelError(
+            f"the model {name!r} has no half for clicks ({len(info['missing_keys'])} weights are "
+            "missing)",
+            _ELSEWHERE,
+        )
+    weight = next(like.parameters())
+    tracker.to(weight.device, weight.dtype)
+    return ClickModel(tracker)
+
+
+def _check(
+    clicks: Sequence[Click],
+    box_xyxy: tuple[float, float, float, float] | None,
+    mask: NDArray[np.bool_] | None,
+    size_hw: tuple[int, int],
+) -> None:
+    for click in clicks:
+        check_point(click.point_xy, size_hw)
+    if box_xyxy is not None:
+        check_box(box_xyxy, size_hw)
+    if mask is not None and mask.shape != size_hw:
+        raise InputError(f"the mask is {mask.shape}, the photo {size_hw} pixels high and wide")
+    if box_xyxy is None and mask is None and not any(one.positive for one in clicks):
+        raise InputError("nothing says where the instance is", "give a positive point or a box")
+    positive = {one.point_xy for one in clicks if one.positive}
+    negative = {one.point_xy for one in clicks if not one.positive}
+    if positive & negative:
+        raise InputError(
+            f"the point {sorted(positive & negative)[0]} is both positive and negative"
+        )
+    if box_xyxy is not None:
+        x0, y0, x1, y1 = box_xyxy
+        for x, y in positive:
+            if not (x0 <= x < x1 and y0 <= y < y1):
+                raise InputError(f"the positive point {(x, y)} is outside the box")
