@@ -7,7 +7,7 @@ instance. So 100 masks, masks inside masks and objects of a few pixels stay read
 import base64
 import io
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,15 +44,19 @@ def draw_marks(
     *,
     max_side: int = MAX_SIDE,
     min_side: int = MIN_SIDE,
+    numbers: Sequence[int] | None = None,
 ) -> Image.Image:
-    """Return the photo with its instances marked 1, 2, … in the order of `masks`.
+    """Return the photo with its instances marked.
 
     Args:
         pixels: (H, W, 3) RGB.
         masks: (N, H, W).
         max_side: longest side of the picture, in pixels, at most.
         min_side: and at least.
+        numbers: on the labels, which choose the colours too; None counts from 1.
     """
+    if numbers is None:
+        numbers = range(1, len(masks) + 1)
     height, width = pixels.shape[:2]
     scale = min(max_side / max(width, height), max(1.0, min_side / max(width, height)))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -60,10 +64,11 @@ def draw_marks(
     canvas = np.array(photo if scale == 1 else photo.resize(size))
     scaled = [scale_mask(mask, size) if scale != 1 else mask for mask in masks]
     line = max(1, round(max(size) * _LINE_SHARE))
-    for number, mask in sorted(enumerate(scaled), key=lambda item: -int(item[1].sum())):
-        _paint(canvas, mask, _COLOURS[number % len(_COLOURS)], line)
+    labelled = list(zip(numbers, scaled, strict=True))
+    for number, mask in sorted(labelled, key=lambda item: -int(item[1].sum())):
+        _paint(canvas, mask, _COLOURS[(number - 1) % len(_COLOURS)], line)
     picture = Image.fromarray(canvas)
-    _draw_labels(picture, scaled)
+    _draw_labels(picture, scaled, numbers)
     return picture
 
 
@@ -147,21 +152,21 @@ def _window(mask: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
     return slice(max(0, y0 - margin), y1 + margin), slice(max(0, x0 - margin), x1 + margin)
 
 
-def _draw_labels(picture: Image.Image, masks: list[NDArray[np.bool_]]) -> None:
+def _draw_labels(
+    picture: Image.Image, masks: list[NDArray[np.bool_]], numbers: Sequence[int]
+) -> None:
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(
         size=max(11, round(max(picture.size) / (40 if len(masks) < _MANY else 60)))
     )
-    halves = [_half_size(draw, font, str(number)) for number in range(1, len(masks) + 1)]
+    halves = [_half_size(draw, font, str(number)) for number in numbers]
     boxes = [tight_box(mask) for mask in masks]
     small = [
         box is not None and _is_small(box, half) for box, half in zip(boxes, halves, strict=True)
     ]
     # No label may hide a small instance, its own or another's.
     taken: list[Box] = [box for box, is_small in zip(boxes, small, strict=True) if box and is_small]
-    for number, (mask, half, is_small) in enumerate(
-        zip(masks, halves, small, strict=True), start=1
-    ):
+    for number, mask, half, is_small in zip(numbers, masks, halves, small, strict=True):
         if not mask.any():
             continue
         anchor = _inner_point(mask)

@@ -87,3 +87,17 @@ def large_photos(
             segmenter, photos, objects, ordinary, lambda: bar.advance(task)
         )
     typer.echo(outcome.model_dump_json())
+
+
+@bench_app.command()
+def video(
+    frames: Annotated[int, typer.Option(help="Of the clip.", min=10)] = 10_000,
+    model: ModelOption = "tiny",
+    device: DeviceOption = "auto",
+) -> None:
+    """Measure the memory and time of tracking through a long clip (Linux)."""
+    from sam3i_agent.benchmarks.long_video import measure_long_video
+
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = measure_long_video(frames, Path(folder), model, device)
+    typer.echo(outcome.model_dump_json())

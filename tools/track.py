@@ -1,0 +1,259 @@
+"""Tracking a concept through a clip: every frame is segmented, and instances keep their numbers.
+
+`DIR/tracks.jsonl` gets a line for each frame as soon as it is done, so a killed run goes on behind
+the last whole line; nothing but the tracks in sight is held in memory.
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import ValidationError
+
+from sam3i_agent.agent.contracts import CompressedMask, Frozen, RunStatus
+from sam3i_agent.agent.instructions import check_instruction, try_plan
+from sam3i_agent.agent.marks import draw_marks
+from sam3i_agent.agent.requests import make_request
+from sam3i_agent.segmodel.errors import InputError, StorageError
+from sam3i_agent.segmodel.files import write_whole
+from sam3i_agent.segmodel.photo import Photo
+from sam3i_agent.segmodel.prompt import Prompt
+from sam3i_agent.segmodel.rle import decode_mask, encode_mask
+from sam3i_agent.segmodel.tracking import TrackLinker
+from sam3i_agent.tools.service import SegmentationService
+from sam3i_agent.tools.video import FOLDER_RATE, read_frames, write_video
+
+FRAMES_NAME = "tracks.jsonl"
+SUMMARY_NAME = "summary.json"
+OVERLAY_NAME = "overlay.mp4"
+_SETTINGS_NAME = "settings.json"
+_SAME_IOU = 0.5
+"""Of a track's mask and one that the instruction selects, on the key frame."""
+
+
+class TrackedInstance(Frozen):
+    """One track in one frame."""
+
+    track: int
+    box: tuple[float, float, float, float]
+    score: float
+    mask: CompressedMask
+
+
+class TrackedFrame(Frozen):
+    """One line of `tracks.jsonl`."""
+
+    frame: int
+    time_s: float
+    instances: list[TrackedInstance]
+
+
+class TrackSummary(Frozen):
+    """One track through the clip."""
+
+    track: int
+    first_frame: int
+    last_frame: int
+    frames: int
+    mean_score: float
+
+
+class ClipSummary(Frozen):
+    """What a clip shows."""
+
+    text: str
+    """The noun phrase that every frame was asked for."""
+    frames: int
+    tracks: list[TrackSummary]
+    """Those that are kept, in the order of their numbers."""
+    left_out: int
+    """Tracks of the noun phrase that the instruction does not mean."""
+
+
+@dataclass(frozen=True)
+class TrackRun:
+    """A clip and what to follow in it.
+
+    Args:
+        service: the model.
+        video: a file or a folder of frames.
+        instruction: a noun phrase, or an instruction that selects among its instances.
+        out: folder for the results; an earlier run of the same there goes on.
+        key_frame: on which the instruction is read; None follows every instance of a noun phrase.
+    """
+
+    service: SegmentationService
+    video: Path
+    instruction: str
+    out: Path
+    key_frame: int | None = None
+
+    def run(self, advance: Callable[[int], None] = lambda done: None) -> ClipSummary:
+        """Segment what is left of the clip, then write the summary and the overlay.
+
+        Args:
+            advance: called with the number of frames done.
+
+        Raises:
+            InputError: the clip, the instruction or the key frame cannot be used.
+            StorageError: the folder cannot be written, or holds another run.
+        """
+        text = self._noun_phrase()
+        path = self.out / FRAMES_NAME
+        try:
+            self.out.mkdir(parents=True, exist_ok=True)
+            self._check_settings(text)
+            linker, done = _replay(path)
+            advance(done)
+            segmenter = self.service.segmenter()
+            segmenter.segmenter.encodings.max_bytes = 0  # no frame comes again
+            with path.open("a", encoding="utf-8") as lines:
+                for frame in read_frames(self.video, start=done):
+                    photo = _photo_of(frame.pixels)
+                    (found,) = segmenter.encode(photo).segment([Prompt(text)])
+                    boxes = [(x0, y0, x1, y1) for x0, y0, x1, y1 in found.boxes_xyxy.tolist()]
+                    numbers = linker.link(frame.index, boxes)
+                    instances = [
+                        TrackedInstance(
+                            track=number,
+                            box=box,
+                            score=score,
+                            mask=CompressedMask.model_validate(encode_mask(mask)),
+                        )
+                        for number, box, score, mask in zip(
+                            numbers, boxes, found.scores.tolist(), found.masks, strict=True
+                        )
+                    ]
+                    line = TrackedFrame(
+                        frame=frame.index, time_s=round(frame.time_s, 6), instances=instances
+                    )
+                    lines.write(line.model_dump_json() + "\n")
+                    lines.flush()
+                    done = frame.index + 1
+                    advance(done)
+            kept = None if self.key_frame is None else self._selected(self.key_frame, done)
+            summary = _summarise(path, text, kept)
+            self._draw(path, {one.track for one in summary.tracks})
+            write_whole(self.out / SUMMARY_NAME, summary.model_dump_json(indent=2) + "\n")
+        except OSError as error:
+            raise StorageError(f"{str(self.out)!r} cannot be written: {error.strerror}") from error
+        return summary
+
+    def _noun_phrase(self) -> str:
+        instruction = check_instruction(self.instruction)
+        plan = try_plan(instruction)
+        if plan is None or len(plan.targets) != 1:
+            raise InputError(
+                f"{instruction!r} does not name one kind of thing to follow",
+                "say a noun phrase, such as 'red car', or 'the red car on the left' with "
+                "--key-frame",
+            )
+        if not plan.is_plain_concept and self.key_frame is None:
+            raise InputError(
+                f"{instruction!r} selects among things, so it needs a frame to be read on",
+                "say which with --key-frame",
+            )
+        return plan.targets[0].phrase.text
+
+    def _check_settings(self, text: str) -> None:
+        settings = {"video": str(self.video.resolve()), "text": text, "model": self.service.model}
+        path, said = self.out / _SETTINGS_NAME, json.dumps(settings, indent=2) + "\n"
+        if path.exists() and path.read_text("utf-8") != said:
+            raise StorageError(f"{str(self.out)!r} holds another run", "give another --out")
+        path.write_text(said, "utf-8")
+
+    def _selected(self, key_frame: int, frames: int) -> set[int]:
+        """Return the tracks that the instruction means on the key frame."""
+        if not 0 <= key_frame < frames:
+            raise InputError(f"there is no frame {key_frame}; the clip has 0 to {frames - 1}")
+        photo = _photo_of(next(read_frames(self.video, start=key_frame)).pixels)
+        request = make_request(photo, self.instruction)
+        result = asyncio.run(self.service.answer(photo, request))
+        if result.status is not RunStatus.SELECTED:
+            return set()
+        meant = [decode_mask(one.mask.size, one.mask.counts) for one in result.instances]
+        line = next(one for one in _lines(self.out / FRAMES_NAME) if one.frame == key_frame)
+        return {
+            one.track
+            for one in line.instances
+            if any(_iou(_mask_of(one), mask) > _SAME_IOU for mask in meant)
+        }
+
+    def _draw(self, path: Path, kept: set[int]) -> None:
+        """Write the clip with its tracks tinted and numbered, in one more pass."""
+        temporary = self.out / f"unfinished-{OVERLAY_NAME}"
+        with write_video(temporary, FOLDER_RATE) as write:
+            for frame, line in zip(read_frames(self.video), _lines(path), strict=False):
+                shown = [one for one in line.instances if one.track in kept]
+                masks = np.array([_mask_of(one) for one in shown], bool)
+                masks = masks.reshape(-1, *frame.pixels.shape[:2])
+                numbers = [one.track for one in shown]
+                write(draw_marks(frame.pixels, masks, numbers=numbers), frame.time_s)
+        os.replace(temporary, self.out / OVERLAY_NAME)
+
+
+def _mask_of(one: TrackedInstance) -> np.ndarray:
+    return decode_mask(one.mask.size, one.mask.counts)
+
+
+def _photo_of(pixels: np.ndarray) -> Photo:
+    return Photo(pixels, sha256=hashlib.sha256(pixels.tobytes()).hexdigest())
+
+
+def _iou(a: np.ndarray, b: np.ndarray) -> float:
+    union = np.logical_or(a, b).sum()
+    return float(np.logical_and(a, b).sum() / union) if union else 0.0
+
+
+def _lines(path: Path) -> Iterator[TrackedFrame]:
+    """Read whole lines, one at a time."""
+    if not path.exists():
+        return
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                yield TrackedFrame.model_validate_json(line)
+            except ValidationError as error:
+                raise StorageError(f"line {number} of {path.name!r} is damaged") from error
+
+
+def _replay(path: Path) -> tuple[TrackLinker, int]:
+    """Return the linker as a killed run left it, and the frames that are done."""
+    linker, done = TrackLinker(), 0
+    for line in _lines(path):
+        linker.see(line.frame, {one.track: one.box for one in line.instances})
+        done = line.frame + 1
+    if path.exists():
+        with path.open("rb") as file:
+            whole = sum(len(line) for line in file if line.endswith(b"\n"))
+        os.truncate(path, whole)
+    return linker, done
+
+
+def _summarise(path: Path, text: str, kept: set[int] | None) -> ClipSummary:
+    seen: dict[int, tuple[int, int, int, float]] = {}
+    frames = 0
+    for line in _lines(path):
+        frames += 1
+        for one in line.instances:
+            first, _, count, scores = seen.get(one.track, (line.frame, 0, 0, 0.0))
+            seen[one.track] = (first, line.frame, count + 1, scores + one.score)
+    tracks = [
+        TrackSummary(
+            track=number,
+            first_frame=first,
+            last_frame=last,
+            frames=count,
+            mean_score=round(scores / count, 4),
+        )
+        for number, (first, last, count, scores) in sorted(seen.items())
+        if kept is None or number in kept
+    ]
+    return ClipSummary(text=text, frames=frames, tracks=tracks, left_out=len(seen) - len(tracks))
