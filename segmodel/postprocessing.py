@@ -12,8 +12,11 @@ from torch.nn.functional import interpolate
 from transformers.models.sam3.modeling_sam3 import Sam3ImageSegmentationOutput
 
 from sam3i_agent.segmodel.instances import Instances
+from sam3i_agent.segmodel.stopping import check_stop
 
 SCORE_THRESHOLD = 0.5
+_LOGITS_AT_ONCE = 1 << 26
+"""At the photo's size; 256 MiB in fp32."""
 
 
 def to_instances(
@@ -48,10 +51,15 @@ def to_instances(
 
 
 def _masks_at(logits: Tensor, size_hw: tuple[int, int]) -> np.ndarray:
-    if not len(logits):
-        return np.zeros((0, *size_hw), dtype=bool)
-    resized = interpolate(logits.float()[None], size_hw, mode="bilinear", align_corners=False)[0]
-    return (resized > 0).cpu().numpy()  # sigmoid above 0.5
+    """Resize and threshold some masks at a time: logits of a large photo are 4 bytes a pixel."""
+    masks = np.empty((len(logits), *size_hw), dtype=bool)
+    at_once = max(1, _LOGITS_AT_ONCE // (size_hw[0] * size_hw[1]))
+    for start in range(0, len(logits), at_once):
+        check_stop()
+        some = logits[start : start + at_once].float()[None]
+        resized = interpolate(some, size_hw, mode="bilinear", align_corners=False)[0]
+        masks[start : start + at_once] = (resized > 0).cpu().numpy()  # sigmoid above 0.5
+    return masks
 
 
 def _boxes_at(boxes: Tensor, size_hw: tuple[int, int]) -> np.ndarray:
