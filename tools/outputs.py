@@ -17,8 +17,10 @@ from sam3i_agent.tools.export import result_masks
 from sam3i_agent.tools.formats import TEXT_FORMATS
 from sam3i_agent.tools.polygons import Ring, polygons_of
 from sam3i_agent.tools.results import StoredResult
+from sam3i_agent.tools.track_outputs import TrackSummary
 
 SCHEME = "sam3i://results"
+CLIP_SCHEME = "sam3i://clips"
 
 
 class Include(StrEnum):
@@ -80,6 +82,17 @@ class ConceptsOutput(Frozen):
 
     concepts: list[ConceptOutput]
     image_encodings: int
+
+
+class TrackOutput(Frozen):
+    """What a clip shows."""
+
+    clip_id: str
+    text: str = Field(description="The noun phrase that every frame was asked for.")
+    frames: int
+    tracks: list[TrackSummary] = Field(description="Each thing that was followed.")
+    left_out: int = Field(description="Tracks that the instruction does not mean.")
+    resources: list[str] = Field(description="Boxes and masks by frame, the summary, the overlay.")
 
 
 class Measurement(Frozen):

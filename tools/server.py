@@ -35,22 +35,32 @@ from sam3i_agent.tools.client_log import ClientLog
 from sam3i_agent.tools.dialogue import Dialogue, RoundTripNeededError
 from sam3i_agent.tools.formats import TEXT_FORMATS, mask_png, overlay_png
 from sam3i_agent.tools.outputs import (
+    CLIP_SCHEME,
     SCHEME,
     CapabilitiesOutput,
     ConceptsOutput,
     Include,
     MeasureOutput,
     SegmentOutput,
+    TrackOutput,
     segment_output,
 )
 from sam3i_agent.tools.results import StoredResult
 from sam3i_agent.tools.service import summarise
 from sam3i_agent.tools.toolbox import MAX_CONCEPTS, Box, Point, Toolbox
+from sam3i_agent.tools.track_outputs import FRAMES_NAME, OVERLAY_NAME, SUMMARY_NAME
 
 logger = logging.getLogger(__name__)
 
 OVERLAY_SIDE = 1024
 """Longest side of the returned overlay in pixels: enough for a model to look at."""
+FRAMES_PER_STEP = 10
+"""Of a clip, after which progress is reported."""
+_CLIP_FILES = {
+    FRAMES_NAME: "application/jsonl",
+    SUMMARY_NAME: "application/json",
+    OVERLAY_NAME: "video/mp4",
+}
 _READS = ToolAnnotations(
     read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
 )
@@ -239,6 +249,40 @@ def _add_tools(server: MCPServer[Any], toolbox: Toolbox) -> None:
             stored = await toolbox.refine(result_id, boxes, points, positive, instance, reading)
             return await run_in_thread(_segment_answer, stored, frozenset(include))
 
+    @_tool(server, "Track through a video")
+    async def track(
+        ctx: Context[Any, Any],
+        video: Annotated[
+            str, Field(description="A video file or a folder of frames, by its path.", min_length=1)
+        ],
+        instruction: InstructionArgument,
+        key_frame: Annotated[
+            int | None,
+            Field(description="Frame on which the instruction selects, from 0.", ge=0),
+        ] = None,
+    ) -> TrackOutput:
+        """Follow every instance of a noun phrase through a clip, each under a number of its own.
+
+        With key_frame, an instruction ('the red car on the left') selects among them on that frame.
+        Takes a moment for each frame.
+        """
+        with _tool_errors():
+            loop, report = asyncio.get_running_loop(), _progress(ctx)
+
+            def advance(done: int) -> None:
+                if done % FRAMES_PER_STEP == 0:
+                    loop.call_soon_threadsafe(report, f"track: {done} frames")
+
+            id_, summary = await toolbox.track(video, instruction, key_frame, advance)
+            return TrackOutput(
+                clip_id=id_,
+                text=summary.text,
+                frames=summary.frames,
+                tracks=summary.tracks,
+                left_out=summary.left_out,
+                resources=[f"{CLIP_SCHEME}/{id_}/{name}" for name in _CLIP_FILES],
+            )
+
     @_tool(server, "Measure a result")
     async def measure(result_id: ResultArgument) -> MeasureOutput:
         """Count the instances of an earlier result and give areas, boxes, centres and overlaps."""
@@ -294,6 +338,11 @@ def _add_resources(server: MCPServer[Any], toolbox: Toolbox) -> None:
             _export_reader(toolbox, name)
         )
 
+    for name, mime_type in _CLIP_FILES.items():
+        server.resource(f"{CLIP_SCHEME}/{{id}}/{name}", name=f"clip {name}", mime_type=mime_type)(
+            _clip_reader(toolbox, name)
+        )
+
     @server.completion()
     async def complete(ref: Any, argument: Any, context: Any) -> Completion | None:
         if not isinstance(ref, ResourceTemplateReference) or not ref.uri.startswith(SCHEME):
@@ -315,6 +364,16 @@ def _export_reader(toolbox: Toolbox, name: str) -> Callable[[str], Any]:
 
     export.__doc__ = f"The result as {name}."
     return export
+
+
+def _clip_reader(toolbox: Toolbox, name: str) -> Callable[[str], Any]:
+    async def read(id: str) -> bytes | str:  # noqa: A002
+        path = toolbox.clips.file(id, name)
+        data = await asyncio.to_thread(path.read_bytes)
+        return data if name == OVERLAY_NAME else data.decode()
+
+    read.__doc__ = f"{name} of a tracked clip."
+    return read
 
 
 @contextlib.contextmanager

@@ -66,21 +66,31 @@ class ImageSource:
         return decode_photo(await asyncio.to_thread(fetch, url), "the URL's picture")
 
     def _from_path(self, image: str) -> Photo:
-        path = Path(image).expanduser()
+        return read_photo(self.path_of(image))
+
+    def path_of(self, name: str) -> Path:
+        """Return the resolved path of a file or folder that a client names.
+
+        Raises:
+            InputError: it is not allowed, or a device or a pipe. It may not exist.
+        """
+        if "\0" in name or len(name) > _MAX_REFERENCE:
+            raise InputError("that is no path")
+        path = Path(name).expanduser()
         try:
             resolved = path.resolve()
             inside = not self.roots or any(resolved.is_relative_to(root) for root in self.roots)
             if not inside:
                 raise InputError(
-                    "the image path is outside the folders this server may read",
+                    "the path is outside the folders this server may read",
                     "start it with --root FOLDER, or send a data URI",
                 )
             kind = resolved.stat().st_mode if resolved.exists() else stat.S_IFREG
         except (OSError, RuntimeError, ValueError) as error:
-            raise InputError("the image path cannot be read") from error
+            raise InputError("the path cannot be read") from error
         if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
-            raise InputError(f"{path.name!r} is a device or a pipe, not an image file")
-        return read_photo(resolved)
+            raise InputError(f"{path.name!r} is a device or a pipe, not a file")
+        return resolved
 
 
 def _from_base64(text: str) -> Photo:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import combinations
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ from sam3i_agent.agent.requests import make_request
 from sam3i_agent.segmodel.errors import InputError, ModelError
 from sam3i_agent.segmodel.prompt import Exemplar
 from sam3i_agent.segmodel.stopping import run_in_thread
+from sam3i_agent.tools.clips import ClipStore
 from sam3i_agent.tools.export import result_masks
 from sam3i_agent.tools.formats import TEXT_FORMATS
 from sam3i_agent.tools.images import FORMATS, MAX_PIXELS
@@ -42,6 +44,7 @@ from sam3i_agent.tools.sources import ImageSource
 if TYPE_CHECKING:
     from sam3i_agent.agent.run import LanguageFactory
     from sam3i_agent.tools.dialogue import Dialogue
+    from sam3i_agent.tools.track import ClipSummary
 
 MAX_CONCEPTS = 32
 Box = tuple[float, float, float, float]
@@ -75,6 +78,7 @@ class Toolbox:
         self._language = language
         self._language_name = language_name
         self.client_model = client_model
+        self.clips = ClipStore()
 
     @property
     def results(self) -> ResultStore:
@@ -202,6 +206,36 @@ class Toolbox:
                 segmenter, clicker, photo, stored.result, stored.edits, clicks, instance, reading,
             )  # fmt: skip
         return self.results.add(result, photo, edits, stored.id)
+
+    async def track(
+        self,
+        video: str,
+        instruction: str,
+        key_frame: int | None = None,
+        advance: Callable[[int], None] = lambda done: None,
+    ) -> tuple[str, "ClipSummary"]:
+        """Follow something through a clip.
+
+        Args:
+            video: path of a file or of a folder of frames.
+            instruction: a noun phrase, or with a key frame an instruction.
+            key_frame: on which the instruction selects tracks.
+            advance: called, in another thread, with the frames done.
+
+        Returns:
+            The clip's id and what it shows.
+
+        Raises:
+            InputError: the clip or the instruction cannot be used.
+        """
+        from sam3i_agent.tools.track import TrackRun
+
+        path = await asyncio.to_thread(self.source.path_of, video)
+        if not path.exists():
+            raise InputError(f"there is no video {Path(video).name!r}", "check the path")
+        id_, folder = self.clips.create()
+        run = TrackRun(self.service, path, instruction, folder, key_frame)
+        return id_, await run_in_thread(run.run, advance)
 
     async def measure(self, result_id: str) -> MeasureOutput:
         """Count and measure the instances of an earlier result.

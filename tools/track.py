@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from sam3i_agent.agent.contracts import CompressedMask, Frozen, RunStatus
+from sam3i_agent.agent.contracts import CompressedMask, RunStatus
 from sam3i_agent.agent.instructions import check_instruction, try_plan
 from sam3i_agent.agent.marks import draw_marks
 from sam3i_agent.agent.requests import make_request
@@ -26,53 +26,20 @@ from sam3i_agent.segmodel.prompt import Prompt
 from sam3i_agent.segmodel.rle import decode_mask, encode_mask
 from sam3i_agent.segmodel.tracking import TrackLinker
 from sam3i_agent.tools.service import SegmentationService
+from sam3i_agent.tools.track_outputs import (
+    FRAMES_NAME,
+    OVERLAY_NAME,
+    SUMMARY_NAME,
+    ClipSummary,
+    TrackedFrame,
+    TrackedInstance,
+    TrackSummary,
+)
 from sam3i_agent.tools.video import FOLDER_RATE, read_frames, write_video
 
-FRAMES_NAME = "tracks.jsonl"
-SUMMARY_NAME = "summary.json"
-OVERLAY_NAME = "overlay.mp4"
 _SETTINGS_NAME = "settings.json"
 _SAME_IOU = 0.5
 """Of a track's mask and one that the instruction selects, on the key frame."""
-
-
-class TrackedInstance(Frozen):
-    """One track in one frame."""
-
-    track: int
-    box: tuple[float, float, float, float]
-    score: float
-    mask: CompressedMask
-
-
-class TrackedFrame(Frozen):
-    """One line of `tracks.jsonl`."""
-
-    frame: int
-    time_s: float
-    instances: list[TrackedInstance]
-
-
-class TrackSummary(Frozen):
-    """One track through the clip."""
-
-    track: int
-    first_frame: int
-    last_frame: int
-    frames: int
-    mean_score: float
-
-
-class ClipSummary(Frozen):
-    """What a clip shows."""
-
-    text: str
-    """The noun phrase that every frame was asked for."""
-    frames: int
-    tracks: list[TrackSummary]
-    """Those that are kept, in the order of their numbers."""
-    left_out: int
-    """Tracks of the noun phrase that the instruction does not mean."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ import pytest
 from tests.interop.npm import needs_npm, run_npm
 from tests.tools.servers import EXAMPLE, SERVE, http_server, stdio_server
 
-TOOLS = {"segment", "segment_concepts", "refine", "measure", "describe_capabilities"}
+TOOLS = {
+    "segment", "segment_concepts", "refine", "track", "measure", "describe_capabilities",
+}  # fmt: skip
 
 
 class _Inspector:
@@ -45,6 +47,8 @@ def test_every_tool_over_http(era: str):
         assert len(several["structuredContent"]["concepts"]) == 2
         refined = inspector.call("refine", result_id=id_, points=[[120, 220]])
         assert refined["isError"] and "no half for clicks" in refined["content"][0]["text"]
+        lost = inspector.call("track", video="/nowhere.mp4", instruction="red circle")
+        assert lost["isError"] and "there is no video" in lost["content"][0]["text"]
         able = inspector.call("describe_capabilities")
         assert able["structuredContent"]["model"] == "tiny"
 

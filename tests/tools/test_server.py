@@ -44,7 +44,7 @@ async def _over_stdio(era: str, image: Path) -> None:
     async with Client(stdio_client(stdio_server(*SERVE)), mode=era) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         assert set(tools) == {
-            "segment", "segment_concepts", "refine", "measure", "describe_capabilities",
+            "segment", "segment_concepts", "refine", "track", "measure", "describe_capabilities",
         }  # fmt: skip
         tool = tools["segment"]
         assert {"image", "instruction", "route", "level", "max_instances", "include"} == set(
@@ -141,7 +141,7 @@ async def _resources(era: str) -> None:
             else:
                 assert text.startswith(("<svg", "0 "))
         templates = (await client.list_resource_templates()).resource_templates
-        assert len(templates) == 8
+        assert len(templates) == 11
         id_ = found["result_id"]
         ref = ResourceTemplateReference(uri=templates[0].uri_template)
         completed = await client.complete(ref, {"name": "id", "value": id_[:3]})

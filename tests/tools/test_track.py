@@ -1,19 +1,28 @@
 """Clips: identities are kept, a killed run ends the same, and bad files are named."""
 
+import base64
 import json
 from itertools import pairwise
 from pathlib import Path
 
+import anyio
 import numpy as np
 import pytest
+from mcp import Client
 from PIL import Image, ImageDraw
 
 from sam3i_agent.segmodel.errors import InputError, StorageError
 from sam3i_agent.segmodel.modes import Tiling
 from sam3i_agent.segmodel.tracking import MAX_GAP, TrackLinker
 from sam3i_agent.tools import track
+from sam3i_agent.tools.clips import ClipStore
+from sam3i_agent.tools.results import ResultStore
+from sam3i_agent.tools.server import build_server
 from sam3i_agent.tools.service import SegmentationService
-from sam3i_agent.tools.track import FRAMES_NAME, OVERLAY_NAME, TrackRun
+from sam3i_agent.tools.sources import ImageSource
+from sam3i_agent.tools.toolbox import Toolbox
+from sam3i_agent.tools.track import TrackRun
+from sam3i_agent.tools.track_outputs import FRAMES_NAME, OVERLAY_NAME
 from sam3i_agent.tools.video import read_frames, write_video
 
 COUNT = 12
@@ -165,3 +174,48 @@ def _frame(pixels, index):
     changed = pixels.copy()
     changed[0, 0, 0] = index
     return Frame(index, index / 25, changed)
+
+
+def test_the_tool_over_mcp(service, clip, tmp_path):
+    source = ImageSource(ResultStore(), (clip.parent.resolve(),))
+    steps: list[str] = []
+
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        steps.append(message or "")
+
+    async def run() -> None:
+        async with Client(build_server(Toolbox(service, source))) as client:
+            arguments = {"video": str(clip), "instruction": "red circle"}
+            answer = await client.call_tool("track", arguments, progress_callback=on_progress)
+            assert not answer.is_error, answer.content
+            found = answer.structured_content
+            assert found["frames"] == COUNT and len(found["tracks"]) == 2
+            for uri, start in zip(
+                found["resources"], ('{"frame":0', '{\n  "text"', None), strict=True
+            ):
+                (content,) = (await client.read_resource(uri)).contents
+                if start is None:
+                    assert base64.b64decode(content.blob)[4:8] == b"ftyp"
+                else:
+                    assert content.text.startswith(start)
+            for video, said in (
+                ("/etc/passwd", "outside"),
+                (str(clip.parent / "no.mp4"), "no video"),
+            ):
+                answer = await client.call_tool("track", {**arguments, "video": video})
+                assert answer.is_error and said in answer.content[0].text
+
+    anyio.run(run)
+    assert steps == ["track: 0 frames", "track: 10 frames"]
+
+
+def test_old_clips_are_dropped():
+    clips = ClipStore(max_clips=2)
+    made = [clips.create() for _ in range(3)]
+    for _, folder in made[1:]:
+        (folder / "x").write_text("x")
+    assert not made[0][1].exists()
+    assert clips.file(made[2][0], "x").read_text() == "x"
+    for id_ in (made[0][0], "../etc", ""):
+        with pytest.raises(InputError, match="there is no x of a clip"):
+            clips.file(id_, "x")
