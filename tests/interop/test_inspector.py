@@ -48,7 +48,7 @@ def test_every_tool_over_http(era: str):
         refined = inspector.call("refine", result_id=id_, points=[[120, 220]])
         assert refined["isError"] and "no half for clicks" in refined["content"][0]["text"]
         lost = inspector.call("track", video="/nowhere.mp4", instruction="red circle")
-        assert lost["isError"] and "there is no video" in lost["content"][0]["text"]
+        assert lost["isError"] and "outside the folders" in lost["content"][0]["text"]
         able = inspector.call("describe_capabilities")
         assert able["structuredContent"]["model"] == "tiny"
 
@@ -63,6 +63,8 @@ def test_every_tool_over_stdio():
     several = inspector.call("segment_concepts", image=str(EXAMPLE), phrases=["red square"])
     assert several["structuredContent"]["concepts"][0]["output"]["count"] == 1
     assert inspector.call("describe_capabilities")["structuredContent"]["model"] == "tiny"
+    lost = inspector.call("track", video="/nowhere.mp4", instruction="red circle")
+    assert lost["isError"] and "there is no video" in lost["content"][0]["text"]
     for tool in ("measure", "refine"):  # each call has a server of its own, with no results yet
         answer = inspector.call(tool, result_id="0123456789abcdef")
         assert answer["isError"] and "there is no result" in answer["content"][0]["text"]
