@@ -93,8 +93,9 @@ class ModelJudge:
 
     async def judge(self, photo: Photo, text: str, masks: np.ndarray) -> Judgement:
         """Judge each mask on its own, then all together."""
-        candidates = tuple(_candidate(text, mask) for mask in masks)
-        reasons: list[str] = []
+        candidates = tuple(_candidate(text, mask) for mask in masks if mask.any())
+        empty = len(masks) - len(candidates)  # nothing to show, and wrong without asking
+        reasons = [f"{empty} masks are empty"] if empty else []
         try:
             views = [View(photo, text, 1, candidates=(one,)) for one in candidates]
             verdicts = await asyncio.gather(*map(self._model.verify, views))
@@ -107,7 +108,9 @@ class ModelJudge:
         if exhaustive.decision is Decision.REJECT and exhaustive.reason:
             reasons.append(exhaustive.reason)
         return Judgement(
-            not rejected, exhaustive.decision is not Decision.REJECT, "; ".join(reasons)
+            not rejected and not empty,
+            exhaustive.decision is not Decision.REJECT,
+            "; ".join(reasons),
         )
 
 

@@ -59,6 +59,24 @@ def test_the_offline_judge_flags_and_drops(dataset):
     assert [record.id for record in read_records(out)] == [1, 4]
 
 
+def test_an_empty_mask_is_wrong_without_asking(grey_photo):
+    def script(body, number):
+        assert "this mask alone" in question(body) or number == 1
+        return call(body, verdict="accept") if number == 0 else call(body, complete=True)
+
+    async def run(url):
+        model = MllmSettings(url, "m")(Meter(Budgets(), MemoryLedger()))
+        try:
+            return await ModelJudge(model).judge(grey_photo, "cat", np.stack([CAT, CAT & False]))
+        finally:
+            await model.close()
+
+    with serve(script) as server:
+        judgement = asyncio.run(run(server.url))
+    assert (judgement.masks_right, judgement.exhaustive) == (False, True)
+    assert judgement.reason == "1 masks are empty" and len(server.log) == 2
+
+
 def test_a_model_judges_masks_and_completeness(dataset):
     def script(body, number):
         text = question(body)
