@@ -23,14 +23,10 @@ def mcp(
     device: DeviceOption = "auto",
 ) -> None:
     """Measure what MCP over stdio adds to a call about a photo that is already encoded."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     from sam3i_agent.benchmarks.mcp_overhead import measure_mcp_overhead
+    from sam3i_agent.cli.progress import progress_bar
 
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("calling", total=calls)
+    with progress_bar("calling", calls) as (bar, task):
         outcome = asyncio.run(
             measure_mcp_overhead(
                 image, instruction, model, device, calls, lambda: bar.advance(task)
@@ -46,20 +42,17 @@ def report(
     ] = 10_000,
 ) -> None:
     """Measure seconds and memory of a report on stored predictions, on made-up data."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     from sam3i_agent.benchmarks.stored_predictions import (
         CASES_PER_SCENE,
         measure_stored_predictions,
     )
+    from sam3i_agent.cli.progress import progress_bar
 
-    console = Console(stderr=True)
+    scenes = -(-cases // CASES_PER_SCENE)
     with (
         tempfile.TemporaryDirectory() as folder,
-        Progress(console=console, disable=not console.is_terminal) as bar,
+        progress_bar("drawing scenes", scenes) as (bar, task),
     ):
-        task = bar.add_task("drawing scenes", total=-(-cases // CASES_PER_SCENE))
         outcome = measure_stored_predictions(cases, Path(folder), lambda: bar.advance(task))
     typer.echo(outcome.model_dump_json())
 
@@ -73,15 +66,11 @@ def large_photos(
     device: DeviceOption = "auto",
 ) -> None:
     """Measure the recall of small objects in large photos, in one pass and in tiles."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     from sam3i_agent.benchmarks.large_photos import measure_large_photos
+    from sam3i_agent.cli.progress import progress_bar
     from sam3i_agent.segmodel.loading import load_segmenter
 
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("looking", total=photos + ordinary)
+    with progress_bar("looking", photos + ordinary) as (bar, task):
         segmenter = load_segmenter(model, device=device)
         outcome = measure_large_photos(
             segmenter, photos, objects, ordinary, lambda: bar.advance(task)

@@ -39,15 +39,11 @@ def benchmark(
     device: DeviceOption = "auto",
 ) -> None:
     """Score a route on a dataset of scenes: cgF1, gIoU and right refusals, as JSON."""
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from sam3i_agent.cli.progress import progress_bar
     from sam3i_agent.evaluation.scenes_benchmark import run_benchmark
     from sam3i_agent.segmodel.loading import load_segmenter
 
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("scoring", total=None)
+    with progress_bar("scoring") as (bar, task):
         report = run_benchmark(
             load_segmenter(model, device=device),
             annotations,
@@ -144,15 +140,11 @@ def scorecard(
     device: DeviceOption = "auto",
 ) -> None:
     """Measure what is claimed of the shipped model, on scenes that no training has seen."""
-    from rich.console import Console
-    from rich.progress import Progress
-
+    from sam3i_agent.cli.progress import progress_bar
     from sam3i_agent.evaluation.scorecard import measure_claims
     from sam3i_agent.segmodel.loading import base_model_of, load_segmenter
 
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("drawing scenes", total=None)
+    with progress_bar("drawing scenes") as (bar, task):
 
         def advance(what: str, done: int, total: int) -> None:
             bar.update(task, description=what, completed=done, total=total)

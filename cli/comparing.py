@@ -4,11 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TextColumn,
     TimeRemainingColumn,
 )
@@ -16,6 +14,7 @@ from rich.progress import (
 from sam3i_agent.agent.contracts import DEFAULT_BUDGETS, RouteChoice
 from sam3i_agent.agent.run import offline_planner
 from sam3i_agent.cli.language import mllm_settings
+from sam3i_agent.cli.progress import progress_bar
 from sam3i_agent.evaluation.cases import Prediction, Shard, read_all_predictions, read_cases
 from sam3i_agent.evaluation.comparison import Answerer, Task, run_comparison
 from sam3i_agent.evaluation.datasets import open_dataset
@@ -69,16 +68,13 @@ class CompareCommand:
             each = WorkerSettings(self.model, self.device, folder, DEFAULT_BUDGETS, language)
             yield from answer_with_ray(tasks, each, self.workers)
 
-        console = Console(stderr=True)
-        with Progress(
+        columns = (
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        ) as bar:
-            task = bar.add_task("answering", total=None)
+        )
+        with progress_bar("answering", None, *columns) as (bar, task):
             run_comparison(
                 answer_all,
                 cases,
@@ -88,7 +84,8 @@ class CompareCommand:
                 shard=shard,
                 advance=lambda done, total: bar.update(task, completed=done, total=total),
             )
-        comparison = compare(cases, read_all_predictions(self.out))
-        write_coco_files(cases, read_all_predictions(self.out), self.out)
+        predictions = list(read_all_predictions(self.out))
+        comparison = compare(cases, predictions)
+        write_coco_files(cases, predictions, self.out)
         report = write_report(comparison, settings, dataset.images, self.out)
         return "\n".join([*reading(comparison), f"report written to {report}"])

@@ -3,13 +3,11 @@
 import asyncio
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import Progress
-
 from sam3i_agent.agent.budgets import Meter
 from sam3i_agent.agent.contracts import Budgets
 from sam3i_agent.agent.ledger import MemoryLedger
 from sam3i_agent.cli.language import mllm_settings
+from sam3i_agent.cli.progress import progress_bar
 from sam3i_agent.evaluation.verification import (
     ModelJudge,
     OfflineJudge,
@@ -32,11 +30,9 @@ def verify_with_progress(
 ) -> VerificationReport:
     """Verify a dataset with a language model where one is named, else with rules."""
     settings = mllm_settings(mllm_url, mllm_model)
-    console = Console(stderr=True)
 
     async def run() -> VerificationReport:
-        with Progress(console=console, disable=not console.is_terminal) as bar:
-            task = bar.add_task("verifying", total=None)
+        with progress_bar("verifying") as (bar, task):
 
             def advance(done: int, total: int) -> None:
                 bar.update(task, completed=done, total=total)

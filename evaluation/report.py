@@ -10,7 +10,6 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from jinja2 import Environment, StrictUndefined
 
 from sam3i_agent.agent.contracts import RouteChoice
@@ -26,7 +25,7 @@ from sam3i_agent.evaluation.statistics import (
     summarise_route,
 )
 from sam3i_agent.segmodel.errors import InputError, StorageError
-from sam3i_agent.segmodel.rle import decode_mask
+from sam3i_agent.segmodel.rle import decode_masks
 from sam3i_agent.tools.images import read_photo
 
 HTML_NAME = "report.html"
@@ -233,8 +232,7 @@ def _example(answers: list[Scored], images: Path) -> dict[str, Any]:
 
     pictures = [picture("truth", case.record.masks(), None, None)]
     for one in answers:
-        masks = np.array([decode_mask(size, mask.counts) for mask in one.prediction.masks], bool)
-        masks = masks.reshape(-1, *size)
+        masks = decode_masks(size, (mask.counts for mask in one.prediction.masks))
         pictures.append(picture(str(one.prediction.route), masks, one.iou, one.failure))
     steps = [{"name": str(one.prediction.route), "lines": one.prediction.trace} for one in answers]
     return {"text": case.text, "level": str(case.level), "pictures": pictures, "steps": steps}

@@ -22,6 +22,7 @@ from transformers import Sam3TrackerModel
 from sam3i_agent.segmodel.errors import InputError, ModelError
 from sam3i_agent.segmodel.exemplars import check_box, check_point
 from sam3i_agent.segmodel.loading import is_hub_id
+from sam3i_agent.segmodel.postprocessing import masks_at
 from sam3i_agent.segmodel.segmenter import EncodedImage
 
 _ELSEWHERE = "use --model facebook/sam3, or say in words what to look for"
@@ -114,9 +115,9 @@ class ClickModel:
             )
             logits = output.pred_masks[0, 0].float()  # (M, h, w)
             order = output.iou_scores[0, 0].float().argsort(descending=True)
-            large = interpolate(logits[order][None], size_hw, mode="bilinear", align_corners=False)
+            found = masks_at(logits[order], size_hw)
         return ClickMasks(
-            masks=(large[0] > 0).cpu().numpy(),
+            masks=found,
             scores=output.iou_scores[0, 0].float()[order].clamp(0, 1).cpu().numpy(),
             presence=float(output.object_score_logits.float().flatten()[0].sigmoid()),
         )

@@ -41,7 +41,7 @@ def to_instances(
         chosen = chosen[scores[row, chosen].argsort(descending=True, stable=True)]
         rows.append(
             Instances(
-                masks=_masks_at(output.pred_masks[row, chosen], size_hw),
+                masks=masks_at(output.pred_masks[row, chosen], size_hw),
                 boxes_xyxy=_boxes_at(output.pred_boxes[row, chosen], size_hw),
                 scores=scores[row, chosen].cpu().numpy(),
                 presence=float(presence[row]),
@@ -50,8 +50,18 @@ def to_instances(
     return rows
 
 
-def _masks_at(logits: Tensor, size_hw: tuple[int, int]) -> np.ndarray:
-    """Resize and threshold some masks at a time: logits of a large photo are 4 bytes a pixel."""
+def masks_at(logits: Tensor, size_hw: tuple[int, int]) -> np.ndarray:
+    """Return masks at the photo's size.
+
+    Some are resized at a time: the logits of a large photo are 4 bytes a pixel.
+
+    Args:
+        logits: (N, h, w), of any size.
+        size_hw: the photo's height and width in pixels.
+
+    Returns:
+        (N, H, W) bool.
+    """
     masks = np.empty((len(logits), *size_hw), dtype=bool)
     at_once = max(1, _LOGITS_AT_ONCE // (size_hw[0] * size_hw[1]))
     for start in range(0, len(logits), at_once):

@@ -1,5 +1,6 @@
 """Masks at the edges: COCO compressed run-length encoding."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,12 @@ def encode_mask(mask: NDArray[np.bool_]) -> dict[str, Any]:
 def decode_mask(size_hw: tuple[int, int], counts: str) -> NDArray[np.bool_]:
     """Return the (H, W) mask of a compressed encoding."""
     return coco_mask.decode({"size": list(size_hw), "counts": counts.encode()}).astype(bool)
+
+
+def decode_masks(size_hw: tuple[int, int], counts: Iterable[str]) -> NDArray[np.bool_]:
+    """Return the (N, H, W) masks of compressed encodings, N may be 0."""
+    masks = [decode_mask(size_hw, one) for one in counts]
+    return np.array(masks, dtype=bool).reshape(-1, *size_hw)
 
 
 def encode_segmentation(segmentation: Any, height: int, width: int) -> str:

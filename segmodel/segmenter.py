@@ -80,12 +80,18 @@ class Segmenter:
         """Return the ids that `text` needs, start and end markers included; the model takes 32."""
         return self.tokenizer.count_tokens(text)
 
-    def encode(self, photo: Photo) -> EncodedImage:
+    def encode(self, photo: Photo, *, keep: bool = True) -> EncodedImage:
         """Compute the features of `photo`, or return those kept from before.
+
+        Args:
+            photo: the picture, upright.
+            keep: whether to keep them; False for a frame of a clip, which does not come again.
 
         Raises:
             StoppedError: the caller of `stopping.run_in_thread` was cancelled.
         """
+        if not keep:
+            return self._encode(photo)
         # A model that was moved or cast has other features.
         key = f"{photo.sha256} {photo.size_hw} {self.model.dtype} {self.model.device}"
         return self.encodings.get(key, lambda: self._encode(photo))

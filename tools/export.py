@@ -12,7 +12,7 @@ from sam3i_agent.agent.contracts import SegmentationResult
 from sam3i_agent.agent.marks import draw_marks
 from sam3i_agent.segmodel.errors import StorageError
 from sam3i_agent.segmodel.photo import Photo
-from sam3i_agent.segmodel.rle import decode_mask
+from sam3i_agent.segmodel.rle import decode_masks
 
 RESULT_NAME = "result.json"
 OVERLAY_NAME = "overlay.png"
@@ -21,9 +21,8 @@ MASKS_FOLDER = "masks"
 
 def result_masks(result: SegmentationResult) -> np.ndarray:
     """Return the (N, H, W) bool masks of a result."""
-    if not result.instances:
-        return np.zeros((0, result.image.height, result.image.width), dtype=bool)
-    return np.stack([decode_mask(one.mask.size, one.mask.counts) for one in result.instances])
+    size = (result.image.height, result.image.width)
+    return decode_masks(size, (one.mask.counts for one in result.instances))
 
 
 def write_result(result: SegmentationResult, photo: Photo, folder: Path) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,8 +23,9 @@ from sam3i_agent.segmodel.errors import InputError, StorageError
 from sam3i_agent.segmodel.files import write_whole
 from sam3i_agent.segmodel.photo import Photo
 from sam3i_agent.segmodel.prompt import Prompt
-from sam3i_agent.segmodel.rle import decode_mask, encode_mask
+from sam3i_agent.segmodel.rle import decode_masks, encode_mask, mask_ious
 from sam3i_agent.segmodel.tracking import TrackLinker
+from sam3i_agent.tools.export import result_masks
 from sam3i_agent.tools.service import SegmentationService
 from sam3i_agent.tools.track_outputs import (
     FRAMES_NAME,
@@ -77,12 +78,11 @@ class TrackRun:
             self._check_settings(text)
             linker, done = _replay(path)
             advance(done)
-            segmenter = self.service.segmenter()
-            segmenter.segmenter.encodings.max_bytes = 0  # no frame comes again
+            segmenter = self.service.segmenter().segmenter
             with path.open("a", encoding="utf-8") as lines:
                 for frame in read_frames(self.video, start=done):
                     photo = _photo_of(frame.pixels)
-                    (found,) = segmenter.encode(photo).segment([Prompt(text)])
+                    (found,) = segmenter.encode(photo, keep=False).segment([Prompt(text)])
                     boxes = [(x0, y0, x1, y1) for x0, y0, x1, y1 in found.boxes_xyxy.tolist()]
                     numbers = linker.link(frame.index, boxes)
                     instances = [
@@ -143,13 +143,11 @@ class TrackRun:
         result = asyncio.run(self.service.answer(photo, request))
         if result.status is not RunStatus.SELECTED:
             return set()
-        meant = [decode_mask(one.mask.size, one.mask.counts) for one in result.instances]
         line = next(one for one in _lines(self.out / FRAMES_NAME) if one.frame == key_frame)
-        return {
-            one.track
-            for one in line.instances
-            if any(_iou(_mask_of(one), mask) > _SAME_IOU for mask in meant)
-        }
+        ious = mask_ious(_masks_of(line.instances, photo.size_hw), result_masks(result))
+        best = ious.max(axis=1, initial=0.0)
+        pairs = zip(line.instances, best.tolist(), strict=True)
+        return {one.track for one, iou in pairs if iou > _SAME_IOU}
 
     def _draw(self, path: Path, kept: set[int]) -> None:
         """Write the clip with its tracks tinted and numbered, in one more pass."""
@@ -157,24 +155,18 @@ class TrackRun:
         with write_video(temporary, FOLDER_RATE) as write:
             for frame, line in zip(read_frames(self.video), _lines(path), strict=False):
                 shown = [one for one in line.instances if one.track in kept]
-                masks = np.array([_mask_of(one) for one in shown], bool)
-                masks = masks.reshape(-1, *frame.pixels.shape[:2])
+                masks = _masks_of(shown, frame.pixels.shape[:2])
                 numbers = [one.track for one in shown]
                 write(draw_marks(frame.pixels, masks, numbers=numbers), frame.time_s)
         os.replace(temporary, self.out / OVERLAY_NAME)
 
 
-def _mask_of(one: TrackedInstance) -> np.ndarray:
-    return decode_mask(one.mask.size, one.mask.counts)
+def _masks_of(instances: Sequence[TrackedInstance], size_hw: tuple[int, int]) -> np.ndarray:
+    return decode_masks(size_hw, (one.mask.counts for one in instances))
 
 
 def _photo_of(pixels: np.ndarray) -> Photo:
     return Photo(pixels, sha256=hashlib.sha256(pixels.tobytes()).hexdigest())
-
-
-def _iou(a: np.ndarray, b: np.ndarray) -> float:
-    union = np.logical_or(a, b).sum()
-    return float(np.logical_and(a, b).sum() / union) if union else 0.0
 
 
 def _lines(path: Path) -> Iterator[TrackedFrame]:

@@ -17,7 +17,7 @@ from PIL import Image
 from sam3i_agent.segmodel.errors import InputError, StorageError
 from sam3i_agent.segmodel.files import write_whole
 from sam3i_agent.segmodel.levels import InstructionLevel
-from sam3i_agent.segmodel.rle import decode_mask, encode_mask, encode_segmentation
+from sam3i_agent.segmodel.rle import decode_masks, encode_mask, encode_segmentation
 from sam3i_agent.training.instructions import draw_instructions, granularity_of
 from sam3i_agent.training.phrases import draw_concepts
 from sam3i_agent.training.reasoning import draw_complex_instructions
@@ -61,9 +61,7 @@ class Record:
 
     def masks(self) -> np.ndarray:
         """Decode to (T, height, width) bool."""
-        size = (self.height, self.width)
-        masks = [decode_mask(size, counts) for counts in self.encoded_masks]
-        return np.array(masks, dtype=bool).reshape(-1, *size)
+        return decode_masks((self.height, self.width), self.encoded_masks)
 
 
 def read_records(annotations: Path, levels: Sequence[InstructionLevel] = ()) -> list[Record]:

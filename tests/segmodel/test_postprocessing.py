@@ -20,7 +20,7 @@ def test_parts_equal_the_whole(monkeypatch):
     for limit in (1, 2 * 333 * 517, 1 << 26):
         monkeypatch.setattr(postprocessing, "_LOGITS_AT_ONCE", limit)
         largest.clear()
-        masks = postprocessing._masks_at(logits, (333, 517))
+        masks = postprocessing.masks_at(logits, (333, 517))
         assert np.array_equal(masks, whole.numpy())
         assert max(largest) <= max(limit, 333 * 517)
-    assert postprocessing._masks_at(logits[:0], (9, 9)).shape == (0, 9, 9)
+    assert postprocessing.masks_at(logits[:0], (9, 9)).shape == (0, 9, 9)

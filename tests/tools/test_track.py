@@ -157,9 +157,10 @@ def test_fast_things_are_expected_where_they_go():
         assert linker.link(frame, [(x, 0.0, x + 30, 30.0)]) == [1]
 
 
-def test_memory_does_not_grow_with_the_clip(service, tmp_path, monkeypatch):
-    """No encoding but the latest is kept, and no line but the one in work."""
-    frame = np.array(_picture(0))
+def test_memory_does_not_grow_with_the_clip(tmp_path, monkeypatch):
+    """No frame's encoding is kept, and what other calls keep stays."""
+    service, frame = SegmentationService("tiny", "cpu", Tiling.OFF), np.array(_picture(0))
+    service.segmenter().segmenter.encode(track._photo_of(frame))
     monkeypatch.setattr(
         track, "read_frames", lambda path, start=0: (_frame(frame, i) for i in range(start, 30))
     )
