@@ -58,19 +58,30 @@ def pad_exemplars(
     Returns:
         (N, K, 4) centre and size in 0..1, and (N, K) labels: 1 positive, 0 negative, -10 padding.
     """
+    return pad_boxes(
+        [[(_to_centre_and_size(one, size_hw), one.positive) for one in row] for row in rows]
+    )
+
+
+def _to_centre_and_size(exemplar: Exemplar, size_hw: tuple[int, int]) -> Tensor:
     height, width = size_hw
-    most = max(map(len, rows))
+    x0, y0, x1, y1 = exemplar.box_xyxy
+    return torch.tensor(
+        [(x0 + x1) / 2 / width, (y0 + y1) / 2 / height, (x1 - x0) / width, (y1 - y0) / height]
+    )
+
+
+def pad_boxes(rows: Sequence[Sequence[tuple[Tensor, bool]]]) -> tuple[Tensor, Tensor]:
+    """Return as one batch the boxes of N prompts, each (4,) cxcywh and whether it is positive.
+
+    Returns:
+        As `pad_exemplars`.
+    """
+    most = max(map(len, rows), default=0)
     boxes = torch.zeros(len(rows), most, 4)
     labels = torch.full((len(rows), most), PADDING, dtype=torch.long)
-    for row, exemplars in enumerate(rows):
-        for column, one in enumerate(exemplars):
-            x0, y0, x1, y1 = one.box_xyxy
-            centre_and_size = (
-                (x0 + x1) / 2 / width,
-                (y0 + y1) / 2 / height,
-                (x1 - x0) / width,
-                (y1 - y0) / height,
-            )
-            boxes[row, column] = torch.tensor(centre_and_size)
-            labels[row, column] = int(one.positive)
+    for row, examples in enumerate(rows):
+        for column, (box, positive) in enumerate(examples):
+            boxes[row, column] = box
+            labels[row, column] = int(positive)
     return boxes, labels

@@ -54,7 +54,8 @@ class Segmenter:
         self.model = model
         self.tokenizer = InstructionTokenizer(model.config.text_config.vocab_size)
         self.encodings: EncodingCache[EncodedImage] = EncodingCache()
-        self._turn = threading.Lock()
+        self.turn = threading.Lock()
+        """Held by whoever runs the model."""
         for module in model.modules():
             if isinstance(module, _LAYERS):
                 module.register_forward_pre_hook(_stop_hook)
@@ -98,7 +99,7 @@ class Segmenter:
 
     def _encode(self, photo: Photo) -> EncodedImage:
         pixel_values = to_pixel_values(photo.pixels, self.model.config.image_size)
-        with self._turn, torch.inference_mode():
+        with self.turn, torch.inference_mode():
             vision = self.model.get_vision_features(
                 pixel_values.to(self.model.device, self.model.dtype)
             )
@@ -134,7 +135,7 @@ class Segmenter:
             some = [prompts[i] for i in chosen]
             tokens = self.tokenizer([prompt.text for prompt in some])
             boxes = self._boxes(some, size_hw) if with_boxes else {}
-            with self._turn, torch.inference_mode():
+            with self.turn, torch.inference_mode():
                 output = self.model(
                     vision_embeds=vision,
                     input_ids=tokens.input_ids.to(self.model.device),

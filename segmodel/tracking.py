@@ -2,14 +2,22 @@
 
 Linking is by the overlap of boxes with where a track should be by now (constant speed), best pairs
 first over all (Hungarian). A track that is not seen for a while may come back under its number.
+
+It needs a concept model only; `memory_tracking` follows things by SAM 3's own memory.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
+
+from sam3i_agent.segmodel.instances import Instances
+from sam3i_agent.segmodel.photo import Photo
+from sam3i_agent.segmodel.prompt import Prompt
+from sam3i_agent.segmodel.segmenter import Segmenter
 
 MIN_OVERLAP = 0.15
 """IoU of boxes below which an instance is another one."""
@@ -19,6 +27,22 @@ _SMOOTHING = 0.5
 """Weight of the latest step in a track's speed."""
 
 Box = tuple[float, float, float, float]
+
+
+class Tracker(Protocol):
+    """Follows a noun phrase through a clip, frame by frame."""
+
+    def step(self, frame: int, photo: Photo) -> tuple[list[int], Instances]:
+        """Return the instances of the next frame and the track of each, numbered from 1."""
+        ...
+
+    def see(self, frame: int, boxes_xyxy: Mapping[int, Box]) -> None:
+        """Take in what an earlier run saw on a frame: its boxes by track."""
+        ...
+
+    def resume(self, frame: int, photo: Photo, masks: Mapping[int, NDArray[np.bool_]]) -> None:
+        """Go on behind the last frame that an earlier run did, whose masks are given by track."""
+        ...
 
 
 @dataclass
@@ -67,7 +91,7 @@ class TrackLinker:
         self.see(frame, dict(zip(found, boxes_xyxy, strict=True)))
         return found
 
-    def see(self, frame: int, boxes_xyxy: dict[int, Box]) -> None:
+    def see(self, frame: int, boxes_xyxy: Mapping[int, Box]) -> None:
         """Take in what a frame showed, as linked before: a resumed clip starts from there."""
         for number, sides in boxes_xyxy.items():
             box, track = np.array(sides, dtype=np.float64), self._live.get(number)
@@ -77,6 +101,38 @@ class TrackLinker:
                 speed = (1 - _SMOOTHING) * track.speed + _SMOOTHING * step
             self._live[number] = _Track(box, speed, frame)
             self._next = max(self._next, number + 1)
+
+
+class LinkingTracker:
+    """Asks for the noun phrase in every frame and links what is found.
+
+    Args:
+        segmenter: the concept model.
+        text: the noun phrase.
+    """
+
+    def __init__(self, segmenter: Segmenter, text: str) -> None:
+        self._segmenter = segmenter
+        self._prompt = Prompt(text)
+        self._linker = TrackLinker()
+
+    def step(self, frame: int, photo: Photo) -> tuple[list[int], Instances]:
+        """Return the instances of the next frame and the track of each, numbered from 1.
+
+        Args:
+            frame: its index; frames come in order.
+            photo: the frame.
+        """
+        (found,) = self._segmenter.encode(photo, keep=False).segment([self._prompt])
+        boxes = [(x0, y0, x1, y1) for x0, y0, x1, y1 in found.boxes_xyxy.tolist()]
+        return self._linker.link(frame, boxes), found
+
+    def see(self, frame: int, boxes_xyxy: Mapping[int, Box]) -> None:
+        """Take in what an earlier run saw on a frame."""
+        self._linker.see(frame, boxes_xyxy)
+
+    def resume(self, frame: int, photo: Photo, masks: Mapping[int, NDArray[np.bool_]]) -> None:
+        """Go on behind a frame; boxes are all that linking needs."""
 
 
 def _box_ious(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,11 +11,14 @@ from sam3i_agent.segmodel.modes import Tiling
 from sam3i_agent.segmodel.photo import Photo
 
 if TYPE_CHECKING:
+    from transformers import Sam3VideoModel
+
     from sam3i_agent.agent.ledger import Ledger
     from sam3i_agent.agent.run import LanguageFactory
     from sam3i_agent.agent.runs import RecordedRun
     from sam3i_agent.segmodel.clicks import ClickModel
     from sam3i_agent.segmodel.tiling import TilingSegmenter
+    from sam3i_agent.segmodel.tracking import Tracker
 
 
 @dataclass
@@ -28,6 +31,7 @@ class SegmentationService:
     tiling: Tiling = Tiling.AUTO
     _segmenter: "TilingSegmenter | None" = field(default=None, init=False, repr=False)
     _clicker: "ClickModel | None" = field(default=None, init=False, repr=False)
+    _video: "Sam3VideoModel | None" = field(default=None, init=False, repr=False)
     _loading: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def segmenter(self) -> "TilingSegmenter":
@@ -60,6 +64,22 @@ class SegmentationService:
 
                 self._clicker = load_click_model(self.model, segmenter.model)
             return self._clicker
+
+    def tracker(self, text: str) -> "Tracker":
+        """Return what follows a noun phrase: by SAM 3's memory where the model has one.
+
+        Raises:
+            ModelError: the model's video half cannot be loaded.
+        """
+        segmenter = self.segmenter().segmenter
+        from sam3i_agent.segmodel import memory_tracking, tracking
+
+        if not memory_tracking.has_video_half(self.model):
+            return tracking.LinkingTracker(segmenter, text)
+        with self._loading:
+            if self._video is None:
+                self._video = memory_tracking.load_video_model(self.model, segmenter)
+        return memory_tracking.MemoryTracker(self._video, segmenter, text)
 
     async def answer(
         self,

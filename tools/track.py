@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,8 @@ from sam3i_agent.agent.requests import make_request
 from sam3i_agent.segmodel.errors import InputError, StorageError
 from sam3i_agent.segmodel.files import write_whole
 from sam3i_agent.segmodel.photo import Photo
-from sam3i_agent.segmodel.prompt import Prompt
 from sam3i_agent.segmodel.rle import decode_masks, encode_mask, mask_ious
-from sam3i_agent.segmodel.tracking import TrackLinker
+from sam3i_agent.segmodel.tracking import Tracker
 from sam3i_agent.tools.export import result_masks
 from sam3i_agent.tools.service import SegmentationService
 from sam3i_agent.tools.track_outputs import (
@@ -76,15 +76,12 @@ class TrackRun:
         try:
             self.out.mkdir(parents=True, exist_ok=True)
             self._check_settings(text)
-            linker, done = _replay(path)
+            tracker = self.service.tracker(text)
+            done = self._replay(path, tracker)
             advance(done)
-            segmenter = self.service.segmenter().segmenter
             with path.open("a", encoding="utf-8") as lines:
                 for frame in read_frames(self.video, start=done):
-                    photo = _photo_of(frame.pixels)
-                    (found,) = segmenter.encode(photo, keep=False).segment([Prompt(text)])
-                    boxes = [(x0, y0, x1, y1) for x0, y0, x1, y1 in found.boxes_xyxy.tolist()]
-                    numbers = linker.link(frame.index, boxes)
+                    numbers, found = tracker.step(frame.index, _photo_of(frame.pixels))
                     instances = [
                         TrackedInstance(
                             track=number,
@@ -93,7 +90,11 @@ class TrackRun:
                             mask=CompressedMask.model_validate(encode_mask(mask)),
                         )
                         for number, box, score, mask in zip(
-                            numbers, boxes, found.scores.tolist(), found.masks, strict=True
+                            numbers,
+                            found.boxes_xyxy.tolist(),
+                            found.scores.tolist(),
+                            found.masks,
+                            strict=True,
                         )
                     ]
                     line = TrackedFrame(
@@ -133,6 +134,26 @@ class TrackRun:
         if path.exists() and path.read_text("utf-8") != said:
             raise StorageError(f"{str(self.out)!r} holds another run", "give another --out")
         path.write_text(said, "utf-8")
+
+    def _replay(self, path: Path, tracker: Tracker) -> int:
+        """Bring the tracker to where a killed run was; return the number of frames done."""
+        last: TrackedFrame | None = None
+        for line in _lines(path):
+            tracker.see(line.frame, {one.track: one.box for one in line.instances})
+            last = line
+        if path.exists():
+            with path.open("rb") as file:
+                whole = sum(len(line) for line in file if line.endswith(b"\n"))
+            os.truncate(path, whole)
+        if last is None:
+            return 0
+        for frame in islice(read_frames(self.video, start=last.frame), 1):
+            masks = _masks_of(last.instances, frame.pixels.shape[:2])
+            numbers = [one.track for one in last.instances]
+            tracker.resume(
+                last.frame, _photo_of(frame.pixels), dict(zip(numbers, masks, strict=True))
+            )
+        return last.frame + 1
 
     def _selected(self, key_frame: int, frames: int) -> set[int]:
         """Return the tracks that the instruction means on the key frame."""
@@ -181,19 +202,6 @@ def _lines(path: Path) -> Iterator[TrackedFrame]:
                 yield TrackedFrame.model_validate_json(line)
             except ValidationError as error:
                 raise StorageError(f"line {number} of {path.name!r} is damaged") from error
-
-
-def _replay(path: Path) -> tuple[TrackLinker, int]:
-    """Return the linker as a killed run left it, and the frames that are done."""
-    linker, done = TrackLinker(), 0
-    for line in _lines(path):
-        linker.see(line.frame, {one.track: one.box for one in line.instances})
-        done = line.frame + 1
-    if path.exists():
-        with path.open("rb") as file:
-            whole = sum(len(line) for line in file if line.endswith(b"\n"))
-        os.truncate(path, whole)
-    return linker, done
 
 
 def _summarise(path: Path, text: str, kept: set[int] | None) -> ClipSummary:
