@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import cast
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
+from sam3i_agent.segmodel.exemplars import pad_boxes
 from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
 from sam3i_agent.segmodel.tokenization import InstructionTokenizer, TokenBatch
@@ -14,6 +16,10 @@ from sam3i_agent.training.pictures import Picture, PictureSource
 
 NO_OBJECT = 255
 """Label of a grid cell that is mostly background."""
+_HAND_ERROR = 0.06
+"""Standard deviation of where a user draws a side, as a share of the box."""
+_EXAMPLES_SERIES = 17
+"""Sets the chance in drawing boxes apart from that of the pictures."""
 
 
 @dataclass
@@ -40,6 +46,17 @@ class TrainingBatch:
     """(T, 4) float32 in 0..1."""
     masks: torch.Tensor
     """(T, M, M) float32: covered share of each mask cell."""
+    example_boxes: torch.Tensor
+    """(P, K, 4) float32 cxcywh in 0..1, as a user would draw them; K is 0 without examples."""
+    example_labels: torch.Tensor
+    """(P, K) int64: 1 positive, 0 negative, -10 padding."""
+
+    @property
+    def examples(self) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Boxes and labels, or None where the batch has no examples."""
+        if self.example_boxes.numel() == 0:
+            return None
+        return self.example_boxes, self.example_labels
 
     def to(self, device: torch.device) -> "TrainingBatch":
         """Return the batch on `device`."""
@@ -82,7 +99,16 @@ def make_batch(plan: BatchPlan, number: int, tokenizer: InstructionTokenizer) ->
     group_of = {concept: group for group, concept in enumerate(dict.fromkeys(concepts))}
     dense = [_dense_targets(picture) for picture in pictures if picture.kinds is not None]
     size = plan.mask_size
+    rng = np.random.default_rng([_EXAMPLES_SERIES, number])
+    example_boxes, example_labels = pad_boxes(
+        [
+            [(_drawn_by_hand(rng, picture.boxes_cxcywh[i]), good) for i, good in sample.examples]
+            for _, picture, sample in samples
+        ]
+    )
     return TrainingBatch(
+        example_boxes=example_boxes,
+        example_labels=example_labels,
         pixel_values=torch.cat([to_pixel_values(one.image, plan.image_size) for one in pictures]),
         object_labels=torch.stack([labels for labels, _ in dense]) if dense else None,
         object_offsets=torch.stack([offsets for _, offsets in dense]) if dense else None,
@@ -101,6 +127,13 @@ def make_batch(plan: BatchPlan, number: int, tokenizer: InstructionTokenizer) ->
             + [picture.coverage[list(one.indices)] for _, picture, one in samples]
         ),
     )
+
+
+def _drawn_by_hand(rng: np.random.Generator, box_cxcywh: torch.Tensor) -> torch.Tensor:
+    """Return a box whose sides are off by some percent of its size."""
+    off = torch.from_numpy(rng.normal(0, _HAND_ERROR, 4).clip(-0.2, 0.2)).float()
+    size = box_cxcywh[2:]
+    return torch.cat([box_cxcywh[:2] + off[:2] * size, size * (1 + off[2:])]).clamp(0, 1)
 
 
 def _dense_targets(picture: Picture) -> tuple[torch.Tensor, torch.Tensor]:

@@ -69,6 +69,9 @@ class LossWeights(BaseModel):
     disagreement: float = 1.0
     info_nce: float = 1.0
     concept_margin: float = 1.0
+    empty_prompt: float = 50.0
+    """Of the stage `exemplars`: squared distance of the token that a prompt without boxes gets from
+    the one it had before."""
 
 
 class TrainConfig(BaseModel):
@@ -130,6 +133,8 @@ class TrainConfig(BaseModel):
     def _check_stage(self) -> Self:
         if self.stage.trains_head and self.start_from is None:
             raise ValueError(f"stage {self.stage} needs start_from: the model that gets the head")
+        if self.stage is Stage.EXEMPLARS and (self.start_from is None or self.data is not None):
+            raise ValueError("stage exemplars needs start_from, and generated scenes")
         if self.dense_steps and (self.stage.trains_head or self.data is not None):
             raise ValueError("dense_steps go with stage concept on generated scenes")
         if self.complex_from_simple and self.stage is not Stage.COMPLEX:

@@ -9,8 +9,13 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput, inverse_sigmoid
+from transformers.models.sam3.modeling_sam3 import (
+    Sam3GeometryEncoder,
+    Sam3VisionEncoderOutput,
+    inverse_sigmoid,
+)
 
+from sam3i_agent.segmodel.exemplars import PADDING
 from sam3i_agent.segmodel.geometry import encode_empty_geometry
 from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.levels import InstructionLevel
@@ -41,6 +46,7 @@ def forward_deep(
     image_of_text: Tensor,
     texts: TokenBatch,
     level: InstructionLevel = InstructionLevel.CONCEPT,
+    examples: tuple[Tensor, Tensor] | None = None,
 ) -> DeepPredictions:
     """Answer P texts about B encoded images.
 
@@ -50,6 +56,8 @@ def forward_deep(
         image_of_text: (P,) int64, the row of `vision` that each text is about.
         texts: P tokenized texts.
         level: of all the texts.
+        examples: (P, K, 4) boxes cxcywh in 0..1 and (P, K) labels, -10 for padding; each text has
+            one at least.
     """
     # Padding is masked everywhere at the concept level, so columns that are padding in all rows go;
     # the adapters' attention sees padding.
@@ -62,7 +70,17 @@ def forward_deep(
             image_of_text,
             texts.input_ids[:, :used],
             texts.attention_mask[:, :used],
+            examples,
         )
+
+
+def empty_geometry_of(encoder: Sam3GeometryEncoder, vision: Sam3VisionEncoderOutput) -> Tensor:
+    """Return the (B, 1, C) tokens of prompts without boxes about B encoded images."""
+    # The position encoding depends on the map's size alone: every row is the same.
+    used = len(vision.fpn_hidden_states) - 2  # the coarsest level is never used
+    features = vision.fpn_hidden_states[used].float()  # under autocast they may be bf16
+    positions = vision.fpn_position_encoding[used][:1].float()
+    return encode_empty_geometry(encoder, features, positions.expand_as(features))
 
 
 def _forward(
@@ -71,18 +89,29 @@ def _forward(
     image_of_text: Tensor,
     input_ids: Tensor,
     attention_mask: Tensor,
+    examples: tuple[Tensor, Tensor] | None,
 ) -> DeepPredictions:
     # The position encoding depends on the map's size alone: every row is the same.
     levels = [level[image_of_text] for level in vision.fpn_hidden_states[:-1]]
     coarse_position = vision.fpn_position_encoding[len(levels) - 1][:1]
-    geometry = encode_empty_geometry(
-        model.geometry_encoder,
-        vision.fpn_hidden_states[len(levels) - 1],
-        coarse_position.expand(len(vision.fpn_hidden_states[0]), -1, -1, -1),
-    )
     text = model.get_text_features(input_ids, None, return_dict=True).pooler_output
-    prompt = torch.cat([text, geometry[image_of_text]], dim=1)
-    prompt_mask = torch.cat([attention_mask, torch.ones_like(attention_mask[:, :1])], dim=1).bool()
+    if examples is None:
+        geometry = empty_geometry_of(model.geometry_encoder, vision)[image_of_text]
+        geometry_mask = torch.ones_like(attention_mask[:, :1])
+    else:
+        boxes, labels = examples
+        # torchvision's roi_align mixes up types under autocast.
+        with torch.autocast(boxes.device.type, enabled=False):
+            encoded_boxes = model.geometry_encoder(
+                box_embeddings=boxes,
+                box_mask=labels != PADDING,
+                box_labels=labels.clamp(min=0),
+                img_feats=(levels[-1].float(),),
+                img_pos_embeds=(coarse_position.expand_as(levels[-1]).float(),),
+            )
+        geometry, geometry_mask = encoded_boxes.last_hidden_state, encoded_boxes.attention_mask
+    prompt = torch.cat([text, geometry], dim=1)
+    prompt_mask = torch.cat([attention_mask, geometry_mask], dim=1).bool()
 
     encoded = model.detr_encoder(
         vision_features=[levels[-1]],

@@ -1,10 +1,11 @@
 """What a step minimises, as one module: the model, its auxiliary heads, and a batch to losses."""
 
+import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, smooth_l1_loss
+from torch.nn.functional import cross_entropy, mse_loss, smooth_l1_loss
 
 from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.levels import InstructionLevel
@@ -18,7 +19,7 @@ from sam3i_agent.training.alignment import (
 from sam3i_agent.training.batches import NO_OBJECT, TrainingBatch
 from sam3i_agent.training.config import TrainConfig
 from sam3i_agent.training.detection import detection_losses, union_masks
-from sam3i_agent.training.forward import DeepPredictions, forward_deep
+from sam3i_agent.training.forward import DeepPredictions, empty_geometry_of, forward_deep
 from sam3i_agent.training.scenes import Colour, Shape, Texture
 from sam3i_agent.training.stages import Stage
 
@@ -66,6 +67,9 @@ class Objective(nn.Module):
         width = _mask_width(model)
         self.dense_head = DenseHead(width) if config.stage is Stage.CONCEPT else None
         self.projector = TextProjector(width) if config.stage is Stage.ALIGN else None
+        self.geometry_before = None
+        if config.stage is Stage.EXEMPLARS:
+            self.geometry_before = copy.deepcopy(model.geometry_encoder).requires_grad_(False)
         self._config = config
 
     def forward(self, batch: TrainingBatch, *, dense_only: bool = False) -> dict[str, Tensor]:
@@ -87,7 +91,12 @@ class Objective(nn.Module):
                 return losses
             branches = {
                 level: forward_deep(
-                    self.model, vision, batch.image_of_sample, batch.texts[level], level
+                    self.model,
+                    vision,
+                    batch.image_of_sample,
+                    batch.texts[level],
+                    level,
+                    batch.examples,
                 )
                 for level in config.stage.asked_levels
             }
@@ -97,6 +106,11 @@ class Objective(nn.Module):
         ]
         for name in detection[0]:
             losses[name] = torch.stack([one[name] for one in detection]).mean()
+        if self.geometry_before is not None:
+            losses["empty_prompt"] = mse_loss(
+                empty_geometry_of(self.model.geometry_encoder, vision),
+                empty_geometry_of(self.geometry_before, vision),
+            )
         if self.projector is not None:
             losses |= self._alignment_losses(self.projector, branches, batch)
         return losses

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.training.corrections import draw_corrections
 from sam3i_agent.training.instructions import draw_instructions
 from sam3i_agent.training.phrases import Concept, draw_concepts
 from sam3i_agent.training.reasoning import draw_complex_instructions
@@ -24,6 +25,8 @@ class Sample:
     indices: tuple[int, ...]
     """Of the picture's objects; none where the texts ask for something absent."""
     granularity: str = "1to1"
+    examples: tuple[tuple[int, bool], ...] = ()
+    """Objects pointed out by a box, and whether each is a positive example."""
 
 
 def draw_samples(rng: np.random.Generator, scene: Scene, stage: Stage, count: int) -> list[Sample]:
@@ -33,6 +36,11 @@ def draw_samples(rng: np.random.Generator, scene: Scene, stage: Stage, count: in
             return [
                 Sample({InstructionLevel.CONCEPT: target.phrase}, target.indices)
                 for target in draw_concepts(rng, scene, count)
+            ]
+        case Stage.EXEMPLARS:
+            return [
+                Sample({InstructionLevel.CONCEPT: one.phrase}, one.indices, examples=one.examples)
+                for one in draw_corrections(rng, scene, count)
             ]
         case Stage.SIMPLE:
             wishes = draw_instructions(rng, scene, count)

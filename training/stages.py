@@ -5,12 +5,16 @@ from enum import StrEnum
 from sam3i_agent.segmodel.instruction_sam3 import is_instruction_head_key
 from sam3i_agent.segmodel.levels import InstructionLevel
 
+GEOMETRY_PREFIX = "geometry_encoder."
+
 
 class Stage(StrEnum):
     """A stage of SAM3-I's recipe, or the base model's own training before it."""
 
     CONCEPT = "concept"
     """The whole model on noun phrases; no instruction head."""
+    EXEMPLARS = "exemplars"
+    """The geometry encoder alone; its token of a prompt without boxes is held where it was."""
     SIMPLE = "simple"
     """Stage 1: simple instructions through the simple adapters."""
     COMPLEX = "complex"
@@ -23,18 +27,22 @@ class Stage(StrEnum):
         """The levels whose detections are trained."""
         if self is Stage.ALIGN:
             return (InstructionLevel.SIMPLE, InstructionLevel.COMPLEX)
+        if self is Stage.EXEMPLARS:
+            return (InstructionLevel.CONCEPT,)
         return (InstructionLevel(self.value),)
 
     @property
     def trains_head(self) -> bool:
         """Whether only an instruction head is trained, on a frozen base."""
-        return self is not Stage.CONCEPT
+        return self not in (Stage.CONCEPT, Stage.EXEMPLARS)
 
     def trains(self, key: str) -> bool:
         """Whether the weight `key` of the model is moved."""
         match self:
             case Stage.CONCEPT:
                 return True
+            case Stage.EXEMPLARS:
+                return key.startswith(GEOMETRY_PREFIX)
             case Stage.SIMPLE:
                 parts = (".simple.",)
             case Stage.COMPLEX:

@@ -42,6 +42,7 @@ from sam3i_agent.training.initialisation import initialise
 from sam3i_agent.training.model import small_config
 from sam3i_agent.training.objective import Objective
 from sam3i_agent.training.pictures import PictureSource, RecordSource, SceneSource
+from sam3i_agent.training.stages import Stage
 
 logger = logging.getLogger(__name__)
 
@@ -322,7 +323,10 @@ def _start_model(config: TrainConfig) -> InstructionSam3:
         )
         initialise(model)
         return model
-    model = load_model(config.start_from, _ATTENTION).float()
+    model = load_model(
+        config.start_from, _ATTENTION, with_head=config.stage is not Stage.EXEMPLARS
+    ).float()
+    model.config.takes_exemplars |= config.stage is Stage.EXEMPLARS
     if config.stage.trains_head and not model.config.has_instruction_head:
         model = model.with_fresh_head(config.adapter_dim, config.adapter_heads)
     if config.complex_from_simple:

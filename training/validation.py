@@ -55,7 +55,9 @@ def validate(model: InstructionSam3, level: InstructionLevel, scenes: int) -> Va
     for number in range(-(-scenes // _IMAGES)):
         batch = make_batch(plan, number, tokenizer).to(model.device)
         vision = model.get_vision_features(batch.pixel_values)
-        answers = forward_deep(model, vision, batch.image_of_sample, batch.texts[level], level)
+        answers = forward_deep(
+            model, vision, batch.image_of_sample, batch.texts[level], level, batch.examples
+        )
         for found, wanted in _united(answers, batch):
             union = int((found | wanted).sum())
             ious.append(float((found & wanted).sum()) / union if union else 1.0)
