@@ -4,11 +4,13 @@ They stay outside the graph's state: the state names them by id, the store holds
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sam3i_agent.segmodel.instances import Instances
+from sam3i_agent.segmodel.masks import Masks, mask_ious
 
 
 @dataclass(frozen=True)
@@ -16,16 +18,26 @@ class Candidate:
     """One instance that the model found for a noun phrase."""
 
     phrase: str
-    mask: NDArray[np.bool_]
-    """(H, W), not empty."""
+    masks: Masks
+    """One, not empty."""
     box_xyxy: tuple[float, float, float, float]
     """Pixels."""
     score: float
 
     @property
+    def mask(self) -> NDArray[np.bool_]:
+        """(H, W), decoded each time."""
+        return self.masks[0]
+
+    @property
+    def counts(self) -> str:
+        """COCO's compressed counts of the mask."""
+        return self.masks.counts[0]
+
+    @cached_property
     def area(self) -> int:
         """Pixels of the mask."""
-        return int(self.mask.sum())
+        return int(self.masks.areas[0])
 
     @property
     def centre_xy(self) -> tuple[float, float]:
@@ -37,18 +49,22 @@ class Candidate:
 def candidates_of(phrase: str, instances: Instances) -> list[Candidate]:
     """Return the instances of `phrase` that have any pixel, best first."""
     return [
-        Candidate(phrase, mask, (x0, y0, x1, y1), score)
-        for mask, (x0, y0, x1, y1), score in zip(
-            instances.masks, instances.boxes_xyxy.tolist(), instances.scores.tolist(), strict=True
+        Candidate(phrase, instances.masks[[index]], (x0, y0, x1, y1), score)
+        for index, ((x0, y0, x1, y1), score, area) in enumerate(
+            zip(
+                instances.boxes_xyxy.tolist(),
+                instances.scores.tolist(),
+                instances.masks.areas.tolist(),
+                strict=True,
+            )
         )
-        if mask.any()
+        if area
     ]
 
 
 def mask_iou(a: Candidate, b: Candidate) -> float:
     """Return the intersection over union of two masks, 0..1."""
-    union = np.logical_or(a.mask, b.mask).sum()
-    return float(np.logical_and(a.mask, b.mask).sum() / union)
+    return float(mask_ious(a.masks, b.masks)[0, 0])
 
 
 def without_doubles(candidates: list[Candidate], max_iou: float) -> list[Candidate]:

@@ -6,7 +6,7 @@ from sam3i_agent.agent.contracts import RoutingPolicy
 from sam3i_agent.agent.plan import Plan
 from sam3i_agent.segmodel.instances import Instances
 from sam3i_agent.segmodel.levels import InstructionLevel
-from sam3i_agent.segmodel.rle import union_iou
+from sam3i_agent.segmodel.masks import union_iou
 
 
 def reason_to_escalate(

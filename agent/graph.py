@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
-import numpy as np
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -357,7 +356,7 @@ async def select_instances(
 
 async def _keep_picture(workspace: Workspace, name: str, positions: Sequence[int]) -> None:
     if workspace.record is not None:
-        masks = np.stack([workspace.candidates[position].mask for position in positions])
+        masks = [workspace.candidates[position].mask for position in positions]
         picture = await asyncio.to_thread(draw_marks, workspace.photo.pixels, masks)
         workspace.record.save_picture(name, picture)
 

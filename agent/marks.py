@@ -40,7 +40,7 @@ Box = tuple[float, float, float, float]
 
 def draw_marks(
     pixels: NDArray[np.uint8],
-    masks: NDArray[np.bool_],
+    masks: Sequence[NDArray[np.bool_]],
     *,
     max_side: int = MAX_SIDE,
     min_side: int = MIN_SIDE,
@@ -50,7 +50,7 @@ def draw_marks(
 
     Args:
         pixels: (H, W, 3) RGB.
-        masks: (N, H, W).
+        masks: N of (H, W); those of a large photo are best run-length encoded (`Masks`).
         max_side: longest side of the picture, in pixels, at most.
         min_side: and at least.
         numbers: on the labels, which choose the colours too; None counts from 1.

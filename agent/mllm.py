@@ -19,6 +19,7 @@ from sam3i_agent.agent.language import (
 from sam3i_agent.agent.marks import crop_around, data_url, draw_marks, fit, scale_mask
 from sam3i_agent.agent.replies import ExhaustiveReply, ProposeReply, SelectReply, VerifyReply
 from sam3i_agent.prompts.templates import load_prompt
+from sam3i_agent.segmodel.masks import Masks
 
 PHOTO_SIDE = 1024
 """Longest side of the pictures a model is shown, in pixels."""
@@ -111,8 +112,7 @@ class MllmLanguage:
         return self._photos[key]
 
     def _all_marked(self, view: View) -> list[str]:
-        masks = np.array([one.mask for one in view.candidates], dtype=bool)
-        masks = masks.reshape(-1, *view.photo.size_hw)
+        masks = Masks(view.photo.size_hw, (one.counts for one in view.candidates))
         marked = draw_marks(view.photo.pixels, masks, max_side=PHOTO_SIDE)
         return [self._photo(view, PHOTO_SIDE).url, data_url(marked)]
 
@@ -123,7 +123,7 @@ class MllmLanguage:
         mask = scale_mask(candidate.mask, (width, height))
         return [
             photo.url,
-            data_url(draw_marks(photo.pixels, mask[None], max_side=VERDICT_SIDE)),
+            data_url(draw_marks(photo.pixels, [mask], max_side=VERDICT_SIDE)),
             data_url(crop_around(view.photo.pixels, candidate.mask)),
         ]
 

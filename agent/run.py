@@ -33,7 +33,6 @@ from sam3i_agent.agent.state import InputState, SegmenterLike, Workspace
 from sam3i_agent.agent.telemetry import tracer
 from sam3i_agent.segmodel.errors import InputError
 from sam3i_agent.segmodel.photo import Photo
-from sam3i_agent.segmodel.rle import encode_mask
 
 LanguageFactory = Callable[[Meter], LanguageModel]
 """Makes the language side of one run, which spends through the run's meter."""
@@ -235,9 +234,8 @@ def _result(
 
 
 def _instance(one: Candidate) -> InstanceResult:
-    packed = encode_mask(one.mask)
     return InstanceResult(
-        mask=CompressedMask.model_validate(packed),
+        mask=CompressedMask(size=one.masks.size_hw, counts=one.counts),
         box=one.box_xyxy,
         score=one.score,
         area=one.area,

@@ -24,8 +24,8 @@ from sam3i_agent.agent.contracts import Frozen, SegmentRequest
 from sam3i_agent.agent.ledger import SqliteLedger
 from sam3i_agent.segmodel.errors import InputError, StorageError
 from sam3i_agent.segmodel.files import write_whole
+from sam3i_agent.segmodel.masks import Masks
 from sam3i_agent.segmodel.modes import Tiling
-from sam3i_agent.segmodel.rle import decode_mask, encode_mask
 
 FOLDER_VARIABLE = "SAM3I_RUNS"
 CHECKPOINTS_VARIABLE = "SAM3I_CHECKPOINTS"
@@ -116,7 +116,7 @@ class RecordedRun:
         content = [
             {
                 "phrase": one.phrase,
-                "mask": encode_mask(one.mask),
+                "mask": {"size": one.masks.size_hw, "counts": one.counts},
                 "box": one.box_xyxy,
                 "score": one.score,
             }
@@ -146,7 +146,7 @@ class RecordedRun:
         return [
             Candidate(
                 phrase=one["phrase"],
-                mask=decode_mask(tuple(one["mask"]["size"]), one["mask"]["counts"]),
+                masks=Masks(tuple(one["mask"]["size"]), [one["mask"]["counts"]]),
                 box_xyxy=tuple(one["box"]),
                 score=one["score"],
             )

@@ -9,10 +9,11 @@ from PIL import Image
 
 from sam3i_agent.agent.contracts import Frozen
 from sam3i_agent.evaluation.concept_f1 import match_ious
+from sam3i_agent.segmodel.masks import Masks, union_iou
 from sam3i_agent.segmodel.modes import Tiling
 from sam3i_agent.segmodel.photo import Photo
 from sam3i_agent.segmodel.prompt import Prompt
-from sam3i_agent.segmodel.rle import tight_box, union_iou
+from sam3i_agent.segmodel.rle import tight_box
 from sam3i_agent.segmodel.segmenter import Segmenter
 from sam3i_agent.segmodel.tiling import TilingSegmenter
 from sam3i_agent.training.scenes import Colour, SceneLimits, Shape, generate_scene
@@ -112,7 +113,7 @@ def measure_large_photos(
             while some := list(islice(texts, _KINDS_AT_ONCE)):
                 answers = image.segment([Prompt(one) for one in some])
                 for text, answer in zip(some, answers, strict=True):
-                    ious = _ious(answer.masks, kinds[text])
+                    ious = _ious(np.asarray(answer.masks), kinds[text])
                     hits[tiling] += int((match_ious(ious) >= _HIT_IOU).sum()) if ious.size else 0
                     answered[tiling] += len(answer)
             encodings += image.encodings if tiling is Tiling.AUTO else 0
@@ -152,7 +153,7 @@ def _ordinary_ious(
                 wanted = [one.mask for one in scene.objects if f"{one.colour} {one.shape}" == text]
                 truth = np.array(wanted, bool).reshape(-1, *scene.image.shape[:2]).any(axis=0)
                 large = np.asarray(Image.fromarray(truth).resize(side, 0))
-                values.append(union_iou(answer.masks, large[None]))
+                values.append(union_iou(answer.masks, Masks.encode([large], side)))
         advance()
     return ious[Tiling.OFF], ious[Tiling.AUTO]
 

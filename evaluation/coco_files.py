@@ -12,14 +12,11 @@ from pycocotools import mask as coco_mask
 
 from sam3i_agent.segmodel.errors import InputError
 from sam3i_agent.segmodel.files import read_json
-from sam3i_agent.segmodel.rle import encode_segmentation
+from sam3i_agent.segmodel.rle import Rle, as_rle, encode_segmentation
 
 logger = logging.getLogger(__name__)
 
 _REPEATS = "repeat another one"
-
-Rle = dict[str, Any]
-"""`{"size": [H, W], "counts": bytes}`, what pycocotools computes with."""
 
 
 @dataclass(frozen=True)
@@ -152,11 +149,6 @@ def _kind_of(error: Exception) -> str:
 
 def _words(error: Exception) -> str:
     return f"no {error}" if isinstance(error, KeyError) else str(error)
-
-
-def as_rle(size_hw: tuple[int, int], counts: str) -> Rle:
-    """Return an encoding as pycocotools computes with it."""
-    return {"size": list(size_hw), "counts": counts.encode()}
 
 
 def iou_matrix(predictions: Sequence[Rle], truths: Sequence[Rle]) -> np.ndarray:

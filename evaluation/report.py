@@ -25,7 +25,7 @@ from sam3i_agent.evaluation.statistics import (
     summarise_route,
 )
 from sam3i_agent.segmodel.errors import InputError, StorageError
-from sam3i_agent.segmodel.rle import decode_masks
+from sam3i_agent.segmodel.masks import Masks
 from sam3i_agent.tools.images import read_photo
 
 HTML_NAME = "report.html"
@@ -232,7 +232,7 @@ def _example(answers: list[Scored], images: Path) -> dict[str, Any]:
 
     pictures = [picture("truth", case.record.masks(), None, None)]
     for one in answers:
-        masks = decode_masks(size, (mask.counts for mask in one.prediction.masks))
+        masks = Masks(size, (mask.counts for mask in one.prediction.masks))
         pictures.append(picture(str(one.prediction.route), masks, one.iou, one.failure))
     steps = [{"name": str(one.prediction.route), "lines": one.prediction.trace} for one in answers]
     return {"text": case.text, "level": str(case.level), "pictures": pictures, "steps": steps}

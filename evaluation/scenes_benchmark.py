@@ -11,7 +11,7 @@ from sam3i_agent.agent.run import segment_photo_sync
 from sam3i_agent.agent.state import SegmenterLike
 from sam3i_agent.evaluation.concept_f1 import MIN_SCORE, concept_f1
 from sam3i_agent.segmodel.levels import InstructionLevel
-from sam3i_agent.segmodel.rle import mask_ious, union_iou
+from sam3i_agent.segmodel.masks import Masks, mask_ious, union_iou
 from sam3i_agent.tools.export import result_masks
 from sam3i_agent.tools.images import read_photo
 from sam3i_agent.training.dataset import read_records
@@ -97,6 +97,6 @@ def run_benchmark(
     )
 
 
-def _kept_masks(result: SegmentationResult) -> np.ndarray:
+def _kept_masks(result: SegmentationResult) -> Masks:
     keep = [one.score >= MIN_SCORE for one in result.instances]
     return result_masks(result)[np.array(keep, dtype=bool)]

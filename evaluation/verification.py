@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.contracts import RouteChoice, RunStatus
 from sam3i_agent.agent.language import Decision, LanguageModel, View
@@ -21,8 +19,9 @@ from sam3i_agent.agent.run import segment_photo
 from sam3i_agent.agent.state import SegmenterLike
 from sam3i_agent.segmodel.errors import LanguageError, StorageError
 from sam3i_agent.segmodel.files import write_whole
+from sam3i_agent.segmodel.masks import Masks, mask_ious
 from sam3i_agent.segmodel.photo import Photo
-from sam3i_agent.segmodel.rle import mask_ious, tight_box
+from sam3i_agent.segmodel.rle import tight_box
 from sam3i_agent.tools.export import result_masks
 from sam3i_agent.tools.images import read_photo
 from sam3i_agent.training.dataset import Record, read_records
@@ -47,8 +46,8 @@ class Judgement:
 class Judge(Protocol):
     """Who answers the two questions."""
 
-    async def judge(self, photo: Photo, text: str, masks: np.ndarray) -> Judgement:
-        """Judge the (T, H, W) masks of a text about `photo`."""
+    async def judge(self, photo: Photo, text: str, masks: Masks) -> Judgement:
+        """Judge the masks of a text about `photo`."""
         ...
 
 
@@ -65,7 +64,7 @@ class OfflineJudge:
     def __init__(self, segmenter: SegmenterLike) -> None:
         self._segmenter = segmenter
 
-    async def judge(self, photo: Photo, text: str, masks: np.ndarray) -> Judgement:
+    async def judge(self, photo: Photo, text: str, masks: Masks) -> Judgement:
         """Segment by `text` and match the results with `masks`."""
         result = await segment_photo(self._segmenter, photo, text, route=RouteChoice.AGENT)
         if result.status is RunStatus.FAILED:
@@ -91,9 +90,11 @@ class ModelJudge:
     def __init__(self, model: LanguageModel) -> None:
         self._model = model
 
-    async def judge(self, photo: Photo, text: str, masks: np.ndarray) -> Judgement:
+    async def judge(self, photo: Photo, text: str, masks: Masks) -> Judgement:
         """Judge each mask on its own, then all together."""
-        candidates = tuple(_candidate(text, mask) for mask in masks if mask.any())
+        candidates = tuple(
+            _candidate(text, masks[[index]]) for index, area in enumerate(masks.areas) if area
+        )
         empty = len(masks) - len(candidates)  # nothing to show, and wrong without asking
         reasons = [f"{empty} masks are empty"] if empty else []
         try:
@@ -176,9 +177,9 @@ def _first_text(record: Record) -> str:
     return next(iter(record.texts.values()))[0]
 
 
-def _candidate(text: str, mask: np.ndarray) -> Candidate:
-    x0, y0, x1, y1 = tight_box(mask) or (0, 0, 0, 0)
-    return Candidate(text, mask, (float(x0), float(y0), float(x1), float(y1)), 1.0)
+def _candidate(text: str, masks: Masks) -> Candidate:
+    x0, y0, x1, y1 = tight_box(masks[0]) or (0, 0, 0, 0)
+    return Candidate(text, masks, (float(x0), float(y0), float(x1), float(y1)), 1.0)
 
 
 def _write(

@@ -22,6 +22,7 @@ from transformers import Sam3TrackerModel
 from sam3i_agent.segmodel.errors import InputError, ModelError
 from sam3i_agent.segmodel.exemplars import check_box, check_point
 from sam3i_agent.segmodel.loading import is_hub_id
+from sam3i_agent.segmodel.masks import Masks
 from sam3i_agent.segmodel.postprocessing import masks_at
 from sam3i_agent.segmodel.segmenter import EncodedImage
 
@@ -43,8 +44,8 @@ class Click:
 class ClickMasks:
     """The masks that clicks may mean: a click on a wheel may mean the wheel, or the car."""
 
-    masks: NDArray[np.bool_]
-    """(M, H, W), the surest first; M is 3, or 1 where one was asked for."""
+    masks: Masks
+    """The surest first; 3, or 1 where one was asked for."""
     scores: NDArray[np.float32]
     """(M,), the IoU that the model expects of each, 0..1."""
     presence: float

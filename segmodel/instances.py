@@ -5,13 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sam3i_agent.segmodel.masks import Masks
+
 
 @dataclass(frozen=True)
 class Instances:
     """N instances and how sure the model is that the prompt's concept is there at all."""
 
-    masks: NDArray[np.bool_]
-    """(N, H, W)."""
+    masks: Masks
+    """N of H x W pixels."""
     boxes_xyxy: NDArray[np.float32]
     """(N, 4), pixels of the upright photo, inside it."""
     scores: NDArray[np.float32]
@@ -22,9 +24,9 @@ class Instances:
     def __post_init__(self) -> None:
         """Check that the parts belong together."""
         counts = (len(self.masks), len(self.boxes_xyxy), len(self.scores))
-        if len(set(counts)) != 1 or self.masks.ndim != 3 or self.boxes_xyxy.shape[1:] != (4,):
+        if len(set(counts)) != 1 or self.boxes_xyxy.shape[1:] != (4,):
             raise ValueError(
-                f"instances need masks (N, H, W), boxes (N, 4) and scores (N,), got "
+                f"instances need N masks, boxes (N, 4) and scores (N,), got "
                 f"{self.masks.shape}, {self.boxes_xyxy.shape}, {self.scores.shape}"
             )
 

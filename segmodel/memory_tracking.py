@@ -27,10 +27,11 @@ from transformers.models.sam3_video.modeling_sam3_video import (
 from sam3i_agent.segmodel.errors import ModelError
 from sam3i_agent.segmodel.instances import Instances
 from sam3i_agent.segmodel.loading import is_hub_id
+from sam3i_agent.segmodel.masks import Masks
 from sam3i_agent.segmodel.photo import Photo
 from sam3i_agent.segmodel.postprocessing import masks_at
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
-from sam3i_agent.segmodel.rle import tight_box
+from sam3i_agent.segmodel.rle import encode_mask, tight_box
 from sam3i_agent.segmodel.segmenter import Segmenter
 from sam3i_agent.segmodel.tracking import Box
 
@@ -207,28 +208,25 @@ def _instances(
         (one for one in output.obj_id_to_mask if one not in hidden),
         key=lambda one: (-float(scores[one]), one),
     )
-    height, width = size_hw
-    masks = np.zeros((0, height, width), dtype=bool)
-    if shown:
-        logits = torch.cat([output.obj_id_to_mask[one] for one in shown])
-        masks = masks_at(logits, size_hw)
     taken = np.zeros(size_hw, dtype=bool)
     kept: list[int] = []
+    counts: list[str] = []
     boxes: list[tuple[int, int, int, int]] = []
-    for index, mask in enumerate(masks):
-        mask &= ~taken
+    for one in shown:
+        mask = masks_at(output.obj_id_to_mask[one], size_hw)[0] & ~taken
         taken |= mask
         box = tight_box(mask)
         if box is not None:
-            kept.append(index)
+            kept.append(int(one))
+            counts.append(encode_mask(mask)["counts"])
             boxes.append(box)
     found = Instances(
-        masks=masks[kept],
+        masks=Masks(size_hw, counts),
         boxes_xyxy=np.array(boxes, np.float32).reshape(-1, 4),
-        scores=np.array([float(scores[shown[i]]) for i in kept], np.float32),
+        scores=np.array([float(scores[one]) for one in kept], np.float32),
         presence=float(bool(kept)),
     )
-    return [int(shown[i]) + 1 for i in kept], found
+    return [one + 1 for one in kept], found
 
 
 def _keep_after(by_frame: dict[int, Any], oldest: int) -> None:

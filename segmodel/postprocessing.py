@@ -12,6 +12,7 @@ from torch.nn.functional import interpolate
 from transformers.models.sam3.modeling_sam3 import Sam3ImageSegmentationOutput
 
 from sam3i_agent.segmodel.instances import Instances
+from sam3i_agent.segmodel.masks import Masks, encode_on_device
 from sam3i_agent.segmodel.stopping import check_stop
 
 SCORE_THRESHOLD = 0.5
@@ -50,26 +51,24 @@ def to_instances(
     return rows
 
 
-def masks_at(logits: Tensor, size_hw: tuple[int, int]) -> np.ndarray:
+def masks_at(logits: Tensor, size_hw: tuple[int, int]) -> Masks:
     """Return masks at the photo's size.
 
-    Some are resized at a time: the logits of a large photo are 4 bytes a pixel.
+    Some are resized, thresholded and encoded at a time, on the device of the logits: those of a
+    large photo are 4 bytes a pixel.
 
     Args:
         logits: (N, h, w), of any size.
         size_hw: the photo's height and width in pixels.
-
-    Returns:
-        (N, H, W) bool.
     """
-    masks = np.empty((len(logits), *size_hw), dtype=bool)
+    counts: list[str] = []
     at_once = max(1, _LOGITS_AT_ONCE // (size_hw[0] * size_hw[1]))
     for start in range(0, len(logits), at_once):
         check_stop()
         some = logits[start : start + at_once].float()[None]
         resized = interpolate(some, size_hw, mode="bilinear", align_corners=False)[0]
-        masks[start : start + at_once] = (resized > 0).cpu().numpy()  # sigmoid above 0.5
-    return masks
+        counts += encode_on_device(resized > 0)  # sigmoid above 0.5
+    return Masks(size_hw, counts)
 
 
 def _boxes_at(boxes: Tensor, size_hw: tuple[int, int]) -> np.ndarray:

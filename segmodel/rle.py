@@ -1,11 +1,13 @@
 """Masks at the edges: COCO compressed run-length encoding."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
+
+Rle = dict[str, Any]
+"""`{"size": [H, W], "counts": bytes}`, what pycocotools computes with."""
 
 
 def encode_mask(mask: NDArray[np.bool_]) -> dict[str, Any]:
@@ -16,13 +18,12 @@ def encode_mask(mask: NDArray[np.bool_]) -> dict[str, Any]:
 
 def decode_mask(size_hw: tuple[int, int], counts: str) -> NDArray[np.bool_]:
     """Return the (H, W) mask of a compressed encoding."""
-    return coco_mask.decode({"size": list(size_hw), "counts": counts.encode()}).astype(bool)
+    return coco_mask.decode(as_rle(size_hw, counts)).astype(bool)
 
 
-def decode_masks(size_hw: tuple[int, int], counts: Iterable[str]) -> NDArray[np.bool_]:
-    """Return the (N, H, W) masks of compressed encodings, N may be 0."""
-    masks = [decode_mask(size_hw, one) for one in counts]
-    return np.array(masks, dtype=bool).reshape(-1, *size_hw)
+def as_rle(size_hw: tuple[int, int], counts: str) -> Any:
+    """Return an encoding as pycocotools computes with it."""
+    return {"size": list(size_hw), "counts": counts.encode()}
 
 
 def encode_segmentation(segmentation: Any, height: int, width: int) -> str:
@@ -50,29 +51,9 @@ def encode_segmentation(segmentation: Any, height: int, width: int) -> str:
     return packed["counts"].decode()
 
 
-def mask_ious(predictions: NDArray[np.bool_], truths: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the (P, T) mask IoUs of (P, H, W) predictions and (T, H, W) truths."""
-    if not len(predictions) or not len(truths):
-        return np.zeros((len(predictions), len(truths)))
-    # pycocotools' stubs know the encoding of one mask only, not that of a stack.
-    found, wanted = (_encode_stack(masks) for masks in (predictions, truths))
-    return np.asarray(coco_mask.iou(found, wanted, [0] * len(truths)))
-
-
-def union_iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    """Return the IoU of the united masks of two stacks (N, H, W); 1 where both are empty."""
-    first, second = a.any(axis=0), b.any(axis=0)
-    union = np.logical_or(first, second).sum()
-    return 1.0 if union == 0 else float(np.logical_and(first, second).sum() / union)
-
-
 def tight_box(mask: NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
     """Return x0, y0, x1, y1 of an (H, W) mask, right and bottom exclusive; None of an empty one."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     if not len(rows):
         return None
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-
-
-def _encode_stack(masks: NDArray[np.bool_]) -> Any:
-    return coco_mask.encode(np.asfortranarray(masks.transpose(1, 2, 0), dtype=np.uint8))

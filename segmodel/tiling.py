@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from sam3i_agent.segmodel.instances import Instances
 from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.segmodel.masks import Masks, encode_cut_out
 from sam3i_agent.segmodel.modes import Tiling
 from sam3i_agent.segmodel.photo import Photo
 from sam3i_agent.segmodel.prompt import Prompt
@@ -31,6 +32,8 @@ LARGE_PHOTO_INPUTS = 4
 """Sides of the model's input from which a photo may be tiled without being asked for."""
 SMALL_OBJECT_SHARE = 1 / 24
 """Of the photo's longer side: what is smaller is a few input pixels wide."""
+TILE_OBJECT_SHARE = 1.5 * SMALL_OBJECT_SHARE
+"""Longer side, of the photo's, up to which tiles are believed unless they are asked for."""
 MIN_TILE_SCORE = 0.85
 """Tiles show more ground without the object than the whole photo, so they must be surer."""
 SAME_IOU = 0.5
@@ -75,7 +78,7 @@ def _starts(length: int, side: int, overlap: float) -> list[int]:
 
 @dataclass(frozen=True)
 class Piece:
-    """An instance as its tight cut-out: a large photo's masks would not fit into memory."""
+    """An instance as its tight cut-out, with which tiles are joined quickly."""
 
     mask: NDArray[np.bool_]
     """(h, w) within its box."""
@@ -229,8 +232,12 @@ class TiledImage:
         return _pieces(found, Tile(0, 0, 0, 0), ranks.tolist())
 
     def _of_tile(self, tile: Tile, found: Instances) -> list[Piece]:
-        """Return what lies within the tile: what an inner edge cuts is whole in a neighbour."""
+        """Return what lies within the tile: what an inner edge cuts is whole in a neighbour.
+
+        Of what is larger than a few input pixels, the whole photo is the better judge.
+        """
         height, width = self._photo.size_hw
+        largest = TILE_OBJECT_SHARE * max(height, width)
         return [
             one
             for one in _pieces(found, tile, [1] * len(found))
@@ -239,15 +246,13 @@ class TiledImage:
             and (one.y0 >= tile.y0 + _SEAM_PX or tile.y0 == 0)
             and (one.x0 + one.mask.shape[1] <= tile.x1 - _SEAM_PX or tile.x1 == width)
             and (one.y0 + one.mask.shape[0] <= tile.y1 - _SEAM_PX or tile.y1 == height)
+            and (self._tiling is Tiling.ON or max(one.mask.shape) <= largest)
         ]
 
     def _instances(self, pieces: Sequence[Piece], presence: float) -> Instances:
-        masks = np.zeros((len(pieces), *self._photo.size_hw), dtype=bool)
-        for mask, piece in zip(masks, pieces, strict=True):
-            height, width = piece.mask.shape
-            mask[piece.y0 : piece.y0 + height, piece.x0 : piece.x0 + width] = piece.mask
+        size = self._photo.size_hw
         return Instances(
-            masks=masks,
+            masks=Masks(size, (encode_cut_out(one.mask, one.x0, one.y0, size) for one in pieces)),
             boxes_xyxy=np.array([one.box_xyxy for one in pieces], np.float32).reshape(-1, 4),
             scores=np.array([one.score for one in pieces], np.float32),
             presence=presence,

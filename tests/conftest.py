@@ -11,6 +11,7 @@ from PIL import Image
 from sam3i_agent.segmodel.configuration import InstructionSam3Config
 from sam3i_agent.segmodel.instances import Instances
 from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.segmodel.masks import Masks
 from sam3i_agent.segmodel.photo import Photo
 from sam3i_agent.segmodel.prompt import Prompt
 from sam3i_agent.segmodel.segmenter import Segmenter
@@ -119,7 +120,7 @@ class KnowingImage:
         found = self.segmenter.answers.get(prompt.text, [])
         boxes = [_box(mask) for mask, _ in found]
         return Instances(
-            masks=np.array([mask for mask, _ in found]).reshape(-1, *self.size_hw).astype(bool),
+            masks=Masks.encode([mask for mask, _ in found], self.size_hw),
             boxes_xyxy=np.array(boxes, dtype=np.float32).reshape(-1, 4),
             scores=np.array([score for _, score in found], dtype=np.float32),
             presence=0.9 if found else 0.1,

@@ -5,24 +5,23 @@ import shutil
 import tempfile
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from sam3i_agent.agent.contracts import SegmentationResult
 from sam3i_agent.agent.marks import draw_marks
 from sam3i_agent.segmodel.errors import StorageError
+from sam3i_agent.segmodel.masks import Masks
 from sam3i_agent.segmodel.photo import Photo
-from sam3i_agent.segmodel.rle import decode_masks
 
 RESULT_NAME = "result.json"
 OVERLAY_NAME = "overlay.png"
 MASKS_FOLDER = "masks"
 
 
-def result_masks(result: SegmentationResult) -> np.ndarray:
-    """Return the (N, H, W) bool masks of a result."""
+def result_masks(result: SegmentationResult) -> Masks:
+    """Return the masks of a result."""
     size = (result.image.height, result.image.width)
-    return decode_masks(size, (one.mask.counts for one in result.instances))
+    return Masks(size, (one.mask.counts for one in result.instances))
 
 
 def write_result(result: SegmentationResult, photo: Photo, folder: Path) -> None:

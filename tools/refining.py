@@ -6,9 +6,6 @@ Results do not change: each correction makes a new one, so the id of an earlier 
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sam3i_agent.agent.contracts import (
     CompressedMask,
     InstanceResult,
@@ -17,9 +14,10 @@ from sam3i_agent.agent.contracts import (
 )
 from sam3i_agent.agent.instructions import try_plan
 from sam3i_agent.segmodel.errors import InputError
+from sam3i_agent.segmodel.masks import Masks
 from sam3i_agent.segmodel.photo import Photo
 from sam3i_agent.segmodel.prompt import VISUAL, Exemplar, Prompt
-from sam3i_agent.segmodel.rle import decode_mask, encode_mask, tight_box
+from sam3i_agent.segmodel.rle import decode_mask, tight_box
 
 if TYPE_CHECKING:
     from sam3i_agent.segmodel.clicks import Click, ClickModel
@@ -61,9 +59,9 @@ def refine_by_exemplars(
     text = plan.targets[0].phrase.text if plan is not None and len(plan.targets) == 1 else VISUAL
     (found,) = segmenter.encode(photo).segment([Prompt(text, exemplars=exemplars)])
     instances = tuple(
-        _instance(mask, (x0, y0, x1, y1), score)
-        for mask, (x0, y0, x1, y1), score in zip(
-            found.masks, found.boxes_xyxy.tolist(), found.scores.tolist(), strict=True
+        _instance(found.masks[[index]], (x0, y0, x1, y1), score)
+        for index, ((x0, y0, x1, y1), score) in enumerate(
+            zip(found.boxes_xyxy.tolist(), found.scores.tolist(), strict=True)
         )
     )
     count = sum(one.positive for one in exemplars)
@@ -110,8 +108,8 @@ def refine_by_clicks(
     found = clicker.segment(segmenter.encode(photo), (*before, *new), mask=mask)
     if not 1 <= reading <= len(found.masks):
         raise InputError(f"there is no reading {reading}; a click has 1 to {len(found.masks)}")
-    chosen = found.masks[reading - 1]
-    box = tight_box(chosen)
+    chosen = found.masks[[reading - 1]]
+    box = tight_box(chosen[0])
     if box is None:
         raise InputError("nothing is left of the instance", "click on it once more, or undo")
     one = _instance(chosen, box, float(found.scores[reading - 1]))
@@ -136,11 +134,9 @@ def _under(result: SegmentationResult, clicks: "tuple[Click, ...]") -> int:
     return len(result.instances) + 1
 
 
-def _instance(
-    mask: NDArray[np.bool_], box: tuple[float, float, float, float], score: float
-) -> InstanceResult:
-    packed = CompressedMask.model_validate(encode_mask(mask))
-    return InstanceResult(mask=packed, box=box, score=score, area=int(mask.sum()))
+def _instance(masks: Masks, box: tuple[float, float, float, float], score: float) -> InstanceResult:
+    packed = CompressedMask(size=masks.size_hw, counts=masks.counts[0])
+    return InstanceResult(mask=packed, box=box, score=score, area=int(masks.areas[0]))
 
 
 def _changed(

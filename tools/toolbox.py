@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from sam3i_agent.agent.contracts import (
 )
 from sam3i_agent.agent.requests import make_request
 from sam3i_agent.segmodel.errors import InputError, ModelError
+from sam3i_agent.segmodel.masks import mask_ious
 from sam3i_agent.segmodel.prompt import Exemplar
 from sam3i_agent.segmodel.stopping import run_in_thread
 from sam3i_agent.tools.clips import ClipStore
@@ -292,15 +292,16 @@ def _measure(result_id: str, result: SegmentationResult) -> MeasureOutput:
         for number, (one, mask) in enumerate(zip(result.instances, masks, strict=True), start=1)
     ]
     overlaps: list[Overlap] = []
-    for (i, a), (j, b) in combinations(enumerate(masks, start=1), 2):
-        shared = int(np.logical_and(a, b).sum())
-        if shared:
-            iou = shared / int(np.logical_or(a, b).sum())
-            overlaps.append(Overlap(numbers=(i, j), iou=round(iou, 4), shared_pixels=shared))
+    ious = mask_ious(masks, masks)
+    for i, j in np.argwhere(np.triu(ious, 1)).tolist():
+        shared = int(np.logical_and(masks[i], masks[j]).sum())
+        overlaps.append(
+            Overlap(numbers=(i + 1, j + 1), iou=round(ious[i, j], 4), shared_pixels=shared)
+        )
     return MeasureOutput(
         result_id=result_id,
         count=len(instances),
-        covered_share=round(float(masks.any(axis=0).sum()) / pixels, 6),
+        covered_share=round(float(masks.union().sum()) / pixels, 6),
         instances=instances,
         overlaps=overlaps,
     )

@@ -22,8 +22,8 @@ from sam3i_agent.agent.marks import draw_marks
 from sam3i_agent.agent.requests import make_request
 from sam3i_agent.segmodel.errors import InputError, StorageError
 from sam3i_agent.segmodel.files import write_whole
+from sam3i_agent.segmodel.masks import Masks, mask_ious
 from sam3i_agent.segmodel.photo import Photo
-from sam3i_agent.segmodel.rle import decode_masks, encode_mask, mask_ious
 from sam3i_agent.segmodel.tracking import Tracker
 from sam3i_agent.tools.export import result_masks
 from sam3i_agent.tools.service import SegmentationService
@@ -87,13 +87,13 @@ class TrackRun:
                             track=number,
                             box=box,
                             score=score,
-                            mask=CompressedMask.model_validate(encode_mask(mask)),
+                            mask=CompressedMask(size=found.masks.size_hw, counts=counts),
                         )
-                        for number, box, score, mask in zip(
+                        for number, box, score, counts in zip(
                             numbers,
                             found.boxes_xyxy.tolist(),
                             found.scores.tolist(),
-                            found.masks,
+                            found.masks.counts,
                             strict=True,
                         )
                     ]
@@ -182,8 +182,8 @@ class TrackRun:
         os.replace(temporary, self.out / OVERLAY_NAME)
 
 
-def _masks_of(instances: Sequence[TrackedInstance], size_hw: tuple[int, int]) -> np.ndarray:
-    return decode_masks(size_hw, (one.mask.counts for one in instances))
+def _masks_of(instances: Sequence[TrackedInstance], size_hw: tuple[int, int]) -> Masks:
+    return Masks(size_hw, (one.mask.counts for one in instances))
 
 
 def _photo_of(pixels: np.ndarray) -> Photo:

@@ -17,7 +17,8 @@ from PIL import Image
 from sam3i_agent.segmodel.errors import InputError, StorageError
 from sam3i_agent.segmodel.files import write_whole
 from sam3i_agent.segmodel.levels import InstructionLevel
-from sam3i_agent.segmodel.rle import decode_masks, encode_mask, encode_segmentation
+from sam3i_agent.segmodel.masks import Masks
+from sam3i_agent.segmodel.rle import encode_mask, encode_segmentation
 from sam3i_agent.training.instructions import draw_instructions, granularity_of
 from sam3i_agent.training.phrases import draw_concepts
 from sam3i_agent.training.reasoning import draw_complex_instructions
@@ -59,9 +60,9 @@ class Record:
     encoded_ignored: tuple[str, ...] = ()
     """Pixels that do not count in an evaluation."""
 
-    def masks(self) -> np.ndarray:
-        """Decode to (T, height, width) bool."""
-        return decode_masks((self.height, self.width), self.encoded_masks)
+    def masks(self) -> Masks:
+        """Return the T masks of height x width pixels."""
+        return Masks((self.height, self.width), self.encoded_masks)
 
 
 def read_records(annotations: Path, levels: Sequence[InstructionLevel] = ()) -> list[Record]:

@@ -1,6 +1,7 @@
 """Where pictures and their samples come from: generated scenes, or a dataset on disk."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -84,7 +85,7 @@ class SceneSource:
 
 def scene_coverage(scene: Scene, mask_size: int) -> torch.Tensor:
     """Return (N, mask_size, mask_size) float32: how much of each cell each object covers."""
-    return _coverage(np.array([item.mask for item in scene.objects], dtype=bool), mask_size)
+    return _coverage([item.mask for item in scene.objects], mask_size)
 
 
 def scene_boxes_cxcywh(scene: Scene) -> torch.Tensor:
@@ -184,8 +185,8 @@ class RecordSource:
         return texts
 
 
-def _coverage(masks: np.ndarray, mask_size: int) -> torch.Tensor:
-    if not len(masks):
+def _coverage(masks: Sequence[np.ndarray], mask_size: int) -> torch.Tensor:
+    if not masks:
         return torch.zeros(0, mask_size, mask_size)
     # One at a time: as floats, the masks of a large photo would take four times their memory.
     pooled = [
@@ -195,8 +196,8 @@ def _coverage(masks: np.ndarray, mask_size: int) -> torch.Tensor:
     return torch.cat(pooled)
 
 
-def _boxes_cxcywh(masks: np.ndarray) -> torch.Tensor:
-    """Return the (N, 4) tight boxes of (N, H, W) masks; an empty mask has an empty box."""
+def _boxes_cxcywh(masks: Sequence[np.ndarray]) -> torch.Tensor:
+    """Return the (N, 4) tight boxes of N (H, W) masks; an empty mask has an empty box."""
     boxes = torch.zeros(len(masks), 4)
     for row, mask in zip(boxes, masks, strict=True):
         box = tight_box(mask)

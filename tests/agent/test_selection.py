@@ -6,12 +6,14 @@ import pytest
 from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.planner import COLOUR_WORDS, plan_instruction
 from sam3i_agent.agent.selection import colour_share, select
+from sam3i_agent.segmodel.masks import Masks
 from sam3i_agent.training.scenes import Colour, generate_scene
 from tests.conftest import block
 
 
 def _star(name: str, x0: int, y0: int, x1: int, y1: int, score: float = 0.9) -> Candidate:
-    return Candidate(name, block(x0, y0, x1, y1), (x0, y0, x1, y1), score)
+    masks = Masks.encode([block(x0, y0, x1, y1)], (100, 100))
+    return Candidate(name, masks, (x0, y0, x1, y1), score)
 
 
 STARS = {

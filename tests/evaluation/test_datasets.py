@@ -51,7 +51,7 @@ def test_coco_files_with_one_text_an_image(folder, key, kind, level):
     assert dataset.format is kind and dataset.images == folder
     first, second = dataset.records
     assert first.texts == {level: ("umbrella",)} and first.annotation_ids == (7, 8)
-    assert first.masks().sum(axis=(1, 2)).tolist() == [400, 900]
+    assert first.masks().areas.tolist() == [400, 900]
     assert second.texts == {level: ("teapot",)} and not second.encoded_masks
 
 
@@ -103,8 +103,8 @@ def test_reasonseg_leaves_out_flags_and_keeps_what_is_ignored(folder):
     first, second = dataset.records
     assert dataset.format is Format.REASONSEG
     assert first.texts == {InstructionLevel.COMPLEX: ("what is a’s?",)}
-    assert first.masks().sum() == 1300 and len(first.encoded_masks) == 1
-    assert second.masks().sum() == 400
+    assert first.masks().areas.sum() == 1300 and len(first.encoded_masks) == 1
+    assert second.masks().areas.sum() == 400
     assert decode_mask((SIZE, SIZE), second.encoded_ignored[0]).sum() == 900
     (folder / "b.jpg").unlink()
     with pytest.raises(InputError, match=r"no photo beside 'b\.json'"):
@@ -133,7 +133,7 @@ def test_a_plain_folder(tmp_path):
     assert [tuple(one.texts) for one in dataset.records] == [
         (InstructionLevel.SIMPLE,), (InstructionLevel.COMPLEX,), (InstructionLevel.CONCEPT,),
     ]  # fmt: skip
-    assert dataset.records[0].masks().sum(axis=(1, 2)).tolist() == [400, 900]
+    assert dataset.records[0].masks().areas.tolist() == [400, 900]
     assert not dataset.records[2].encoded_masks
     ids = [id_ for one in dataset.records for id_ in one.annotation_ids]
     assert len(ids) == len(set(ids)) == 4

@@ -11,6 +11,7 @@ from sam3i_agent.agent.contracts import Budgets
 from sam3i_agent.agent.ledger import MemoryLedger
 from sam3i_agent.agent.run import MllmSettings
 from sam3i_agent.evaluation.verification import ModelJudge, OfflineJudge, verify_dataset
+from sam3i_agent.segmodel.masks import Masks
 from sam3i_agent.segmodel.rle import encode_mask
 from sam3i_agent.training.dataset import read_records
 from tests.agent.scripted_server import call, question, serve
@@ -67,7 +68,9 @@ def test_an_empty_mask_is_wrong_without_asking(grey_photo):
     async def run(url):
         model = MllmSettings(url, "m")(Meter(Budgets(), MemoryLedger()))
         try:
-            return await ModelJudge(model).judge(grey_photo, "cat", np.stack([CAT, CAT & False]))
+            return await ModelJudge(model).judge(
+                grey_photo, "cat", Masks.encode([CAT, CAT & False], CAT.shape)
+            )
         finally:
             await model.close()
 

@@ -129,7 +129,7 @@ def test_forgetting_changes_nothing(video: Sam3VideoModel, segmenter: Segmenter)
             scores: Any = whole.obj_id_to_score | whole.obj_id_to_tracker_score
             assert score == pytest.approx(float(scores[number - 1]), abs=1e-5)
         shown += len(numbers)
-        overlap = found.masks.sum(axis=0)
+        overlap = np.asarray(found.masks).sum(axis=0)
         assert overlap.max(initial=0) <= 1
         held.append(_tensors_held(tracker._session))
     assert shown > 3

@@ -9,6 +9,7 @@ import pytest
 from scipy.ndimage import find_objects, label
 
 from sam3i_agent.segmodel.instances import Instances
+from sam3i_agent.segmodel.masks import Masks
 from sam3i_agent.segmodel.modes import Tiling
 from sam3i_agent.segmodel.photo import Photo
 from sam3i_agent.segmodel.prompt import Exemplar, Prompt
@@ -61,7 +62,7 @@ class _Seen:
         ]
         assert count >= len(found)
         instances = Instances(
-            masks=np.array([mask for mask, _ in found], bool).reshape(-1, *grey.shape),
+            masks=Masks.encode([mask for mask, _ in found], grey.shape),
             boxes_xyxy=np.array([box for _, box in found], np.float32).reshape(-1, 4),
             scores=np.full(len(found), 0.9, np.float32),
             presence=0.9 if found else 0.1,

@@ -11,6 +11,7 @@ from sam3i_agent.agent.run import segment_photo_sync
 from sam3i_agent.segmodel.clicks import ClickMasks
 from sam3i_agent.segmodel.errors import InputError
 from sam3i_agent.segmodel.instances import Instances
+from sam3i_agent.segmodel.masks import Masks
 from sam3i_agent.segmodel.prompt import Exemplar, Prompt
 from sam3i_agent.tools.results import ResultStore
 from sam3i_agent.tools.sources import ImageSource
@@ -40,11 +41,11 @@ class _Model:
             self.prompts += first
             return [self._found(1 + len(first[0].exemplars))]
         self.clicked.append((clicks, mask is not None))
-        readings = np.stack([block(0, 0, side, side) for side in (40, 20, 10)])
+        readings = Masks.encode([block(0, 0, side, side) for side in (40, 20, 10)], (100, 100))
         return ClickMasks(readings, np.array([0.9, 0.6, 0.3], np.float32), 0.9)
 
     def _found(self, count):
-        masks = np.stack([block(10 * i, 50, 10 * i + 8, 58) for i in range(count)])
+        masks = Masks.encode([block(10 * i, 50, 10 * i + 8, 58) for i in range(count)], (100, 100))
         boxes = np.array([(10 * i, 50, 10 * i + 8, 58) for i in range(count)], np.float32)
         return Instances(masks, boxes, np.full(count, 0.9, np.float32), 0.9)
 

@@ -6,6 +6,7 @@ import pytest
 from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.instructions import try_plan
 from sam3i_agent.agent.selection import select
+from sam3i_agent.segmodel.masks import Masks
 from sam3i_agent.training.instructions import draw_instructions
 from sam3i_agent.training.phrases import Concept, draw_concepts
 from sam3i_agent.training.scenes import (
@@ -72,7 +73,10 @@ def test_the_planner_and_perfect_masks_answer_every_simple_instruction():
             found = {phrase.text: _named(scene, phrase.text) for phrase in plan.phrases}
             chosen = select(plan, found, (CANVAS_SIZE, CANVAS_SIZE))
             indices = {
-                i for i, item in enumerate(scene.objects) for one in chosen if one.mask is item.mask
+                i
+                for i, item in enumerate(scene.objects)
+                for one in chosen
+                if (one.mask == item.mask).all()
             }
             asked += 1
             right += indices == set(wish.indices)
@@ -86,7 +90,9 @@ def _named(scene, text):
     for item in scene.objects:
         attributes = {item.shape, item.colour, item.texture, "thing", "object", "shape"}
         if words <= {str(word) for word in attributes}:
-            found.append(Candidate(text, item.mask, item.box_xyxy, 0.9))
+            found.append(
+                Candidate(text, Masks.encode([item.mask], item.mask.shape), item.box_xyxy, 0.9)
+            )
     return found
 
 
