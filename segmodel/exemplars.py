@@ -47,19 +47,21 @@ def check_point(point_xy: Sequence[float], size_hw: tuple[int, int]) -> None:
 
 
 def pad_exemplars(
-    rows: Sequence[Sequence[Exemplar]], size_hw: tuple[int, int]
+    rows: Sequence[tuple[Sequence[Exemplar], tuple[int, int]]],
 ) -> tuple[Tensor, Tensor]:
     """Return the boxes of N prompts as one batch.
 
     Args:
-        rows: each prompt's exemplars, in pixels.
-        size_hw: of the photo.
+        rows: each prompt's exemplars, in pixels, and the height and width of its photo.
 
     Returns:
         (N, K, 4) centre and size in 0..1, and (N, K) labels: 1 positive, 0 negative, -10 padding.
     """
     return pad_boxes(
-        [[(_to_centre_and_size(one, size_hw), one.positive) for one in row] for row in rows]
+        [
+            [(_to_centre_and_size(one, size_hw), one.positive) for one in row]
+            for row, size_hw in rows
+        ]
     )
 
 

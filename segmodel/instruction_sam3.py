@@ -299,12 +299,20 @@ class InstructionSam3(Sam3Model):
             levels = tuple(InstructionLevel(one) for one in level)
         if len(levels) != rows:
             raise InputError(f"{len(levels)} levels were given for {rows} prompts")
-        if not self.config.has_instruction_head and set(levels) != {InstructionLevel.CONCEPT}:
+        self.check_levels(levels)
+        return levels
+
+    def check_levels(self, levels: Sequence[InstructionLevel]) -> None:
+        """Check that the model has the parts for these levels.
+
+        Raises:
+            InputError: a level needs the instruction head that it lacks.
+        """
+        if not self.config.has_instruction_head and set(levels) - {InstructionLevel.CONCEPT}:
             raise InputError(
                 "this model has no instruction head: it takes the concept level only",
                 "load a SAM3-I checkpoint, or use the agent route",
             )
-        return levels
 
 
 def is_instruction_head_key(key: str) -> bool:

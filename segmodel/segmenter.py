@@ -5,7 +5,7 @@ image = segmenter.encode(photo)                      # the costly part, once
 red, blue = image.segment([Prompt("red circle"), Prompt("blue ring")])
 """
 # transformers' annotations hide what its modules and configurations hold.
-# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false, reportOptionalSubscript=false
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.sam3.modeling_sam3 import (
     Sam3DetrDecoderLayer,
     Sam3DetrEncoderLayer,
+    Sam3ImageSegmentationOutput,
     Sam3VisionEncoderOutput,
     Sam3ViTLayer,
 )
 
+from sam3i_agent.segmodel.combining import Combiner
 from sam3i_agent.segmodel.encoding_cache import EncodingCache
 from sam3i_agent.segmodel.errors import InputError
 from sam3i_agent.segmodel.exemplars import check_box, pad_exemplars
@@ -34,19 +37,35 @@ from sam3i_agent.segmodel.postprocessing import SCORE_THRESHOLD, to_instances
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
 from sam3i_agent.segmodel.prompt import Prompt
 from sam3i_agent.segmodel.stopping import check_stop
+from sam3i_agent.segmodel.text_cache import TextCache
 from sam3i_agent.segmodel.tokenization import InstructionTokenizer
 
-PROMPTS_PER_PASS = 16
-"""More prompts are answered in several passes, which bounds memory."""
+PASS_BYTES = 2 * 1024**3
+"""Of what one pass over prompts makes beside the features; more prompts take several passes."""
+MAX_ROWS = 64
+"""Prompts in one pass at most."""
+MAX_PHOTOS = 8
+"""Photos in one pass through the encoder."""
+_MAPS_OF_MASK_SIZE = 3
+"""Feature maps as fine as the masks that the mask decoder holds at a time."""
 _LAYERS = (Sam3ViTLayer, Sam3DetrEncoderLayer, Sam3DetrDecoderLayer)
 """A caller that has gone away stops the work before the next of them."""
 
 
-class Segmenter:
-    """A model ready to use; safe to share between threads, which take turns.
+@dataclass(frozen=True)
+class _Question:
+    """Prompts about one encoded photo, all with example boxes or all without."""
 
-    The latest photos stay encoded in `encodings`, so a further question about one of them is
-    cheap.
+    vision: Sam3VisionEncoderOutput
+    size_hw: tuple[int, int]
+    prompts: Sequence[Prompt]
+
+
+class Segmenter:
+    """A model ready to use; safe to share between threads.
+
+    What several threads ask while the model is busy is answered together. The latest photos stay
+    encoded in `encodings` and the latest texts in `texts`, so a further question is cheap.
     """
 
     def __init__(self, model: InstructionSam3, name: str) -> None:
@@ -54,8 +73,11 @@ class Segmenter:
         self.model = model
         self.tokenizer = InstructionTokenizer(model.config.text_config.vocab_size)
         self.encodings: EncodingCache[EncodedImage] = EncodingCache()
+        self.texts = TextCache()
         self.turn = threading.Lock()
         """Held by whoever runs the model."""
+        self.encoder = Combiner(self._encode_together, self.turn, MAX_PHOTOS)
+        self.decoder = Combiner(self._answer_together, self.turn, _rows_per_pass(model))
         for module in model.modules():
             if isinstance(module, _LAYERS):
                 module.register_forward_pre_hook(_stop_hook)
@@ -99,11 +121,13 @@ class Segmenter:
 
     def _encode(self, photo: Photo) -> EncodedImage:
         pixel_values = to_pixel_values(photo.pixels, self.model.config.image_size)
-        with self.turn, torch.inference_mode():
-            vision = self.model.get_vision_features(
-                pixel_values.to(self.model.device, self.model.dtype)
-            )
-        return EncodedImage(self, vision, photo.size_hw)
+        return EncodedImage(self, self.encoder(pixel_values), photo.size_hw)
+
+    @torch.inference_mode()
+    def _encode_together(self, photos: Sequence[Tensor]) -> list[Sam3VisionEncoderOutput]:
+        pixel_values = torch.cat(list(photos)).to(self.model.device, self.model.dtype)
+        vision = self.model.get_vision_features(pixel_values)
+        return [vision] if len(photos) == 1 else [_row(vision, i) for i in range(len(photos))]
 
     def answer(
         self,
@@ -113,53 +137,112 @@ class Segmenter:
         score_threshold: float,
     ) -> list[Instances]:
         """Answer `prompts` about one encoded image; see `EncodedImage.segment`."""
-        found: list[Instances] = []
-        for start in range(0, len(prompts), PROMPTS_PER_PASS):
-            some = prompts[start : start + PROMPTS_PER_PASS]
-            found += self._pass(vision, size_hw, some, score_threshold)
-        return found
-
-    def _pass(
-        self,
-        vision: Sam3VisionEncoderOutput,
-        size_hw: tuple[int, int],
-        prompts: Sequence[Prompt],
-        score_threshold: float,
-    ) -> list[Instances]:
-        """Answer a few prompts; those with exemplars and those without are batches of their own."""
+        self._check(prompts, size_hw)
+        at_once = _rows_per_pass(self.model)
         found: dict[int, Instances] = {}
         for with_boxes in (False, True):
             chosen = [i for i, one in enumerate(prompts) if bool(one.exemplars) is with_boxes]
-            if not chosen:
-                continue
-            some = [prompts[i] for i in chosen]
-            tokens = self.tokenizer([prompt.text for prompt in some])
-            boxes = self._boxes(some, size_hw) if with_boxes else {}
-            with self.turn, torch.inference_mode():
-                output = self.model(
-                    vision_embeds=vision,
-                    input_ids=tokens.input_ids.to(self.model.device),
-                    attention_mask=tokens.attention_mask.to(self.model.device),
-                    level=[prompt.level for prompt in some],
-                    **boxes,
-                )
-                answers = to_instances(output, size_hw, score_threshold)
-            found |= dict(zip(chosen, answers, strict=True))
+            for start in range(0, len(chosen), at_once):
+                some = chosen[start : start + at_once]
+                question = _Question(vision, size_hw, [prompts[i] for i in some])
+                output = self.decoder(question, kind=with_boxes, cost=len(some))
+                with torch.inference_mode():
+                    answers = to_instances(output, size_hw, score_threshold)
+                found |= dict(zip(some, answers, strict=True))
         return [found[i] for i in range(len(prompts))]
 
-    def _boxes(self, prompts: Sequence[Prompt], size_hw: tuple[int, int]) -> dict[str, Tensor]:
-        if not self.takes_exemplars:
+    @torch.inference_mode()
+    def _answer_together(self, questions: Sequence[_Question]) -> list[Sam3ImageSegmentationOutput]:
+        prompts = [prompt for one in questions for prompt in one.prompts]
+        tokens = self.tokenizer([prompt.text for prompt in prompts])
+        input_ids = tokens.input_ids.to(self.model.device)
+        levels = [prompt.level for prompt in prompts]
+        features = self.texts.get(
+            [(one.text, one.level, self.model.dtype, self.model.device) for one in prompts],
+            lambda rows: self._encode_texts(input_ids[rows], [levels[row] for row in rows]),
+        )
+        boxes = self._boxes(questions) if prompts[0].exemplars else {}
+        output = self.model(
+            vision_embeds=_side_by_side(questions),
+            text_embeds=BaseModelOutputWithPooling(pooler_output=features),
+            attention_mask=tokens.attention_mask.to(self.model.device),
+            level=levels,
+            **boxes,
+        )
+        counts = [len(one.prompts) for one in questions]
+        parts = {name: output[name].split(counts) for name in _ANSWER_PARTS}
+        return [
+            Sam3ImageSegmentationOutput(**{name: part[i] for name, part in parts.items()})
+            for i in range(len(questions))
+        ]
+
+    def _encode_texts(self, input_ids: Tensor, levels: Sequence[InstructionLevel]) -> Tensor:
+        features = self.model.encode_text(input_ids, levels).pooler_output
+        if features is None:
+            raise ValueError("the text encoder gave no features")
+        return features
+
+    def _check(self, prompts: Sequence[Prompt], size_hw: tuple[int, int]) -> None:
+        """Refuse bad prompts before they meet those of others."""
+        self.model.check_levels([prompt.level for prompt in prompts])
+        exemplars = [one for prompt in prompts for one in prompt.exemplars]
+        if exemplars and not self.takes_exemplars:
             raise InputError(
                 f"the model {self.name!r} was not trained on example boxes",
                 "use --model facebook/sam3, or say in words what to look for",
             )
-        for exemplar in (one for prompt in prompts for one in prompt.exemplars):
-            check_box(exemplar.box_xyxy, size_hw)
-        boxes, labels = pad_exemplars([prompt.exemplars for prompt in prompts], size_hw)
+        for one in exemplars:
+            check_box(one.box_xyxy, size_hw)
+
+    def _boxes(self, questions: Sequence[_Question]) -> dict[str, Tensor]:
+        boxes, labels = pad_exemplars(
+            [(prompt.exemplars, one.size_hw) for one in questions for prompt in one.prompts]
+        )
         return {
             "input_boxes": boxes.to(self.model.device, self.model.dtype),
             "input_boxes_labels": labels.to(self.model.device),
         }
+
+
+_ANSWER_PARTS = ("pred_logits", "pred_boxes", "pred_masks", "presence_logits")
+"""Of the model's output, what instances are made of."""
+
+
+def _rows_per_pass(model: InstructionSam3) -> int:
+    """Return how many prompts fit into a pass; queries' masks and fine maps take the memory."""
+    config = model.config
+    side = config.vision_config.backbone_feature_sizes[0][0]
+    maps = config.detr_decoder_config.num_queries
+    maps += _MAPS_OF_MASK_SIZE * config.vision_config.fpn_hidden_size
+    return max(1, min(MAX_ROWS, PASS_BYTES // (maps * side * side * model.dtype.itemsize)))
+
+
+def _row(vision: Sam3VisionEncoderOutput, index: int) -> Sam3VisionEncoderOutput:
+    """Return one photo's features, without holding on to the others'."""
+    return Sam3VisionEncoderOutput(
+        last_hidden_state=vision.last_hidden_state[index : index + 1].clone(),
+        fpn_hidden_states=tuple(one[index : index + 1].clone() for one in vision.fpn_hidden_states),
+        fpn_position_encoding=tuple(one[:1] for one in vision.fpn_position_encoding),
+    )
+
+
+def _side_by_side(questions: Sequence[_Question]) -> Sam3VisionEncoderOutput:
+    """Return the features that each prompt is about; one photo's are not copied."""
+    first = questions[0].vision
+    if all(one.vision is first for one in questions):
+        return first
+    return Sam3VisionEncoderOutput(
+        fpn_hidden_states=tuple(
+            torch.cat(
+                [
+                    one.vision.fpn_hidden_states[level].expand(len(one.prompts), -1, -1, -1)
+                    for one in questions
+                ]
+            )
+            for level in range(len(first.fpn_hidden_states))
+        ),
+        fpn_position_encoding=first.fpn_position_encoding,
+    )
 
 
 def _stop_hook(module: nn.Module, inputs: Any) -> None:

@@ -69,7 +69,7 @@ def test_boxes_reach_the_model_as_the_official_numbers(segmenter: Segmenter, pho
         Exemplar(tuple(box), bool(positive))
         for box, positive in zip(corners.tolist(), labels, strict=True)
     )
-    boxes, kinds = pad_exemplars([exemplars, exemplars[:1]], photo.size_hw)
+    boxes, kinds = pad_exemplars([(exemplars, photo.size_hw), (exemplars[:1], photo.size_hw)])
     assert np.abs(boxes[0].numpy() - expected["exemplar_boxes_cxcywh"].reshape(-1, 4)).max() < 1e-6
     assert kinds.tolist() == [labels.tolist(), [1, -10]]
     # The whole path, against the model called with the official tensors.
