@@ -90,3 +90,19 @@ def video(
     with tempfile.TemporaryDirectory() as folder:
         outcome = measure_long_video(frames, Path(folder), model, device)
     typer.echo(outcome.model_dump_json())
+
+
+@bench_app.command()
+def load(
+    clients: Annotated[int, typer.Option(help="At a time, each with its own picture.", min=1)] = 64,
+    seconds: Annotated[float, typer.Option(help="How long.", min=1)] = 120,
+    replicas: Annotated[int, typer.Option(help="Copies of the model.", min=1)] = 2,
+    kill: Annotated[bool, typer.Option("--kill", help="Kill a replica half-way.")] = False,
+    model: ModelOption = "tiny",
+) -> None:
+    """Measure a server on replicas under load, and check every answer (extra `serve`)."""
+    from sam3i_agent.benchmarks.load import measure_load
+
+    with tempfile.TemporaryDirectory() as folder:
+        outcome = measure_load(Path(folder), model, clients, seconds, replicas, kill=kill)
+    typer.echo(outcome.model_dump_json())

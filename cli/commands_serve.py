@@ -18,6 +18,7 @@ from sam3i_agent.cli.options import (
     VerboseOption,
     log_to_stderr,
 )
+from sam3i_agent.segmodel.errors import InputError
 from sam3i_agent.segmodel.modes import Tiling
 
 mcp_app = typer.Typer(help="MCP clients.", no_args_is_help=True)
@@ -48,11 +49,20 @@ def serve(
             help="Let the agent ask the model of the client that calls (sampling).",
         ),
     ] = False,
+    replicas: Annotated[
+        int | None,
+        typer.Option(help="Copies of the model, run by Ray Serve (extra serve).", min=1),
+    ] = None,
+    max_replicas: Annotated[
+        int | None, typer.Option(help="Copies under load, at most.", min=1)
+    ] = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Serve the tools over MCP, on standard input and output or over HTTP."""
     log_to_stderr(verbose)
-    from sam3i_agent.cli.serving import build_toolbox
+    if max_replicas is not None and replicas is None:
+        raise InputError("--max-replicas goes with --replicas")
+    from sam3i_agent.cli.serving import build_toolbox, service_of
 
     address = None
     if http is not None:
@@ -61,8 +71,9 @@ def serve(
         address = parse_address(http)
         root = root or [Path.cwd()]
     toolbox = build_toolbox(
-        root or [], allow_urls, model, device, mllm_url, mllm_model, client_model, tiling
-    )
+        root or [], allow_urls, service_of(model, device, tiling, replicas, max_replicas),
+        mllm_url, mllm_model, client_model,
+    )  # fmt: skip
     if address is not None:
         from sam3i_agent.tools.http import serve_http
 
@@ -102,9 +113,9 @@ def mcp_config(
 @tools_app.command("openai")
 def openai_tools() -> None:
     """Print the tools as OpenAI function schemas, for assistants without MCP."""
-    from sam3i_agent.cli.serving import build_toolbox
+    from sam3i_agent.cli.serving import build_toolbox, service_of
     from sam3i_agent.tools.openai_schema import function_schemas
     from sam3i_agent.tools.server import build_server
 
-    server = build_server(build_toolbox([], False, "tiny", "auto", None, None))
+    server = build_server(build_toolbox([], False, service_of("tiny", "auto"), None, None))
     typer.echo(json.dumps(asyncio.run(function_schemas(server)), indent=2))

@@ -10,15 +10,28 @@ from sam3i_agent.tools.sources import ImageSource
 from sam3i_agent.tools.toolbox import Toolbox
 
 
+def service_of(
+    model: str,
+    device: str,
+    tiling: Tiling = Tiling.AUTO,
+    replicas: int | None = None,
+    max_replicas: int | None = None,
+) -> SegmentationService:
+    """Return the model to serve, in this process or on replicas; nothing is loaded yet."""
+    if replicas is None:
+        return SegmentationService(model, device, tiling)
+    from sam3i_agent.tools.replicas import ReplicatedService
+
+    return ReplicatedService(model, device, tiling, replicas, max_replicas)
+
+
 def build_toolbox(
     roots: list[Path],
     allow_urls: bool,
-    model: str,
-    device: str,
+    service: SegmentationService,
     mllm_url: str | None,
     mllm_model: str | None,
     client_model: bool = False,
-    tiling: Tiling = Tiling.AUTO,
 ) -> Toolbox:
     """Put the tools together; nothing heavy is imported or loaded yet.
 
@@ -30,7 +43,6 @@ def build_toolbox(
             raise InputError(f"--root {str(folder)!r} is no folder")
     allowed = tuple(folder.resolve() for folder in roots)
     source = ImageSource(ResultStore(), allowed, allow_urls)
-    service = SegmentationService(model, device, tiling)
     if mllm_url is None and mllm_model is None:
         return Toolbox(service, source, client_model=client_model)
     from sam3i_agent.cli.language import mllm_settings

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sam3i_agent.agent.run import LanguageFactory
     from sam3i_agent.agent.runs import RecordedRun
     from sam3i_agent.segmodel.clicks import ClickModel
+    from sam3i_agent.segmodel.segmenter import Segmenter
     from sam3i_agent.segmodel.tiling import TilingSegmenter
     from sam3i_agent.segmodel.tracking import Tracker
 
@@ -50,6 +51,19 @@ class SegmentationService:
                 segmenter = load_segmenter(self.model, device=self.device)
                 self._segmenter = tiling.TilingSegmenter(segmenter, self.tiling)
             return self._segmenter
+
+    @property
+    def loaded(self) -> "Segmenter | None":
+        """The model in this process, if it is loaded."""
+        return None if self._segmenter is None else self._segmenter.segmenter
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a call is answered without loading the model first."""
+        return self._segmenter is not None
+
+    def stop(self) -> None:
+        """End what the model needs outside this process: nothing."""
 
     def clicker(self) -> "ClickModel":
         """Return the click half of the model, loading it if need be.

@@ -1,0 +1,226 @@
+"""Many clients against `sam3i serve --replicas`; each answer is checked, a replica may die."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from mcp import Client
+from PIL import Image
+
+from sam3i_agent.agent.contracts import Frozen, RouteChoice
+from sam3i_agent.agent.run import segment_photo_sync
+from sam3i_agent.segmodel.errors import ModelError
+from sam3i_agent.segmodel.loading import load_segmenter
+from sam3i_agent.segmodel.masks import Masks, union_iou
+from sam3i_agent.tools.images import read_photo
+from sam3i_agent.training.scenes import generate_scene
+
+_SERIES = 930
+_SAME_IOU = 0.98
+"""Floats of a larger batch differ in their last digits, and so may a pixel at an edge."""
+_START_S = 300
+_STOP_S = 90
+
+
+class LoadReport(Frozen):
+    """What the clients saw; seconds of a whole tool call."""
+
+    clients: int
+    replicas: int
+    seconds: float
+    calls: int
+    calls_per_second: float
+    errors: int
+    wrong: int
+    """Answers that are not the one for the client's own picture."""
+    p50_s: float
+    p90_s: float
+    p99_s: float
+    killed_after_s: float | None
+    """When a replica was killed, if one was."""
+    longest_after_kill_s: float | None
+
+
+@dataclass
+class _Case:
+    path: Path
+    instruction: str
+    masks: Masks
+
+
+@dataclass
+class _Seen:
+    seconds: list[tuple[float, float]] = field(default_factory=list)
+    """When each call began, and how long it took."""
+    errors: list[str] = field(default_factory=list)
+    wrong: int = 0
+
+
+def measure_load(
+    folder: Path, model: str, clients: int, seconds: float, replicas: int, *, kill: bool
+) -> LoadReport:
+    """Let each client ask about a picture of its own again and again.
+
+    Args:
+        folder: empty; gets the pictures.
+        model: as `load_segmenter` takes it.
+        clients: at a time.
+        seconds: how long.
+        replicas: of the model.
+        kill: kill the process of one replica half-way.
+
+    Raises:
+        ModelError: the server does not start.
+    """
+    cases = _cases(folder, model, clients)
+    with _server(folder, model, replicas) as (url, process):
+        seen, killed, took = asyncio.run(_run(url, cases, seconds, process if kill else None))
+    times = np.array([one for _, one in seen.seconds])
+    after = [one for begun, one in seen.seconds if killed is not None and begun + one > killed]
+    p50, p90, p99 = np.percentile(times, (50, 90, 99)).round(3).tolist()
+    return LoadReport(
+        clients=clients,
+        replicas=replicas,
+        seconds=round(took, 1),
+        calls=len(times),
+        calls_per_second=round(len(times) / took, 1),
+        errors=len(seen.errors),
+        wrong=seen.wrong,
+        p50_s=p50,
+        p90_s=p90,
+        p99_s=p99,
+        killed_after_s=None if killed is None else round(killed, 1),
+        longest_after_kill_s=round(max(after), 2) if after else None,
+    )
+
+
+def _cases(folder: Path, model: str, count: int) -> list[_Case]:
+    """Draw pictures and answer one question about each in this process, one by one."""
+    segmenter = load_segmenter(model, device="cpu")
+    cases: list[_Case] = []
+    number = 0
+    while len(cases) < count:
+        scene, path = generate_scene(_SERIES, number), folder / f"{number}.png"
+        number += 1
+        for item in scene.objects[:1]:
+            Image.fromarray(scene.image).save(path)
+            instruction = f"{item.colour} {item.shape}"
+            result = segment_photo_sync(
+                segmenter, read_photo(path), instruction, route=RouteChoice.DIRECT
+            )
+            if result.instances:
+                size = (result.image.height, result.image.width)
+                masks = Masks(size, (one.mask.counts for one in result.instances))
+                cases.append(_Case(path, instruction, masks))
+    return cases
+
+
+async def _run(
+    url: str, cases: list[_Case], seconds: float, process: "subprocess.Popen[bytes] | None"
+) -> tuple[_Seen, float | None, float]:
+    seen, started = _Seen(), time.perf_counter()
+    killed: float | None = None
+
+    async def one_client(case: _Case) -> None:
+        async with Client(url, read_timeout_seconds=_START_S) as client:
+            while (begun := time.perf_counter() - started) < seconds:
+                await _ask(client, case, seen)
+                seen.seconds.append((begun, time.perf_counter() - started - begun))
+
+    async def killer(victim: "subprocess.Popen[bytes]") -> None:
+        nonlocal killed
+        await asyncio.sleep(seconds / 2)
+        os.kill(_replica_pids(victim.pid)[0], signal.SIGKILL)
+        killed = time.perf_counter() - started
+
+    work: list[Awaitable[None]] = [one_client(case) for case in cases]
+    if process is not None:
+        work.append(killer(process))
+    await asyncio.gather(*work)
+    return seen, killed, time.perf_counter() - started
+
+
+async def _ask(client: Client, case: _Case, seen: _Seen) -> None:
+    arguments = {
+        "image": str(case.path),
+        "instruction": case.instruction,
+        "route": "direct",
+        "include": ["masks"],
+    }
+    try:
+        answer: Any = await client.call_tool("segment", arguments)
+    except Exception as error:
+        seen.errors.append(repr(error))
+        return
+    if answer.is_error:
+        seen.errors.append(str(answer.content))
+        return
+    found = [one["mask"]["counts"] for one in answer.structured_content["instances"]]
+    masks = Masks(case.masks.size_hw, found)
+    if len(masks) != len(case.masks) or union_iou(masks, case.masks) < _SAME_IOU:
+        seen.wrong += 1
+
+
+@contextmanager
+def _server(
+    folder: Path, model: str, replicas: int
+) -> "Iterator[tuple[str, subprocess.Popen[bytes]]]":
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = [sys.executable, "-m", "sam3i_agent.cli", "serve", "--http", address]
+    command += ["--root", str(folder), "--model", model, "--device", "cpu"]
+    process = subprocess.Popen([*command, "--replicas", str(replicas)])
+    try:
+        _wait_until(lambda: _is_ready(f"http://{address}/readyz"), process)
+        yield f"http://{address}/mcp", process
+    finally:
+        process.terminate()
+        process.wait(_STOP_S)
+
+
+def _is_ready(url: str) -> bool:
+    with contextlib.suppress(httpx.HTTPError):
+        return httpx.get(url).is_success
+    return False
+
+
+def _wait_until(condition: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
+    end = time.monotonic() + _START_S
+    while not condition():
+        if process.poll() is not None or time.monotonic() > end:
+            raise ModelError("the server does not start; see above")
+        time.sleep(0.5)
+
+
+def _replica_pids(server: int) -> list[int]:
+    """Return the processes below `server` that Ray Serve runs replicas in."""
+    parents: dict[int, int] = {}
+    replicas: list[int] = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(folder.name)
+            parents[pid] = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
+            if b"ServeReplica" in (folder / "cmdline").read_bytes():
+                replicas.append(pid)
+
+    def is_below(pid: int) -> bool:
+        while pid in parents:
+            if pid == server:
+                return True
+            pid = parents[pid]
+        return False
+
+    return [pid for pid in replicas if is_below(pid)]
