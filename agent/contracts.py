@@ -69,7 +69,7 @@ class Budgets(Frozen):
     """Of all requests and replies, as the server counts them."""
     max_seconds: Annotated[float, Field(gt=0)] = 300.0
     """Wall time, from the start of the run or of its resumption."""
-    concurrency: Annotated[int, Field(ge=1, le=256)] = 8
+    concurrency: Annotated[int, Field(ge=1, le=256)] = 16
     """Requests to the language model at one time."""
 
 

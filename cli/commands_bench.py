@@ -106,3 +106,69 @@ def load(
     with tempfile.TemporaryDirectory() as folder:
         outcome = measure_load(Path(folder), model, clients, seconds, replicas, kill=kill)
     typer.echo(outcome.model_dump_json())
+
+
+@bench_app.command()
+def agent(
+    side: Annotated[
+        int, typer.Option(help="Of the input of a random model of full size; a multiple of 336.")
+    ] = 672,
+    phrases: Annotated[list[int] | None, typer.Option(help="Numbers of noun phrases.")] = None,
+    masks: Annotated[list[int] | None, typer.Option(help="Numbers of masks to verify.")] = None,
+    latency: Annotated[float, typer.Option(help="Of one verdict, in seconds.", min=0)] = 1.0,
+    repeats: Annotated[int, typer.Option(help="Of each measurement.", min=1)] = 3,
+    model: Annotated[
+        str | None, typer.Option(help="A model instead, as --model of other commands.")
+    ] = None,
+    device: DeviceOption = "auto",
+    plot: Annotated[Path | None, typer.Option(help="Draw a PNG (extra bench).")] = None,
+) -> None:
+    """Measure the official agent's access pattern against this project's, in one run."""
+    from sam3i_agent.benchmarks.agent_pattern import measure_agent_pattern
+    from sam3i_agent.benchmarks.plots import plot_agent_pattern
+    from sam3i_agent.benchmarks.random_models import full_size_segmenter
+    from sam3i_agent.cli.progress import progress_bar
+    from sam3i_agent.segmodel.loading import load_segmenter
+
+    counts, verdicts = phrases or [1, 2, 4, 8], masks or [1, 4, 16, 64]
+    segmenter = (
+        full_size_segmenter(side, device) if model is None else load_segmenter(model, device=device)
+    )
+    with progress_bar("measuring", len(counts) + len(verdicts)) as (bar, task):
+        outcome = measure_agent_pattern(
+            segmenter, counts, verdicts, latency, repeats, lambda: bar.advance(task)
+        )
+    if plot is not None:
+        plot_agent_pattern(outcome, plot)
+    typer.echo(outcome.model_dump_json())
+
+
+@bench_app.command()
+def growth(
+    instances: Annotated[list[int] | None, typer.Option(help="Numbers of masks.")] = None,
+    megapixels: Annotated[list[float] | None, typer.Option(help="Sizes of photos.")] = None,
+    clients: Annotated[list[int] | None, typer.Option(help="Threads that ask.")] = None,
+    seconds: Annotated[float, typer.Option(help="Of load, for each number and way.")] = 10,
+    model: ModelOption = "tiny",
+    device: DeviceOption = "auto",
+    plot: Annotated[Path | None, typer.Option(help="Draw a PNG (extra bench).")] = None,
+) -> None:
+    """Measure how cost grows with instances, pixels and clients; and what sharing passes gains."""
+    from sam3i_agent.benchmarks.growth import measure_growth
+    from sam3i_agent.benchmarks.plots import plot_growth
+    from sam3i_agent.cli.progress import progress_bar
+    from sam3i_agent.segmodel.loading import load_segmenter
+
+    many, sizes, threads = (
+        instances or [1, 10, 100],
+        megapixels or [1, 6, 24],
+        clients or [1, 4, 16],
+    )
+    segmenter = load_segmenter(model, device=device)
+    with progress_bar("measuring", len(many) + len(sizes) + len(threads)) as (bar, task):
+        outcome = measure_growth(
+            segmenter, many, sizes, threads, seconds, lambda: bar.advance(task)
+        )
+    if plot is not None:
+        plot_growth(outcome, plot)
+    typer.echo(outcome.model_dump_json())

@@ -5,16 +5,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from sam3i_agent.agent.contracts import LevelChoice, RouteChoice
 from sam3i_agent.agent.state import SegmenterLike
 from sam3i_agent.evaluation.scenes_benchmark import BenchmarkReport, run_benchmark
 from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.segmodel.masks import Masks, union_iou
+from sam3i_agent.segmodel.photo import Photo
+from sam3i_agent.segmodel.prompt import VISUAL, Exemplar, Prompt
+from sam3i_agent.segmodel.segmenter import Segmenter
+from sam3i_agent.training.corrections import draw_corrections
 from sam3i_agent.training.dataset import write_scenes
-from sam3i_agent.training.scenes import Combinations
+from sam3i_agent.training.scenes import Combinations, generate_scene
 
 HELD_OUT_SEED = 920
 WITHHELD_SEED = 921
 """Series that no training run uses; see `training/configs/`."""
+_CORRECTIONS = 3
+"""Prompts with example boxes drawn for each scene."""
 
 
 @dataclass(frozen=True)
@@ -35,11 +44,11 @@ class Claim:
 
 def measure_claims(
     segmenter: SegmenterLike,
-    base: SegmenterLike,
+    base: Segmenter,
     count: int,
     advance: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> list[Claim]:
-    """Measure the direct route at all levels.
+    """Measure the direct route at all levels, and example boxes.
 
     Args:
         segmenter: a model with an instruction head.
@@ -72,6 +81,9 @@ def measure_claims(
         simple = run(segmenter, held_out, InstructionLevel.SIMPLE, "simple")
         complex_ = run(segmenter, held_out, InstructionLevel.COMPLEX, "complex")
         composed = run(segmenter, withheld, InstructionLevel.CONCEPT, "withheld pairs")
+        like, unlike = _measure_examples(
+            base, count, lambda done: advance("example boxes", done, count)
+        )
     levels = (concept, simple, complex_)
     absent = sum(one.records - one.positives for one in levels)
     right = sum((one.nothing_right or 0) * (one.records - one.positives) for one in levels)
@@ -83,4 +95,32 @@ def measure_claims(
         Claim("complex, direct", "gIoU", complex_.giou, 50, complex_.records),
         Claim("absent targets, all levels", "right nothing", right / max(1, absent), 85, absent),
         Claim("withheld colour-shape pairs", "cgF1@0.5", composed.cgf1_50, 50, composed.records),
+        Claim("like the boxes, no words", "gIoU", 100 * float(np.mean(like)), 75, len(like)),
+        Claim("a phrase, not like the box", "gIoU", 100 * float(np.mean(unlike)), 55, len(unlike)),
     ]  # fmt: skip
+
+
+def _measure_examples(
+    segmenter: Segmenter, count: int, advance: Callable[[int], None]
+) -> tuple[list[float], list[float]]:
+    """Return the IoUs of prompts of boxes alone, and of phrases with a box that rejects a kind."""
+    like: list[float] = []
+    unlike: list[float] = []
+    for number in range(count):
+        scene = generate_scene(HELD_OUT_SEED, number)
+        rng = np.random.default_rng([HELD_OUT_SEED, number, 2])
+        size = (scene.image.shape[0], scene.image.shape[1])
+        image = segmenter.encode(Photo(scene.image, f"scene {number}"), keep=False)
+        for asked in draw_corrections(rng, scene, _CORRECTIONS):
+            rejected = [index for index, positive in asked.examples if not positive]
+            if asked.phrase != VISUAL and not rejected:
+                continue  # the phrase alone says as much
+            exemplars = tuple(
+                Exemplar(scene.objects[index].box_xyxy, positive)
+                for index, positive in asked.examples
+            )
+            (found,) = image.segment([Prompt(asked.phrase, exemplars=exemplars)])
+            wanted = Masks.encode([scene.objects[i].mask for i in asked.indices], size)
+            (like if asked.phrase == VISUAL else unlike).append(union_iou(found.masks, wanted))
+        advance(number + 1)
+    return like, unlike

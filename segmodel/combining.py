@@ -68,6 +68,10 @@ class Combiner(Generic[J, R]):
                     self._answer(self._take())
         return mine.result.result()
 
+    def limited_to(self, limit: int) -> "Combiner[J, R]":
+        """Return one over the same model with another limit."""
+        return Combiner(self._run, self._turn, limit)
+
     def _take(self) -> list[_Entry[J, R]]:
         """Take the oldest job, and what goes with it."""
         with self._queue:

@@ -21,7 +21,7 @@ class InstructionSam3Config(Sam3Config):
     `adapter_dim` is the width of the adapters' bottleneck, None for a model without instruction
     head; `adapter_heads` the attention heads of a text adapter; `adapter_scale` the factor on the
     adapters of the DETR encoder and decoder (the official text adapters ignore it, so ours do).
-    `takes_exemplars` says whether it was trained on example boxes; the small model was not.
+    `takes_exemplars` says whether it was trained on example boxes.
     Unless told otherwise the ViT's LayerNorm epsilon is the official 1e-5.
     """
 

@@ -72,6 +72,11 @@ class EncodingCache(Generic[T]):
         mine.set_result(value)
         return value
 
+    def clear(self) -> None:
+        """Forget all encodings."""
+        with self._lock:
+            self._kept.clear()
+
     def _finish(self, key: str, mine: "Future[T]", value: T | None = None) -> None:
         with self._lock:
             if self._running.get(key) is mine:

@@ -19,6 +19,10 @@ class TextCache:
         self.misses = 0
         self._kept: OrderedDict[Hashable, Tensor] = OrderedDict()
 
+    def clear(self) -> None:
+        """Forget all features."""
+        self._kept.clear()
+
     def get(self, keys: Sequence[Hashable], compute: Callable[[Sequence[int]], Tensor]) -> Tensor:
         """Return the features of all keys, (N, ...).
 

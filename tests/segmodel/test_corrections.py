@@ -13,12 +13,14 @@ from sam3i_agent.segmodel.clicks import Click, ClickModel, load_click_model
 from sam3i_agent.segmodel.errors import InputError, ModelError
 from sam3i_agent.segmodel.exemplars import pad_exemplars
 from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
+from sam3i_agent.segmodel.masks import Masks, union_iou
 from sam3i_agent.segmodel.photo import Photo
 from sam3i_agent.segmodel.postprocessing import to_instances
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
-from sam3i_agent.segmodel.prompt import Exemplar, Prompt
+from sam3i_agent.segmodel.prompt import VISUAL, Exemplar, Prompt
 from sam3i_agent.segmodel.segmenter import Segmenter
 from sam3i_agent.tools.images import read_photo
+from sam3i_agent.training.scenes import generate_scene
 from tests.conftest import DATA, small_config
 
 SIDE = 112
@@ -118,9 +120,31 @@ def test_boxes_beside_the_photo_are_refused(segmenter: Segmenter, photo: Photo, 
         segmenter.encode(photo).segment([Prompt("x", exemplars=(Exemplar(box),))])
 
 
-def test_the_small_model_says_that_it_knows_no_examples(tiny: Segmenter, photo: Photo):
+def test_the_shipped_model_finds_what_is_like_a_box(tiny: Segmenter):
+    """Boxes alone: all objects of one shape and colour, and no other."""
+    right = asked = 0
+    for number in range(40):
+        scene = generate_scene(31, number)
+        kinds = [(item.shape, item.colour) for item in scene.objects]
+        if not kinds:
+            continue
+        exemplar = Exemplar(scene.objects[0].box_xyxy)
+        image = tiny.encode(Photo(scene.image, f"{number}"))
+        (found,) = image.segment([Prompt(VISUAL, exemplars=(exemplar,))])
+        wanted = [one.mask for one in scene.objects if (one.shape, one.colour) == kinds[0]]
+        asked += 1
+        size = (scene.image.shape[0], scene.image.shape[1])
+        right += union_iou(found.masks, Masks.encode(wanted, size)) > 0.5
+    assert asked > 30 and right > 0.75 * asked, (right, asked)
+
+
+def test_a_model_without_examples_says_so(tiny: Segmenter, photo: Photo, monkeypatch):
+    monkeypatch.setattr(tiny.model.config, "takes_exemplars", False)
     with pytest.raises(InputError, match="not trained on example boxes"):
         tiny.encode(photo).segment([Prompt("circle", exemplars=PROMPTS)])
+
+
+def test_a_model_without_a_click_half_says_so(tiny: Segmenter):
     with pytest.raises(ModelError, match="no half for clicks"):
         load_click_model("tiny", tiny.model)
     with pytest.raises(ModelError, match="no half for clicks"):
