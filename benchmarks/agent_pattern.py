@@ -33,6 +33,7 @@ _PHRASES = ("mug", "laptop", "red chair", "window", "person", "dog", "umbrella",
 _PHOTO_SIZE = (1024, 768)
 _SERIES = 931
 _CANDIDATE_SIDE = 96
+_NO_LIMIT = 10**9
 _VERDICT = {"verdict": "accept", "reason": "it fits"}
 
 
@@ -158,7 +159,7 @@ def _phrases(segmenter: Segmenter, photo: Photo, count: int) -> tuple[float, flo
 
 
 async def _verdicts(url: str, photo: Photo, count: int, together: bool) -> float:
-    budgets = Budgets(max_mllm_calls=count + 1)
+    budgets = Budgets(max_mllm_calls=count + 1, max_tokens=_NO_LIMIT)
     model = MllmSettings(url, "stand-in")(Meter(budgets, MemoryLedger()))
     views = [View(photo, "the mug", 1, candidates=(_candidate(photo, i),)) for i in range(count)]
     started = time.perf_counter()
@@ -175,7 +176,7 @@ async def _verdicts(url: str, photo: Photo, count: int, together: bool) -> float
 
 def _photo() -> Photo:
     picture = Image.fromarray(generate_scene(_SERIES, 0).image).resize(_PHOTO_SIZE)
-    return Photo(np.asarray(picture), "agent pattern")
+    return Photo(np.array(picture), "agent pattern")
 
 
 def _candidate(photo: Photo, number: int) -> Candidate:

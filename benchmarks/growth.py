@@ -141,7 +141,7 @@ def _equals_plain(found: Masks, logits: Tensor, size: tuple[int, int]) -> bool:
 
 def _photo_cost(segmenter: Segmenter, megapixels: float) -> PhotoCost:
     scene, (height, width) = generate_scene(_SERIES, 0), _size(megapixels)
-    photo = Photo(np.asarray(Image.fromarray(scene.image).resize((width, height))), "growth")
+    photo = Photo(np.array(Image.fromarray(scene.image).resize((width, height))), "growth")
     item = scene.objects[0]
     times: list[float] = []
     for _ in range(3):

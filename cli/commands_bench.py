@@ -3,12 +3,16 @@
 import asyncio
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sam3i_agent.cli.app import app
 from sam3i_agent.cli.options import DeviceOption, ModelOption
+from sam3i_agent.segmodel.errors import InputError
+
+if TYPE_CHECKING:
+    from sam3i_agent.segmodel.segmenter import Segmenter
 
 bench_app = typer.Typer(help="Measure speed; every command prints JSON.", no_args_is_help=True)
 app.add_typer(bench_app, name="bench")
@@ -171,4 +175,45 @@ def growth(
         )
     if plot is not None:
         plot_growth(outcome, plot)
+    typer.echo(outcome.model_dump_json())
+
+
+@bench_app.command()
+def encoder(
+    side: Annotated[
+        int, typer.Option(help="Of the input of a random model of full size; a multiple of 336.")
+    ] = 1008,
+    model: Annotated[
+        str | None, typer.Option(help="A model instead, as --model of other commands.")
+    ] = None,
+    dtype: Annotated[
+        list[str] | None, typer.Option(help="bfloat16, float32 or float16; may be repeated.")
+    ] = None,
+    compiled: Annotated[bool, typer.Option("--compile", help="Also compile the encoder.")] = False,
+    repeats: Annotated[int, typer.Option(help="Of each measurement.", min=1)] = 20,
+    device: DeviceOption = "auto",
+) -> None:
+    """Measure milliseconds from a decoded photo to its answer, by type and memory format."""
+    import torch
+
+    from sam3i_agent.benchmarks.encoder import measure_encoder
+    from sam3i_agent.benchmarks.random_models import full_size_segmenter
+    from sam3i_agent.cli.progress import progress_bar
+    from sam3i_agent.segmodel.loading import load_segmenter
+
+    known = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float16": torch.float16}
+    names = dtype or ["bfloat16"]
+    if unknown := [name for name in names if name not in known]:
+        raise InputError(f"--dtype takes {', '.join(known)}, not {unknown[0]!r}")
+
+    def make(kind: torch.dtype) -> "Segmenter":
+        if model is None:
+            return full_size_segmenter(side, device, kind)
+        return load_segmenter(model, device=device, dtype=kind)
+
+    ways = [False, True] if compiled else [False]
+    with progress_bar("measuring", 2 * len(names) * len(ways)) as (bar, task):
+        outcome = measure_encoder(
+            make, [known[name] for name in names], ways, repeats, lambda: bar.advance(task)
+        )
     typer.echo(outcome.model_dump_json())

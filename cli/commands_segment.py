@@ -25,6 +25,7 @@ from sam3i_agent.cli.options import (
 )
 from sam3i_agent.segmodel.errors import InputError
 from sam3i_agent.segmodel.modes import Tiling
+from sam3i_agent.segmodel.prompt import VISUAL
 
 runs_app = typer.Typer(help="Recorded runs.", no_args_is_help=True)
 app.add_typer(runs_app, name="runs")
@@ -84,7 +85,10 @@ def segment(
     ] = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Segment IMAGE by INSTRUCTION: writes result.json, overlay.png and masks/."""
+    """Segment IMAGE by INSTRUCTION: writes result.json, overlay.png and masks/.
+
+    With --box or --point it goes without an instruction.
+    """
     log_to_stderr(verbose)
     from sam3i_agent.cli.segmenting import SegmentCommand
 
@@ -93,6 +97,8 @@ def segment(
             raise InputError("--resume takes image and instruction from the run's record")
         command = SegmentCommand.resumed(resume)
     else:
+        if instruction is None and (box or point):
+            instruction, route, level = VISUAL, RouteChoice.DIRECT, LevelChoice.CONCEPT
         if image is None or instruction is None:
             raise InputError("an image and an instruction are needed", "see sam3i segment --help")
         budgets = read_budgets(

@@ -33,6 +33,10 @@ def serve(
         str | None,
         typer.Option(metavar="HOST:PORT", help="Serve streamable HTTP there, not stdio."),
     ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOST[:PORT]", help="A further name under which clients reach it."),
+    ] = None,
     root: RootOption = None,
     allow_urls: Annotated[
         bool, typer.Option("--allow-urls", help="Fetch pictures from public https URLs.")
@@ -77,7 +81,7 @@ def serve(
     if address is not None:
         from sam3i_agent.tools.http import serve_http
 
-        serve_http(toolbox, *address)
+        serve_http(toolbox, *address, allow_host or ())
     else:
         from sam3i_agent.tools.server import build_server
 

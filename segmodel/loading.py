@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 TINY = "tiny"
 """The model that ships with the package."""
 AttentionImplementation = Literal["eager", "sdpa", "flash_attention_2"]
+_LARGE_PARAMETERS = 100_000_000
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -41,7 +42,8 @@ def load_segmenter(
         name: `tiny`; a folder with config.json and safetensors; an official `.pt` file; or a hub id
             such as `facebook/sam3`, the only one that may use the network.
         device: `auto` takes CUDA, then MPS, then the CPU; else a torch device name.
-        dtype: None takes bf16 on CUDA and fp32 elsewhere.
+        dtype: None takes bf16 on CUDA, and for a large model on a CPU with AMX, where it measured
+            four times faster; fp32 elsewhere.
         attn_implementation: None leaves the choice to transformers (SDPA).
         with_head: False leaves out a head that is a file of its own.
 
@@ -51,13 +53,20 @@ def load_segmenter(
     """
     hide_progress_unless_terminal()
     chosen = pick_device(device)
-    if dtype is None:
-        dtype = torch.bfloat16 if chosen.type == "cuda" else torch.float32
     model = load_model(name, attn_implementation, with_head=with_head)
+    if dtype is None:
+        dtype = torch.bfloat16 if _is_fast_in_bf16(chosen, model) else torch.float32
     model.to(chosen, dtype)  # pyright: ignore[reportArgumentType] (a decorator hides the type)
     segmenter = Segmenter(model.eval().requires_grad_(False), name)
     logger.info("loaded %s", segmenter.description)
     return segmenter
+
+
+def _is_fast_in_bf16(device: torch.device, model: InstructionSam3) -> bool:
+    if device.type == "cpu":
+        large = sum(one.numel() for one in model.parameters()) >= _LARGE_PARAMETERS
+        return large and torch.cpu.get_capabilities().get("amx_bf16", False)
+    return device.type == "cuda"
 
 
 def pick_device(name: str) -> torch.device:

@@ -78,9 +78,11 @@ class Segmenter:
         """Held by whoever runs the model."""
         self.encoder = Combiner(self._encode_together, self.turn, MAX_PHOTOS)
         self.decoder = Combiner(self._answer_together, self.turn, _rows_per_pass(model))
-        for module in model.modules():
-            if isinstance(module, _LAYERS):
-                module.register_forward_pre_hook(_stop_hook)
+        self._stops = [
+            (type(module), module.register_forward_pre_hook(_stop_hook))
+            for module in model.modules()
+            if isinstance(module, _LAYERS)
+        ]
 
     @property
     def levels(self) -> tuple[InstructionLevel, ...]:
@@ -98,6 +100,12 @@ class Segmenter:
     def description(self) -> str:
         """Name, device and precision, for a log line."""
         return f"{self.name} on {self.model.device.type} in {str(self.model.dtype)[6:]}"
+
+    def forget_stops(self, kind: type[nn.Module]) -> None:
+        """No longer look before layers of this kind whether the caller still waits."""
+        for layer, hook in self._stops:
+            if issubclass(layer, kind):
+                hook.remove()
 
     def count_tokens(self, text: str) -> int:
         """Return the ids that `text` needs, start and end markers included; the model takes 32."""
@@ -120,7 +128,9 @@ class Segmenter:
         return self.encodings.get(key, lambda: self._encode(photo))
 
     def _encode(self, photo: Photo) -> EncodedImage:
-        pixel_values = to_pixel_values(photo.pixels, self.model.config.image_size)
+        pixel_values = to_pixel_values(
+            photo.pixels, self.model.config.image_size, self.model.device
+        )
         return EncodedImage(self, self.encoder(pixel_values), photo.size_hw)
 
     @torch.inference_mode()

@@ -6,6 +6,7 @@ import ipaddress
 import logging
 import os
 import socket
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -63,11 +64,17 @@ def parse_address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def serve_http(toolbox: Toolbox, host: str, port: int) -> None:
+def serve_http(toolbox: Toolbox, host: str, port: int, names: Sequence[str] = ()) -> None:
     """Serve until stopped; calls under way are finished first.
 
     `/healthz` says that the process lives, `/readyz` whether the model is loaded, `/metrics` what
     it has done (with the extra `serve`; with the token, where one is set).
+
+    Args:
+        toolbox: the tools.
+        host: address to listen on.
+        port: likewise.
+        names: further `HOST:PORT` under which clients reach it, through a proxy or a container.
 
     The token in `SAM3I_TOKEN` is asked of every client where it is set, and must be set for any
     address but loopback.
@@ -86,7 +93,7 @@ def serve_http(toolbox: Toolbox, host: str, port: int) -> None:
     server = _with_token(toolbox, host, port, token) if token else build_server(toolbox)
     _add_probes(server, toolbox.service, token)
     config = uvicorn.Config(
-        http_app(server, host, port), log_level="warning", timeout_graceful_shutdown=DRAIN_S
+        http_app(server, host, port, names), log_level="warning", timeout_graceful_shutdown=DRAIN_S
     )
     try:
         uvicorn.Server(config).run(sockets=[listen(host, port)])
@@ -121,12 +128,12 @@ def _add_probes(server: MCPServer[Any], service: SegmentationService, token: str
         return PlainTextResponse(counted.text())
 
 
-def http_app(server: MCPServer[Any], host: str, port: int) -> Starlette:
-    """Return the ASGI application of a server that is reached at `host` and `port` only."""
+def http_app(server: MCPServer[Any], host: str, port: int, names: Sequence[str] = ()) -> Starlette:
+    """Return the ASGI application of a server that is reached at these addresses only."""
     return server.streamable_http_app(
         streamable_http_path=PATH,
         max_request_body_size=MAX_BODY_BYTES,
-        transport_security=_security(host, port),
+        transport_security=_security(host, port, names),
         host=host,
     )
 
@@ -153,13 +160,12 @@ def _with_token(toolbox: Toolbox, host: str, port: int, token: str) -> MCPServer
     )
 
 
-def _security(host: str, port: int) -> TransportSecuritySettings:
-    """Only requests to this very address, and from pages of it: no DNS rebinding."""
+def _security(host: str, port: int, more: Sequence[str]) -> TransportSecuritySettings:
+    """Only requests to these very addresses, and from pages of them: no DNS rebinding."""
     names = {_bracketed(host)} | ({"localhost", "127.0.0.1"} if _is_loopback(host) else set())
-    hosts = [f"{name}:{port}" for name in sorted(names)]
-    return TransportSecuritySettings(
-        allowed_hosts=hosts, allowed_origins=[f"http://{one}" for one in hosts]
-    )
+    hosts = [*(f"{name}:{port}" for name in sorted(names)), *more]
+    origins = [f"http://{one}" for one in hosts] + [f"https://{one}" for one in more]
+    return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
 
 
 def _is_loopback(host: str) -> bool:

@@ -50,6 +50,17 @@ class About:
     vocabulary_size: int
 
 
+@dataclass(frozen=True)
+class ReplicaState:
+    """What one replica has done."""
+
+    pid: int
+    photos_asked: int
+    """Requests about a photo."""
+    photos_encoded: int
+    """Of these, for which the encoder had to run."""
+
+
 class Replica:
     """One copy of the model; Ray Serve calls it."""
 
@@ -65,6 +76,11 @@ class Replica:
         inner = self._segmenter.segmenter
         vocabulary: Any = inner.model.config.text_config
         return About(inner.levels, inner.takes_exemplars, vocabulary.vocab_size)
+
+    def state(self) -> ReplicaState:
+        """Describe what this replica has done."""
+        kept = self._segmenter.segmenter.encodings
+        return ReplicaState(os.getpid(), kept.hits + kept.misses, kept.misses)
 
     async def segment(
         self, pixels: NDArray[Any], sha256: str, prompts: Sequence[Prompt]

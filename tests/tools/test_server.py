@@ -158,7 +158,7 @@ async def _resources(era: str) -> None:
         assert [one["phrase"] for one in several["concepts"]] == phrases["phrases"]
         assert several["image_encodings"] == 1
         able = (await client.call_tool("describe_capabilities", {})).structured_content
-        assert able["model"] == "tiny" and not able["takes_boxes"] and not able["takes_points"]
+        assert able["model"] == "tiny" and able["takes_boxes"] and not able["takes_points"]
 
 
 def test_results_are_resources_for_the_other_tools(era: str):

@@ -1,0 +1,113 @@
+"""Two replicas on this machine: the answers of one model, also when one of them dies."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from sam3i_agent.segmodel.errors import InputError, ModelError
+from sam3i_agent.segmodel.modes import Tiling
+from sam3i_agent.segmodel.photo import Photo
+from sam3i_agent.segmodel.prompt import Exemplar, Prompt
+from sam3i_agent.segmodel.segmenter import Segmenter
+from sam3i_agent.tools.replicas import ReplicaState, ReplicatedSegmenter, ReplicatedService
+from sam3i_agent.training.scenes import generate_scene
+
+# Ray leaves sockets and threads to the end of the process.
+pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(300)]
+PROMPTS = [Prompt("red circle"), Prompt("thing")]
+
+
+def _photo(number: int) -> Photo:
+    return Photo(generate_scene(41, number).image, sha256=f"photo {number}")
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[ReplicatedService]:
+    service = ReplicatedService("tiny", "cpu", Tiling.AUTO, 2, None)
+    assert not service.is_ready
+    service.segmenter()
+    assert service.is_ready
+    yield service
+    service.stop()
+
+
+@pytest.fixture(scope="module")
+def segmenter(service: ReplicatedService) -> ReplicatedSegmenter:
+    return service.segmenter()
+
+
+def _assert_same(ours, theirs) -> None:
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a.scores, b.scores, atol=1e-4)
+        assert a.presence == pytest.approx(b.presence, abs=1e-4)
+        assert (np.asarray(a.masks) != np.asarray(b.masks)).mean() < 1e-4 if len(a) else True
+
+
+def test_replicas_answer_as_the_model_does(segmenter: ReplicatedSegmenter, tiny: Segmenter):
+    assert segmenter.levels == tiny.levels and segmenter.takes_exemplars
+    assert segmenter.count_tokens("a red circle") == tiny.count_tokens("a red circle")
+    photo = _photo(0)
+    image = segmenter.encode(photo)
+    _assert_same(image.segment(PROMPTS), tiny.encode(photo).segment(PROMPTS))
+    assert image.encodings == 1
+    box = generate_scene(41, 0).objects[0].box_xyxy
+    prompt = [Prompt("visual", exemplars=(Exemplar(box),))]
+    _assert_same(image.segment(prompt), tiny.encode(photo).segment(prompt))
+
+
+def test_bad_input_is_refused_as_by_the_model(
+    service: ReplicatedService, segmenter: ReplicatedSegmenter
+):
+    bad = Prompt("x", exemplars=(Exemplar((0, 0, 9999, 10)),))
+    with pytest.raises(InputError, match="reaches out of the photo"):
+        segmenter.encode(_photo(0)).segment([bad])
+    with pytest.raises(ModelError, match="without --replicas"):
+        service.clicker()
+    with pytest.raises(ModelError, match="without --replicas"):
+        service.tracker("red circle")
+    with pytest.raises(InputError, match="--max-replicas 1"):
+        ReplicatedService("tiny", "cpu", Tiling.AUTO, 2, 1)
+
+
+def test_a_photo_stays_with_its_replica(segmenter: ReplicatedSegmenter):
+    photo = _photo(50)
+    segmenter.encode(photo).segment(PROMPTS[:1])
+    time.sleep(3)  # the replica tells the router now and then what it has
+    before = _states(segmenter)
+    for _ in range(12):
+        segmenter.encode(photo).segment(PROMPTS[:1])
+    after = _states(segmenter)
+    asked = sorted(after[pid].photos_asked - before[pid].photos_asked for pid in after)
+    assert asked == [0, 12]
+    assert all(after[pid].photos_encoded == before[pid].photos_encoded for pid in after)
+
+
+def _states(segmenter: ReplicatedSegmenter) -> dict[int, ReplicaState]:
+    found: dict[int, ReplicaState] = {}
+    end = time.monotonic() + 60
+    while len(found) < 2:
+        assert time.monotonic() < end
+        state = segmenter._handle.state.remote().result(timeout_s=30)
+        found[state.pid] = state
+    return found
+
+
+def test_no_request_is_lost_when_a_replica_dies(segmenter: ReplicatedSegmenter, tiny: Segmenter):
+    photos = [_photo(number) for number in range(8)]
+    wanted = [tiny.encode(photo).segment(PROMPTS) for photo in photos]
+    victim = next(iter(_states(segmenter)))
+
+    def ask(number: int):
+        if number == 20:
+            os.kill(victim, signal.SIGKILL)
+        return segmenter.encode(photos[number % 8]).segment(PROMPTS)
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, range(64)))
+    for number, answer in enumerate(answers):
+        _assert_same(answer, wanted[number % 8])
