@@ -3,11 +3,9 @@
 import hashlib
 import hmac
 import ipaddress
-import logging
 import os
 import socket
 from collections.abc import Sequence
-from http import HTTPStatus
 from typing import Any
 
 import uvicorn
@@ -18,12 +16,10 @@ from mcp.server.mcpserver import RequestStateSecurity
 from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import AnyHttpUrl
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
 
 from sam3i_agent.segmodel.errors import InputError
+from sam3i_agent.tools.probes import DRAIN_S, Calls, DrainingServer, add_probes
 from sam3i_agent.tools.server import build_server
-from sam3i_agent.tools.service import SegmentationService
 from sam3i_agent.tools.toolbox import Toolbox
 
 TOKEN_VARIABLE = "SAM3I_TOKEN"
@@ -31,11 +27,7 @@ PATH = "/mcp"
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """A picture of 48 MB as base64."""
 MIN_TOKEN_CHARACTERS = 16
-DRAIN_S = 60
-"""How long calls under way may take when the server is told to stop."""
 _CLIENT = "sam3i"
-
-logger = logging.getLogger(__name__)
 
 
 class SharedToken:
@@ -91,41 +83,15 @@ def serve_http(toolbox: Toolbox, host: str, port: int, names: Sequence[str] = ()
     if token and len(token) < MIN_TOKEN_CHARACTERS:
         raise InputError(f"{TOKEN_VARIABLE} must have {MIN_TOKEN_CHARACTERS} characters or more")
     server = _with_token(toolbox, host, port, token) if token else build_server(toolbox)
-    _add_probes(server, toolbox.service, token)
+    calls = Calls()
+    add_probes(server, toolbox.service, calls, token)
     config = uvicorn.Config(
         http_app(server, host, port, names), log_level="warning", timeout_graceful_shutdown=DRAIN_S
     )
     try:
-        uvicorn.Server(config).run(sockets=[listen(host, port)])
+        DrainingServer(config, calls).run(sockets=[listen(host, port)])
     finally:
         toolbox.service.stop()
-
-
-def _add_probes(server: MCPServer[Any], service: SegmentationService, token: str) -> None:
-    @server.custom_route("/healthz", methods=["GET"])
-    async def healthz(request: Request) -> Response:
-        return PlainTextResponse("ok\n")
-
-    @server.custom_route("/readyz", methods=["GET"])
-    async def readyz(request: Request) -> Response:
-        if service.is_ready:
-            return PlainTextResponse("ready\n")
-        return PlainTextResponse("loading\n", status_code=HTTPStatus.SERVICE_UNAVAILABLE)
-
-    try:
-        from sam3i_agent.tools.metrics import Metrics
-    except ImportError:
-        logger.info("no /metrics: pip install 'sam3i-agent[serve]'")
-        return
-    counted = Metrics(service)
-    server.middleware.append(counted.middleware)
-
-    @server.custom_route("/metrics", methods=["GET"])
-    async def metrics(request: Request) -> Response:
-        shown = request.headers.get("authorization", "").encode()
-        if token and not hmac.compare_digest(shown, f"Bearer {token}".encode()):
-            return PlainTextResponse("show the token\n", status_code=HTTPStatus.UNAUTHORIZED)
-        return PlainTextResponse(counted.text())
 
 
 def http_app(server: MCPServer[Any], host: str, port: int, names: Sequence[str] = ()) -> Starlette:

@@ -10,9 +10,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from sam3i_agent.segmodel.segmenter import Segmenter
+from sam3i_agent.tools.probes import TOOL_CALL
 from sam3i_agent.tools.service import SegmentationService
 
-_CALL = "tools/call"
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
@@ -42,7 +42,7 @@ class Metrics:
         self, ctx: ServerRequestContext[Any, Any], call_next: CallNext
     ) -> HandlerResult:
         """Count a message if it is a tool call."""
-        if ctx.method != _CALL:
+        if ctx.method != TOOL_CALL:
             return await call_next(ctx)
         tool = str((ctx.params or {}).get("name", ""))
         outcome, started = "error", time.perf_counter()
