@@ -1,0 +1,59 @@
+"""What a GPU does differently, as far as a CPU can tell: resizing in float, a compiled encoder."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import interpolate
+
+from sam3i_agent.segmodel import loading
+from sam3i_agent.segmodel.compiling import compile_encoder
+from sam3i_agent.segmodel.loading import load_segmenter
+from sam3i_agent.segmodel.photo import Photo
+from sam3i_agent.segmodel.preprocessing import resize_in_float
+from sam3i_agent.segmodel.prompt import Prompt
+from sam3i_agent.training.scenes import generate_scene
+
+
+@pytest.mark.parametrize("size_hw", [(300, 400), (97, 1013), (40, 30)])
+def test_resizing_in_float_differs_by_one_level_at_most(size_hw):
+    noise = np.random.default_rng(1).integers(0, 256, (*size_hw, 3), dtype=np.uint8)
+    pixels = torch.from_numpy(noise).permute(2, 0, 1)[None]
+    wanted = interpolate(pixels, (128, 128), mode="bilinear", antialias=True).int()
+    found = resize_in_float(pixels, (128, 128))
+    assert torch.equal(found, found.round()) and found.dtype == torch.float32
+    assert (found.int() - wanted).abs().max() <= 1
+    assert (found.int() != wanted).float().mean() < 0.2
+
+
+def test_a_compiled_encoder_gives_the_same_features():
+    plain, compiled = (load_segmenter("tiny", device="cpu") for _ in range(2))
+    compile_encoder(compiled, backend="eager")
+    for number in range(2):
+        photo = Photo(generate_scene(5, number).image, f"{number}")
+        a, b = (one.encode(photo) for one in (plain, compiled))
+        for ours, theirs in zip(
+            a.vision.fpn_hidden_states, b.vision.fpn_hidden_states, strict=True
+        ):
+            assert (ours - theirs).abs().max() < 1e-4
+        first, second = (one.segment([Prompt("thing")], 0.1)[0] for one in (a, b))
+        np.testing.assert_allclose(first.scores, second.scores, atol=1e-4)
+
+
+def test_a_compiled_encoder_no_longer_stops_between_its_layers(monkeypatch):
+    segmenter = load_segmenter("tiny", device="cpu")
+    compile_encoder(segmenter, backend="eager")
+    asked: list[int] = []
+    monkeypatch.setattr("sam3i_agent.segmodel.segmenter.check_stop", lambda: asked.append(1))
+    image = segmenter.encode(Photo(generate_scene(5, 0).image, "0"))
+    assert not asked
+    image.segment([Prompt("thing")])
+    assert asked
+
+
+def test_large_models_take_bf16_where_the_cpu_is_fast_at_it(monkeypatch):
+    for limit, capable, wanted in (
+        (10, True, torch.bfloat16), (10, False, torch.float32), (10**9, True, torch.float32),
+    ):  # fmt: skip
+        monkeypatch.setattr(loading, "_LARGE_PARAMETERS", limit)
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=capable: {"amx_bf16": able})
+        assert load_segmenter("tiny", device="cpu").model.dtype == wanted
