@@ -22,8 +22,8 @@ def full_size_segmenter(side: int, device: str, dtype: torch.dtype | None = None
     Args:
         side: of the input, in pixels, a multiple of 336.
         device: as `load_segmenter` takes it.
-        dtype: of the weights; None takes bf16 on CUDA, and fp32 elsewhere, where the parts' shares of
-            the work are nearest to those on a GPU: in bf16 a CPU is fast at the encoder's matrix
+        dtype: of the weights; None takes bf16 on CUDA, and fp32 elsewhere, where the shares of the
+            parts are nearest to those on a GPU: in bf16 a CPU is fast at the encoder's matrix
             products alone.
 
     Raises:
