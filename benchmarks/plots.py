@@ -28,7 +28,6 @@ def plot_agent_pattern(measured: AgentPattern, path: Path) -> None:
     right.plot(counts, [one.official_s for one in measured.verdicts], "o-", label=_OFFICIAL)
     right.plot(counts, [one.together_s for one in measured.verdicts], "o-", label=_OURS)
     _finish(right, "masks verified", counts, "verdicts of a stand-in model")
-    right.set_yscale("log")
     figure.savefig(path)
 
 
