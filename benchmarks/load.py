@@ -182,7 +182,8 @@ def _server(
         address = f"127.0.0.1:{free.getsockname()[1]}"
     command = [sys.executable, "-m", "sam3i_agent.cli", "serve", "--http", address]
     command += ["--root", str(folder), "--model", model, "--device", "cpu"]
-    process = subprocess.Popen([*command, "--replicas", str(replicas)])
+    # Ray writes to its standard output, which here is for the report.
+    process = subprocess.Popen([*command, "--replicas", str(replicas)], stdout=sys.stderr)
     try:
         _wait_until(lambda: _is_ready(f"http://{address}/readyz"), process)
         yield f"http://{address}/mcp", process

@@ -4,7 +4,7 @@ import logging
 import re
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -53,20 +53,18 @@ def load_segmenter(
     """
     hide_progress_unless_terminal()
     chosen = pick_device(device)
-    model = load_model(name, attn_implementation, with_head=with_head)
+    model: Any = load_model(name, attn_implementation, with_head=with_head)
+    large_on_cpu = chosen.type == "cpu" and model.num_parameters() >= _LARGE_PARAMETERS
     if dtype is None:
-        dtype = torch.bfloat16 if _is_fast_in_bf16(chosen, model) else torch.float32
-    model.to(chosen, dtype)  # pyright: ignore[reportArgumentType] (a decorator hides the type)
+        has_amx = large_on_cpu and torch.cpu.get_capabilities().get("amx_bf16", False)
+        dtype = torch.bfloat16 if has_amx or chosen.type == "cuda" else torch.float32
+    model.to(chosen, dtype)
+    if large_on_cpu:
+        # Measured with `sam3i bench encoder`: convolutions take a tenth less.
+        model.to(memory_format=torch.channels_last)
     segmenter = Segmenter(model.eval().requires_grad_(False), name)
     logger.info("loaded %s", segmenter.description)
     return segmenter
-
-
-def _is_fast_in_bf16(device: torch.device, model: InstructionSam3) -> bool:
-    if device.type == "cpu":
-        large = sum(one.numel() for one in model.parameters()) >= _LARGE_PARAMETERS
-        return large and torch.cpu.get_capabilities().get("amx_bf16", False)
-    return device.type == "cuda"
 
 
 def pick_device(name: str) -> torch.device:
