@@ -32,8 +32,6 @@ LARGE_PHOTO_INPUTS = 4
 """Sides of the model's input from which a photo may be tiled without being asked for."""
 SMALL_OBJECT_SHARE = 1 / 24
 """Of the photo's longer side: what is smaller is a few input pixels wide."""
-TILE_OBJECT_SHARE = 1.5 * SMALL_OBJECT_SHARE
-"""Longer side, of the photo's, up to which tiles are believed unless they are asked for."""
 MIN_TILE_SCORE = 0.85
 """Tiles show more ground without the object than the whole photo, so they must be surer."""
 SAME_IOU = 0.5
@@ -232,12 +230,8 @@ class TiledImage:
         return _pieces(found, Tile(0, 0, 0, 0), ranks.tolist())
 
     def _of_tile(self, tile: Tile, found: Instances) -> list[Piece]:
-        """Return what lies within the tile: what an inner edge cuts is whole in a neighbour.
-
-        Of what is larger than a few input pixels, the whole photo is the better judge.
-        """
+        """Return what lies within the tile: what an inner edge cuts is whole in a neighbour."""
         height, width = self._photo.size_hw
-        largest = TILE_OBJECT_SHARE * max(height, width)
         return [
             one
             for one in _pieces(found, tile, [1] * len(found))
@@ -246,7 +240,6 @@ class TiledImage:
             and (one.y0 >= tile.y0 + _SEAM_PX or tile.y0 == 0)
             and (one.x0 + one.mask.shape[1] <= tile.x1 - _SEAM_PX or tile.x1 == width)
             and (one.y0 + one.mask.shape[0] <= tile.y1 - _SEAM_PX or tile.y1 == height)
-            and (self._tiling is Tiling.ON or max(one.mask.shape) <= largest)
         ]
 
     def _instances(self, pieces: Sequence[Piece], presence: float) -> Instances:
