@@ -88,10 +88,7 @@ def serve_http(toolbox: Toolbox, host: str, port: int, names: Sequence[str] = ()
     config = uvicorn.Config(
         http_app(server, host, port, names), log_level="warning", timeout_graceful_shutdown=DRAIN_S
     )
-    try:
-        DrainingServer(config, calls).run(sockets=[listen(host, port)])
-    finally:
-        toolbox.service.stop()
+    DrainingServer(config, calls, toolbox.service).run(sockets=[listen(host, port)])
 
 
 def http_app(server: MCPServer[Any], host: str, port: int, names: Sequence[str] = ()) -> Starlette:

@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import logging
+import signal
 import socket
 import time
 from http import HTTPStatus
@@ -54,13 +55,16 @@ class DrainingServer(uvicorn.Server):
     Left alone, the event streams that carry the answers would be cut at the first signal.
     """
 
-    def __init__(self, config: uvicorn.Config, calls: Calls) -> None:
+    def __init__(self, config: uvicorn.Config, calls: Calls, service: SegmentationService) -> None:
         super().__init__(config)
         self._calls = calls
+        self._service = service
         AppStatus.disable_automatic_graceful_drain()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Wait for calls under way, at most `DRAIN_S`; `/readyz` says so meanwhile."""
+        if hasattr(signal, "alarm"):
+            signal.alarm(0)  # Ray's handler of SIGTERM has set one, to abort after 3 s
         self._calls.draining = True
         end = time.monotonic() + DRAIN_S
         while self._calls.running and time.monotonic() < end and not self.force_exit:
@@ -68,6 +72,8 @@ class DrainingServer(uvicorn.Server):
         await asyncio.sleep(_FLUSH_S)
         AppStatus.should_exit = True
         await super().shutdown(sockets)
+        await asyncio.to_thread(self._service.stop)
+        self._captured_signals.clear()  # not to be raised once more: this is a good end
 
 
 def add_probes(

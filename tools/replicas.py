@@ -214,6 +214,7 @@ class ReplicatedService(SegmentationService):
         self._replicas = replicas
         self._max_replicas = max_replicas
         self._replicated: ReplicatedSegmenter | None = None
+        self._owns_ray = False
 
     def segmenter(self) -> ReplicatedSegmenter:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Return the model, starting its replicas if need be.
@@ -250,9 +251,13 @@ class ReplicatedService(SegmentationService):
     def stop(self) -> None:
         """Let the replicas finish what they do, and end them."""
         if self._replicated is not None:
+            import ray
             from ray import serve
 
             serve.delete(APPLICATION)
+            if self._owns_ray:
+                serve.shutdown()
+                ray.shutdown()
             self._replicated = None
 
     def _start(self) -> Any:
@@ -265,7 +270,8 @@ class ReplicatedService(SegmentationService):
             raise ModelError(
                 "--replicas needs Ray Serve", "install the extra: pip install 'sam3i-agent[serve]'"
             ) from error
-        if not ray.is_initialized():
+        self._owns_ray = not ray.is_initialized()
+        if self._owns_ray:
             ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
         serve.start(proxy_location="Disabled")  # clients talk to the tools, not to Ray
         # A subclass here: Ray's decorators need Ray, which most installations do without.
