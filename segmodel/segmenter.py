@@ -46,6 +46,8 @@ MAX_ROWS = 64
 """Prompts in one pass at most."""
 MAX_PHOTOS = 8
 """Photos in one pass through the encoder."""
+_PATCHES_FOR_CPU = 2048
+"""That keep a CPU busy: more photos in a pass would only make each of them wait for all."""
 _MAPS_OF_MASK_SIZE = 3
 """Feature maps as fine as the masks that the mask decoder holds at a time."""
 _LAYERS = (Sam3ViTLayer, Sam3DetrEncoderLayer, Sam3DetrDecoderLayer)
@@ -76,7 +78,7 @@ class Segmenter:
         self.texts = TextCache()
         self.turn = threading.Lock()
         """Held by whoever runs the model."""
-        self.encoder = Combiner(self._encode_together, self.turn, MAX_PHOTOS)
+        self.encoder = Combiner(self._encode_together, self.turn, _photos_per_pass(model))
         self.decoder = Combiner(self._answer_together, self.turn, _rows_per_pass(model))
         self._stops = [
             (type(module), module.register_forward_pre_hook(_stop_hook))
@@ -216,6 +218,15 @@ class Segmenter:
 
 _ANSWER_PARTS = ("pred_logits", "pred_boxes", "pred_masks", "presence_logits")
 """Of the model's output, what instances are made of."""
+
+
+def _photos_per_pass(model: InstructionSam3) -> int:
+    """Return how many photos are worth encoding together."""
+    if model.device.type != "cpu":
+        return MAX_PHOTOS
+    backbone = model.config.vision_config.backbone_config
+    patches = (backbone.image_size // backbone.patch_size) ** 2
+    return max(1, min(MAX_PHOTOS, _PATCHES_FOR_CPU // patches))
 
 
 def _rows_per_pass(model: InstructionSam3) -> int:

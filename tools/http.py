@@ -85,9 +85,7 @@ def serve_http(toolbox: Toolbox, host: str, port: int, names: Sequence[str] = ()
     server = _with_token(toolbox, host, port, token) if token else build_server(toolbox)
     calls = Calls()
     add_probes(server, toolbox.service, calls, token)
-    config = uvicorn.Config(
-        http_app(server, host, port, names), log_level="warning", timeout_graceful_shutdown=DRAIN_S
-    )
+    config = server_config(http_app(server, host, port, names))
     DrainingServer(config, calls, toolbox.service).run(sockets=[listen(host, port)])
 
 
@@ -99,6 +97,15 @@ def http_app(server: MCPServer[Any], host: str, port: int, names: Sequence[str] 
         transport_security=_security(host, port, names),
         host=host,
     )
+
+
+def server_config(app: Starlette) -> uvicorn.Config:
+    """Return how an application is served.
+
+    By h11, also where httptools is installed: that one leaves white space in header values, which
+    the protocol wants trimmed.
+    """
+    return uvicorn.Config(app, http="h11", log_level="warning", timeout_graceful_shutdown=DRAIN_S)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -14,8 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
-from tenacity import Retrying, before_sleep_log, retry_if_exception_type, stop_after_delay
-from tenacity.wait import wait_exponential_jitter
+from tenacity import (
+    Retrying,
+    before_sleep_log,
+    retry_if_exception_type,
+    stop_after_delay,
+    wait_random_exponential,
+)
 
 from sam3i_agent.segmodel.errors import InputError, ModelError, Sam3iError
 from sam3i_agent.segmodel.instances import Instances
@@ -183,7 +188,7 @@ def _wait_for(call: Any) -> Any:
 
     retrying = Retrying(
         retry=retry_if_exception_type(RayActorError),
-        wait=wait_exponential_jitter(0.1, 5),
+        wait=wait_random_exponential(0.1, 5),
         stop=stop_after_delay(_RETRY_S),
         before_sleep=before_sleep_log(logger, logging.WARNING),
         reraise=True,
@@ -296,7 +301,11 @@ class ReplicatedService(SegmentationService):
         deployment: Any = serve.deployment(
             body,
             max_ongoing_requests=REQUESTS_PER_REPLICA,
-            ray_actor_options={"num_cpus": 1, "num_gpus": int(self.device != "cpu" and _gpus())},
+            ray_actor_options={
+                # A core each, or its share: more replicas than cores would wait for ever.
+                "num_cpus": min(1, _resource("CPU") / (self._max_replicas or self._replicas)),
+                "num_gpus": int(self.device != "cpu" and _resource("GPU") > 0),
+            },
             **scaling,
         )
         app = deployment.bind(self.model, self.device, self.tiling)
@@ -306,7 +315,7 @@ class ReplicatedService(SegmentationService):
             raise ModelError(f"the replicas do not start: {error}") from error
 
 
-def _gpus() -> bool:
+def _resource(name: str) -> float:
     import ray
 
-    return ray.cluster_resources().get("GPU", 0) > 0
+    return ray.cluster_resources().get(name, 0)

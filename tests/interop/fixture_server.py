@@ -33,7 +33,7 @@ from mcp_types import (
 from PIL import Image as PillowImage
 from pydantic import BaseModel
 
-from sam3i_agent.tools.http import http_app, listen, parse_address
+from sam3i_agent.tools.http import http_app, listen, parse_address, server_config
 from sam3i_agent.tools.results import ResultStore
 from sam3i_agent.tools.server import build_server
 from sam3i_agent.tools.service import SegmentationService
@@ -273,8 +273,7 @@ def main() -> None:
     server = build_server(toolbox)
     add_fixtures(server)
     app = http_app(server, host, port)
-    config = uvicorn.Config(app, log_level="warning")
-    uvicorn.Server(config).run(sockets=[listen(host, port)])
+    uvicorn.Server(server_config(app)).run(sockets=[listen(host, port)])
 
 
 if __name__ == "__main__":

@@ -1,5 +1,8 @@
 """What a GPU does differently, as far as a CPU can tell: resizing in float, a compiled encoder."""
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +14,7 @@ from sam3i_agent.segmodel.loading import load_segmenter
 from sam3i_agent.segmodel.photo import Photo
 from sam3i_agent.segmodel.preprocessing import resize_in_float
 from sam3i_agent.segmodel.prompt import Prompt
+from sam3i_agent.segmodel.segmenter import MAX_PHOTOS, _photos_per_pass
 from sam3i_agent.training.scenes import generate_scene
 
 
@@ -57,3 +61,15 @@ def test_large_models_take_bf16_where_the_cpu_is_fast_at_it(monkeypatch):
         monkeypatch.setattr(loading, "_LARGE_PARAMETERS", limit)
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=capable: {"amx_bf16": able})
         assert load_segmenter("tiny", device="cpu").model.dtype == wanted
+
+
+def test_photos_share_a_pass_where_that_gains_something():
+    def model(side: int, patch: int, device: str) -> Any:
+        backbone = SimpleNamespace(image_size=side, patch_size=patch)
+        vision = SimpleNamespace(backbone_config=backbone)
+        config = SimpleNamespace(vision_config=vision)
+        return SimpleNamespace(config=config, device=torch.device(device))
+
+    assert _photos_per_pass(model(128, 8, "cpu")) == MAX_PHOTOS
+    assert _photos_per_pass(model(1008, 14, "cpu")) == 1
+    assert _photos_per_pass(model(1008, 14, "cuda")) == MAX_PHOTOS
