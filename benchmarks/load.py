@@ -11,10 +11,11 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
-import httpx
 import numpy as np
 from mcp import Client
 from PIL import Image
@@ -32,6 +33,7 @@ _SAME_IOU = 0.98
 """Floats of a larger batch differ in their last digits, and so may a pixel at an edge."""
 _START_S = 300
 _STOP_S = 90
+_PROBE_S = 5
 
 
 class LoadReport(Frozen):
@@ -193,8 +195,8 @@ def _server(
 
 
 def _is_ready(url: str) -> bool:
-    with contextlib.suppress(httpx.HTTPError):
-        return httpx.get(url).is_success
+    with contextlib.suppress(OSError), urlopen(url, timeout=_PROBE_S) as answer:
+        return answer.status == HTTPStatus.OK
     return False
 
 
