@@ -6,12 +6,16 @@ IMAGE ?= examples/scene.png
 INSTRUCTION ?= the red square left of the orange square
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check interop interop-tools
+.PHONY: demo test slow check interop interop-tools
 demo: $(STAMP)
 	$(BIN)/sam3i segment "$(IMAGE)" "$(INSTRUCTION)"
 
 test: check
 	$(BIN)/pytest
+
+# What starts Ray, half a minute each.
+slow: $(STAMP)
+	$(BIN)/pytest -m slow
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -121,6 +121,7 @@ def test_shards_part_the_cases_by_photo_and_meet_in_one_folder(dataset, tmp_path
             Shard.parse(text)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # Ray uses what it has deprecated itself
 def test_two_ray_workers_answer_as_one_process_does(dataset, tmp_path, tiny):
     cases = read_cases(dataset, LEVELS)

@@ -18,7 +18,11 @@ from sam3i_agent.tools.replicas import ReplicaState, ReplicatedSegmenter, Replic
 from sam3i_agent.training.scenes import generate_scene
 
 # Ray leaves sockets and threads to the end of the process.
-pytestmark = [pytest.mark.filterwarnings("default"), pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.timeout(300),
+]
 PROMPTS = [Prompt("red circle"), Prompt("thing")]
 
 
