@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pycocotools import mask as coco_mask
 
 from sam3i_agent.segmodel.errors import InputError
@@ -149,15 +148,6 @@ def _kind_of(error: Exception) -> str:
 
 def _words(error: Exception) -> str:
     return f"no {error}" if isinstance(error, KeyError) else str(error)
-
-
-def iou_matrix(predictions: Sequence[Rle], truths: Sequence[Rle]) -> np.ndarray:
-    """Return the (P, T) mask IoUs."""
-    if not predictions or not truths:
-        return np.zeros((len(predictions), len(truths)))
-    found: Any = list(predictions)
-    wanted: Any = list(truths)
-    return np.asarray(coco_mask.iou(found, wanted, [0] * len(truths)))
 
 
 def merged(masks: Sequence[Rle]) -> Rle | None:

@@ -17,7 +17,6 @@ from sam3i_agent.evaluation.coco_files import (
     GroundTruth,
     Mask,
     Rle,
-    iou_matrix,
     merged,
     overlap,
     overlap_without,
@@ -32,6 +31,7 @@ from sam3i_agent.evaluation.concept_f1 import (
 )
 from sam3i_agent.evaluation.names import Protocol
 from sam3i_agent.segmodel.errors import InputError
+from sam3i_agent.segmodel.rle import iou_matrix
 
 PERCENT = 100.0
 _PRECISION_LIMITS = (0.5, 0.6, 0.7, 0.8, 0.9)

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from sam3i_agent.agent.contracts import RouteChoice, RunStatus
 from sam3i_agent.evaluation.cases import Case, Prediction
-from sam3i_agent.evaluation.coco_files import iou_matrix, overlap_without
+from sam3i_agent.evaluation.coco_files import overlap_without
 from sam3i_agent.evaluation.concept_f1 import MIN_SCORE, concept_f1, match_ious
-from sam3i_agent.segmodel.rle import as_rle
+from sam3i_agent.segmodel.rle import as_rle, iou_matrix
 
 HIT_IOU = 0.5
 BOOTSTRAP_ROUNDS = 2000

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 from torch import Tensor
 
-from sam3i_agent.segmodel.rle import as_rle, decode_mask, encode_mask
+from sam3i_agent.segmodel.rle import as_rle, decode_mask, encode_mask, iou_matrix
 
 
 class Masks(Sequence[NDArray[np.bool_]]):
@@ -89,9 +89,7 @@ class Masks(Sequence[NDArray[np.bool_]]):
 
 def mask_ious(predictions: Masks, truths: Masks) -> NDArray[np.float64]:
     """Return the (P, T) mask IoUs of P predictions and T truths."""
-    if not len(predictions) or not len(truths):
-        return np.zeros((len(predictions), len(truths)))
-    return np.asarray(coco_mask.iou(predictions.rles, truths.rles, [0] * len(truths)))
+    return iou_matrix(predictions.rles, truths.rles)
 
 
 def union_iou(a: Masks, b: Masks) -> float:

@@ -1,5 +1,6 @@
 """Masks at the edges: COCO compressed run-length encoding."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,15 @@ def decode_mask(size_hw: tuple[int, int], counts: str) -> NDArray[np.bool_]:
 def as_rle(size_hw: tuple[int, int], counts: str) -> Any:
     """Return an encoding as pycocotools computes with it."""
     return {"size": list(size_hw), "counts": counts.encode()}
+
+
+def iou_matrix(predictions: Sequence[Rle], truths: Sequence[Rle]) -> NDArray[np.float64]:
+    """Return the (P, T) mask IoUs."""
+    if not predictions or not truths:
+        return np.zeros((len(predictions), len(truths)))
+    found: Any = list(predictions)
+    wanted: Any = list(truths)
+    return np.asarray(coco_mask.iou(found, wanted, [0] * len(truths)))
 
 
 def encode_segmentation(segmentation: Any, height: int, width: int) -> str:
