@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from sam3i_agent.segmodel.instances import Instances
-from sam3i_agent.segmodel.masks import Masks, mask_ious
+from sam3i_agent.core.instances import Instances
+from sam3i_agent.core.masks import Masks, mask_ious
 
 
 @dataclass(frozen=True)

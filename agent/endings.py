@@ -4,11 +4,11 @@ from typing import Any, Final
 
 from langgraph.types import Command
 
-from sam3i_agent.agent.contracts import Route, RunStatus
-from sam3i_agent.agent.language import Decision, Role
+from sam3i_agent.agent.language.side import Decision, Role
 from sam3i_agent.agent.state import State, Workspace
 from sam3i_agent.agent.views import open_positions, roles_of
-from sam3i_agent.segmodel.errors import LanguageError
+from sam3i_agent.core.contracts import Route, RunStatus
+from sam3i_agent.core.errors import LanguageError
 
 FINISH: Final = "__end__"
 """`langgraph.graph.END`, whose type is any string."""

@@ -18,7 +18,6 @@ from langgraph.runtime import Runtime
 from langgraph.types import Command
 
 from sam3i_agent.agent.candidates import Candidate, candidates_of, mask_iou
-from sam3i_agent.agent.contracts import Route, RouteChoice, RunStatus
 from sam3i_agent.agent.endings import (
     FINISH,
     end_absent,
@@ -26,21 +25,20 @@ from sam3i_agent.agent.endings import (
     end_failed,
     end_with_nothing,
 )
-from sam3i_agent.agent.escalation import reason_to_escalate
 from sam3i_agent.agent.instructions import try_plan
-from sam3i_agent.agent.joint import surest_level
-from sam3i_agent.agent.language import Decision, Role, TriedPhrase, Verdict
-from sam3i_agent.agent.marks import draw_marks
-from sam3i_agent.agent.planner import concept_text
-from sam3i_agent.agent.routing import decide
+from sam3i_agent.agent.language.side import Decision, Role, TriedPhrase, Verdict
+from sam3i_agent.agent.planner.parsing import concept_text
+from sam3i_agent.agent.routing import decide, reason_to_escalate, surest_level
 from sam3i_agent.agent.state import DIRECT_KEY, EncodedImageLike, InputState, State, Workspace
 from sam3i_agent.agent.telemetry import tracer
 from sam3i_agent.agent.views import open_positions, roles_of, view_of
-from sam3i_agent.segmodel.errors import BudgetError, LanguageError, LanguageReplyError
-from sam3i_agent.segmodel.instances import Instances
-from sam3i_agent.segmodel.levels import InstructionLevel
-from sam3i_agent.segmodel.prompt import Prompt
-from sam3i_agent.segmodel.stopping import run_in_thread
+from sam3i_agent.core.contracts import Route, RouteChoice, RunStatus
+from sam3i_agent.core.drawing import draw_marks
+from sam3i_agent.core.errors import BudgetError, LanguageError, LanguageReplyError
+from sam3i_agent.core.instances import Instances
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.prompt import Prompt
+from sam3i_agent.core.stopping import run_in_thread
 
 STEPS_PER_ROUND = 5
 STEPS_AROUND = 6

@@ -3,11 +3,11 @@
 import re
 import unicodedata
 
-from sam3i_agent.agent.contracts import MAX_INSTRUCTION_CHARACTERS
-from sam3i_agent.agent.plan import Plan
-from sam3i_agent.agent.planner import plan_instruction
-from sam3i_agent.segmodel.errors import InputError, LanguageError
-from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.agent.planner.parsing import plan_instruction
+from sam3i_agent.agent.planner.plan import Plan
+from sam3i_agent.core.contracts import MAX_INSTRUCTION_CHARACTERS
+from sam3i_agent.core.errors import InputError, LanguageError
+from sam3i_agent.core.levels import InstructionLevel
 
 _MAX_FOREIGN_SHARE = 0.3
 """Share of letters outside the English alphabet from which a text is not English."""

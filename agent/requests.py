@@ -2,15 +2,15 @@
 
 from typing import TypedDict, Unpack
 
-from sam3i_agent.agent.contracts import (
+from sam3i_agent.agent.instructions import check_instruction
+from sam3i_agent.core.contracts import (
     Budgets,
     LevelChoice,
     RouteChoice,
     RoutingPolicy,
     SegmentRequest,
 )
-from sam3i_agent.agent.instructions import check_instruction
-from sam3i_agent.segmodel.photo import Photo
+from sam3i_agent.core.photo import Photo
 
 
 class RequestOptions(TypedDict, total=False):

@@ -9,9 +9,17 @@ from typing import Any, ParamSpec, TypeVar, Unpack
 
 from langchain_core.runnables import RunnableConfig
 
-from sam3i_agent.agent.budgets import Meter
 from sam3i_agent.agent.candidates import Candidate
-from sam3i_agent.agent.contracts import (
+from sam3i_agent.agent.graph import STEPS_AROUND, STEPS_PER_ROUND, build_graph
+from sam3i_agent.agent.language.budgets import Meter
+from sam3i_agent.agent.language.ledger import Ledger, MemoryLedger
+from sam3i_agent.agent.language.side import LanguageModel
+from sam3i_agent.agent.planner.offline import OfflinePlanner
+from sam3i_agent.agent.requests import RequestOptions, make_request
+from sam3i_agent.agent.runs import RecordedRun
+from sam3i_agent.agent.state import InputState, SegmenterLike, Workspace
+from sam3i_agent.agent.telemetry import tracer
+from sam3i_agent.core.contracts import (
     CompressedMask,
     ImageInfo,
     InstanceResult,
@@ -23,16 +31,8 @@ from sam3i_agent.agent.contracts import (
     SegmentRequest,
     Usage,
 )
-from sam3i_agent.agent.graph import STEPS_AROUND, STEPS_PER_ROUND, build_graph
-from sam3i_agent.agent.language import LanguageModel
-from sam3i_agent.agent.ledger import Ledger, MemoryLedger
-from sam3i_agent.agent.offline import OfflinePlanner
-from sam3i_agent.agent.requests import RequestOptions, make_request
-from sam3i_agent.agent.runs import RecordedRun
-from sam3i_agent.agent.state import InputState, SegmenterLike, Workspace
-from sam3i_agent.agent.telemetry import tracer
-from sam3i_agent.segmodel.errors import InputError
-from sam3i_agent.segmodel.photo import Photo
+from sam3i_agent.core.errors import InputError
+from sam3i_agent.core.photo import Photo
 
 LanguageFactory = Callable[[Meter], LanguageModel]
 """Makes the language side of one run, which spends through the run's meter."""
@@ -48,8 +48,8 @@ class MllmSettings:
     def __call__(self, meter: Meter) -> LanguageModel:
         """Connect to the server."""
         # The client takes a second to import, and most runs need none.
-        from sam3i_agent.agent.chat import ChatClient
-        from sam3i_agent.agent.mllm import MllmLanguage
+        from sam3i_agent.agent.language.mllm import MllmLanguage
+        from sam3i_agent.agent.language.openai_server import ChatClient
 
         return MllmLanguage(ChatClient(self.url, self.model, meter))
 

@@ -2,7 +2,7 @@
 
 A folder holds `run.json` (what was asked), `checkpoints.sqlite` (the graph's finished steps),
 `calls.sqlite` (the language model's replies), `candidates.json` (masks), a picture of each round's
-numbered candidates and, when the run has ended, `result/`, which `tools.export` writes.
+numbered candidates and, when the run has ended, `result/`, which `tools.results.export` writes.
 """
 
 import json
@@ -20,12 +20,12 @@ from PIL.Image import Image
 from pydantic import ValidationError
 
 from sam3i_agent.agent.candidates import Candidate
-from sam3i_agent.agent.contracts import Frozen, SegmentRequest
-from sam3i_agent.agent.ledger import SqliteLedger
-from sam3i_agent.segmodel.errors import InputError, StorageError
-from sam3i_agent.segmodel.files import write_whole
-from sam3i_agent.segmodel.masks import Masks
-from sam3i_agent.segmodel.modes import Tiling
+from sam3i_agent.agent.language.ledger import SqliteLedger
+from sam3i_agent.core.contracts import Frozen, SegmentRequest
+from sam3i_agent.core.errors import InputError, StorageError
+from sam3i_agent.core.files import write_whole
+from sam3i_agent.core.masks import Masks
+from sam3i_agent.core.model_choice import Tiling
 
 FOLDER_VARIABLE = "SAM3I_RUNS"
 CHECKPOINTS_VARIABLE = "SAM3I_CHECKPOINTS"
@@ -35,19 +35,19 @@ _CHECKPOINTS_NAME = "checkpoints.sqlite"
 _CALLS_NAME = "calls.sqlite"
 _CANDIDATES_NAME = "candidates.json"
 _STATE_TYPES = (
-    ("sam3i_agent.agent.contracts", "Budgets"),
-    ("sam3i_agent.agent.contracts", "LevelChoice"),
-    ("sam3i_agent.agent.contracts", "Route"),
-    ("sam3i_agent.agent.contracts", "RouteChoice"),
-    ("sam3i_agent.agent.contracts", "RoutingPolicy"),
-    ("sam3i_agent.agent.contracts", "RunStatus"),
-    ("sam3i_agent.agent.contracts", "SegmentRequest"),
-    ("sam3i_agent.agent.language", "Decision"),
-    ("sam3i_agent.agent.language", "ProposedPhrase"),
-    ("sam3i_agent.agent.language", "Role"),
-    ("sam3i_agent.agent.language", "TriedPhrase"),
-    ("sam3i_agent.agent.language", "Verdict"),
-    ("sam3i_agent.segmodel.levels", "InstructionLevel"),
+    ("sam3i_agent.core.contracts", "Budgets"),
+    ("sam3i_agent.core.contracts", "LevelChoice"),
+    ("sam3i_agent.core.contracts", "Route"),
+    ("sam3i_agent.core.contracts", "RouteChoice"),
+    ("sam3i_agent.core.contracts", "RoutingPolicy"),
+    ("sam3i_agent.core.contracts", "RunStatus"),
+    ("sam3i_agent.core.contracts", "SegmentRequest"),
+    ("sam3i_agent.agent.language.side", "Decision"),
+    ("sam3i_agent.agent.language.side", "ProposedPhrase"),
+    ("sam3i_agent.agent.language.side", "Role"),
+    ("sam3i_agent.agent.language.side", "TriedPhrase"),
+    ("sam3i_agent.agent.language.side", "Verdict"),
+    ("sam3i_agent.core.levels", "InstructionLevel"),
 )
 """All that a checkpoint may bring back to life."""
 

@@ -11,14 +11,14 @@ from typing import Annotated, Protocol, TypedDict
 
 from PIL.Image import Image
 
-from sam3i_agent.agent.budgets import Meter
 from sam3i_agent.agent.candidates import Candidate
-from sam3i_agent.agent.contracts import Route, RunStatus, SegmentRequest
-from sam3i_agent.agent.language import LanguageModel, ProposedPhrase, TriedPhrase, Verdict
-from sam3i_agent.segmodel.instances import Instances
-from sam3i_agent.segmodel.levels import InstructionLevel
-from sam3i_agent.segmodel.photo import Photo
-from sam3i_agent.segmodel.prompt import Prompt
+from sam3i_agent.agent.language.budgets import Meter
+from sam3i_agent.agent.language.side import LanguageModel, ProposedPhrase, TriedPhrase, Verdict
+from sam3i_agent.core.contracts import Route, RunStatus, SegmentRequest
+from sam3i_agent.core.instances import Instances
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.photo import Photo
+from sam3i_agent.core.prompt import Prompt
 
 
 class EncodedImageLike(Protocol):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sam3i_agent.agent.language import Decision, Role, View
+from sam3i_agent.agent.language.side import Decision, Role, View
 from sam3i_agent.agent.state import DIRECT_KEY, State, Workspace
 
 

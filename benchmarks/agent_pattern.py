@@ -17,17 +17,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 from PIL import Image
 
-from sam3i_agent.agent.budgets import Meter
 from sam3i_agent.agent.candidates import Candidate
-from sam3i_agent.agent.contracts import Budgets, Frozen
-from sam3i_agent.agent.language import View
-from sam3i_agent.agent.ledger import MemoryLedger
+from sam3i_agent.agent.language.budgets import Meter
+from sam3i_agent.agent.language.ledger import MemoryLedger
+from sam3i_agent.agent.language.side import View
 from sam3i_agent.agent.run import MllmSettings
-from sam3i_agent.segmodel.masks import Masks
-from sam3i_agent.segmodel.photo import Photo
-from sam3i_agent.segmodel.prompt import Prompt
-from sam3i_agent.segmodel.segmenter import Segmenter
-from sam3i_agent.training.scenes import generate_scene
+from sam3i_agent.core.contracts import Budgets, Frozen
+from sam3i_agent.core.masks import Masks
+from sam3i_agent.core.photo import Photo
+from sam3i_agent.core.prompt import Prompt
+from sam3i_agent.data.scenes import generate_scene
+from sam3i_agent.segmodel.sam3_segmenter import Segmenter
 
 _PHRASES = ("mug", "laptop", "red chair", "window", "person", "dog", "umbrella", "table")
 _PHOTO_SIZE = (1024, 768)

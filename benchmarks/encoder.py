@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from sam3i_agent.agent.contracts import Frozen
-from sam3i_agent.segmodel.compiling import compile_encoder
-from sam3i_agent.segmodel.photo import Photo
+from sam3i_agent.core.contracts import Frozen
+from sam3i_agent.core.photo import Photo
+from sam3i_agent.core.prompt import Prompt
+from sam3i_agent.segmodel.network.compiling import compile_encoder
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
-from sam3i_agent.segmodel.prompt import Prompt
-from sam3i_agent.segmodel.segmenter import Segmenter
+from sam3i_agent.segmodel.sam3_segmenter import Segmenter
 
 _PHOTO_HW = (1080, 1920)
 _WARM_UP = 3

@@ -13,12 +13,12 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from sam3i_agent.agent.contracts import Frozen
-from sam3i_agent.segmodel.photo import Photo
+from sam3i_agent.core.contracts import Frozen
+from sam3i_agent.core.photo import Photo
+from sam3i_agent.core.prompt import Prompt
+from sam3i_agent.data.scenes import generate_scene
 from sam3i_agent.segmodel.postprocessing import masks_at
-from sam3i_agent.segmodel.prompt import Prompt
-from sam3i_agent.segmodel.segmenter import Segmenter
-from sam3i_agent.training.scenes import generate_scene
+from sam3i_agent.segmodel.sam3_segmenter import Segmenter
 
 _LOGITS_SIDE = 288
 """Of the published model's masks."""

@@ -7,16 +7,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sam3i_agent.agent.contracts import Frozen
-from sam3i_agent.evaluation.concept_f1 import match_ious
-from sam3i_agent.segmodel.masks import Masks, union_iou
-from sam3i_agent.segmodel.modes import Tiling
-from sam3i_agent.segmodel.photo import Photo
-from sam3i_agent.segmodel.prompt import Prompt
-from sam3i_agent.segmodel.rle import tight_box
-from sam3i_agent.segmodel.segmenter import Segmenter
+from sam3i_agent.core.contracts import Frozen
+from sam3i_agent.core.masks import Masks, union_iou
+from sam3i_agent.core.model_choice import Tiling
+from sam3i_agent.core.photo import Photo
+from sam3i_agent.core.prompt import Prompt
+from sam3i_agent.core.rle import tight_box
+from sam3i_agent.data.scenes import Colour, SceneLimits, Shape, generate_scene
+from sam3i_agent.evaluation.metrics.concept_f1 import match_ious
+from sam3i_agent.segmodel.sam3_segmenter import Segmenter
 from sam3i_agent.segmodel.tiling import TilingSegmenter
-from sam3i_agent.training.scenes import Colour, SceneLimits, Shape, generate_scene
 
 SIZE_HW = (3000, 4000)
 _OBJECT_PX = (48, 80)

@@ -20,13 +20,13 @@ import numpy as np
 from mcp import Client
 from PIL import Image
 
-from sam3i_agent.agent.contracts import Frozen, RouteChoice
 from sam3i_agent.agent.run import segment_photo_sync
-from sam3i_agent.segmodel.errors import ModelError
-from sam3i_agent.segmodel.loading import load_segmenter
-from sam3i_agent.segmodel.masks import Masks, union_iou
-from sam3i_agent.tools.images import read_photo
-from sam3i_agent.training.scenes import generate_scene
+from sam3i_agent.core.contracts import Frozen, RouteChoice
+from sam3i_agent.core.errors import ModelError
+from sam3i_agent.core.masks import Masks, union_iou
+from sam3i_agent.core.photo import read_photo
+from sam3i_agent.data.scenes import generate_scene
+from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
 
 _SERIES = 930
 _SAME_IOU = 0.98

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from sam3i_agent.agent.contracts import Frozen
-from sam3i_agent.segmodel.errors import ModelError
-from sam3i_agent.tools.video import write_video
+from sam3i_agent.core.contracts import Frozen
+from sam3i_agent.core.errors import ModelError
+from sam3i_agent.tools.sources.video import write_video
 
 _SIDE = 256
 _RATE = 25.0

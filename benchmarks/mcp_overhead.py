@@ -8,12 +8,12 @@ from pathlib import Path
 
 from mcp import Client, StdioServerParameters, stdio_client
 
-from sam3i_agent.agent.contracts import Frozen
-from sam3i_agent.segmodel.errors import ModelError
-from sam3i_agent.tools.outputs import segment_output
-from sam3i_agent.tools.results import ResultStore
+from sam3i_agent.core.contracts import Frozen
+from sam3i_agent.core.errors import ModelError
+from sam3i_agent.tools.results.outputs import segment_output
+from sam3i_agent.tools.results.store import ResultStore
 from sam3i_agent.tools.service import SegmentationService
-from sam3i_agent.tools.sources import ImageSource
+from sam3i_agent.tools.sources.sources import ImageSource
 from sam3i_agent.tools.toolbox import Toolbox
 
 _WARM_UP = 5

@@ -6,7 +6,7 @@ from typing import Any
 
 from sam3i_agent.benchmarks.agent_pattern import AgentPattern
 from sam3i_agent.benchmarks.growth import Growth
-from sam3i_agent.segmodel.errors import ModelError
+from sam3i_agent.core.errors import ModelError
 
 _OFFICIAL = "re-encode, one by one"
 _OURS = "encode once, together"

@@ -5,11 +5,11 @@
 import torch
 from transformers import initialization as init
 
-from sam3i_agent.segmodel.configuration import InstructionSam3Config
-from sam3i_agent.segmodel.errors import InputError
-from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
-from sam3i_agent.segmodel.loading import pick_device
-from sam3i_agent.segmodel.segmenter import Segmenter
+from sam3i_agent.core.errors import InputError
+from sam3i_agent.segmodel.checkpoints.loading import pick_device
+from sam3i_agent.segmodel.network.configuration import InstructionSam3Config
+from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
+from sam3i_agent.segmodel.sam3_segmenter import Segmenter
 
 WINDOW_PX = 336
 """One attention window of the published ViT: 24 patches of 14 pixels; sides are multiples of it."""

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from sam3i_agent.agent.contracts import CompressedMask, Frozen, RouteChoice, RunStatus, Usage
-from sam3i_agent.evaluation.cases import Case, Prediction, Shard, read_cases
-from sam3i_agent.evaluation.datasets import open_dataset
-from sam3i_agent.segmodel.errors import ModelError
-from sam3i_agent.segmodel.levels import InstructionLevel
-from sam3i_agent.segmodel.rle import decode_mask, encode_mask
-from sam3i_agent.training.dataset import write_scenes
+from sam3i_agent.core.contracts import CompressedMask, Frozen, RouteChoice, RunStatus, Usage
+from sam3i_agent.core.errors import ModelError
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.rle import decode_mask, encode_mask
+from sam3i_agent.data.formats.registry import open_dataset
+from sam3i_agent.data.scene_files import write_scenes
+from sam3i_agent.evaluation.compare.cases import Case, Prediction, Shard, read_cases
 
 CASES_PER_SCENE = 16
 _SHIFTS = {RouteChoice.DIRECT: 9, RouteChoice.AGENT: 3, RouteChoice.AUTO: 6}

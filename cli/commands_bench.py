@@ -9,10 +9,10 @@ import typer
 
 from sam3i_agent.cli.app import app
 from sam3i_agent.cli.options import DeviceOption, ModelOption
-from sam3i_agent.segmodel.errors import InputError
+from sam3i_agent.core.errors import InputError
 
 if TYPE_CHECKING:
-    from sam3i_agent.segmodel.segmenter import Segmenter
+    from sam3i_agent.segmodel.sam3_segmenter import Segmenter
 
 bench_app = typer.Typer(help="Measure speed; every command prints JSON.", no_args_is_help=True)
 app.add_typer(bench_app, name="bench")
@@ -72,7 +72,7 @@ def large_photos(
     """Measure the recall of small objects in large photos, in one pass and in tiles."""
     from sam3i_agent.benchmarks.large_photos import measure_large_photos
     from sam3i_agent.cli.progress import progress_bar
-    from sam3i_agent.segmodel.loading import load_segmenter
+    from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
 
     with progress_bar("looking", photos + ordinary) as (bar, task):
         segmenter = load_segmenter(model, device=device)
@@ -132,7 +132,7 @@ def agent(
     from sam3i_agent.benchmarks.plots import plot_agent_pattern
     from sam3i_agent.benchmarks.random_models import full_size_segmenter
     from sam3i_agent.cli.progress import progress_bar
-    from sam3i_agent.segmodel.loading import load_segmenter
+    from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
 
     counts, verdicts = phrases or [1, 2, 4, 8], masks or [1, 4, 16, 64]
     segmenter = (
@@ -161,7 +161,7 @@ def growth(
     from sam3i_agent.benchmarks.growth import measure_growth
     from sam3i_agent.benchmarks.plots import plot_growth
     from sam3i_agent.cli.progress import progress_bar
-    from sam3i_agent.segmodel.loading import load_segmenter
+    from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
 
     many, sizes, threads = (
         instances or [1, 10, 100],
@@ -199,7 +199,7 @@ def encoder(
     from sam3i_agent.benchmarks.encoder import measure_encoder
     from sam3i_agent.benchmarks.random_models import full_size_segmenter
     from sam3i_agent.cli.progress import progress_bar
-    from sam3i_agent.segmodel.loading import load_segmenter
+    from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
 
     known = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float16": torch.float16}
     names = dtype or ["bfloat16"]

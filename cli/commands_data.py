@@ -31,7 +31,7 @@ def scenes(
     from rich.console import Console
     from rich.progress import track
 
-    from sam3i_agent.training.dataset import write_scenes
+    from sam3i_agent.data.scene_files import write_scenes
 
     console = Console(stderr=True)
     bar = iter(track(range(count), "drawing", console=console, disable=not console.is_terminal))
@@ -61,7 +61,7 @@ def dataset(
     ] = None,
 ) -> None:
     """Join your COCO instances and a table of instructions to a dataset for `sam3i train`."""
-    from sam3i_agent.training.own_data import build_dataset
+    from sam3i_agent.data.own_data import build_dataset
 
     count = build_dataset(instances, instructions, images or instances.parent, out)
     typer.echo(f"{count} records written to {out}")

@@ -6,10 +6,6 @@ from typing import Annotated
 
 import typer
 
-from sam3i_agent.agent.contracts import (
-    LevelChoice,
-    RouteChoice,
-)
 from sam3i_agent.cli.app import app
 from sam3i_agent.cli.options import (
     FAILURE,
@@ -21,8 +17,12 @@ from sam3i_agent.cli.options import (
     log_to_stderr,
     parse_list,
 )
-from sam3i_agent.evaluation.names import Protocol
-from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.core.contracts import (
+    LevelChoice,
+    RouteChoice,
+)
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.evaluation.metrics.protocol import Protocol
 
 
 @app.command()
@@ -41,7 +41,7 @@ def benchmark(
     """Score a route on a dataset of scenes: cgF1, gIoU and right refusals, as JSON."""
     from sam3i_agent.cli.progress import progress_bar
     from sam3i_agent.evaluation.scenes_benchmark import run_benchmark
-    from sam3i_agent.segmodel.loading import load_segmenter
+    from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
 
     with progress_bar("scoring") as (bar, task):
         report = run_benchmark(
@@ -123,7 +123,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Score a predictions file with the field's metrics, as their official evaluators do."""
-    from sam3i_agent.evaluation.protocols import evaluate as score
+    from sam3i_agent.evaluation.metrics.protocols import evaluate as score
 
     report = score(protocol, gt, pred)
     if as_json:
@@ -142,7 +142,7 @@ def scorecard(
     """Measure what is claimed of the shipped model, on scenes that no training has seen."""
     from sam3i_agent.cli.progress import progress_bar
     from sam3i_agent.evaluation.scorecard import measure_claims
-    from sam3i_agent.segmodel.loading import base_model_of, load_segmenter
+    from sam3i_agent.segmodel.checkpoints.loading import base_model_of, load_segmenter
 
     with progress_bar("drawing scenes") as (bar, task):
 

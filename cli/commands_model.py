@@ -16,8 +16,8 @@ from sam3i_agent.cli.options import (
     log_to_stderr,
     parse_list,
 )
-from sam3i_agent.segmodel.errors import InputError
-from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.core.errors import InputError
+from sam3i_agent.core.levels import InstructionLevel
 
 
 @app.command()
@@ -57,7 +57,7 @@ def validate(
     """Compare trained models quickly on held-out scenes: gIoU and right refusals, in percent."""
     wanted = parse_list(InstructionLevel, levels, "--levels")
     _import_trainer()
-    from sam3i_agent.segmodel.loading import load_model
+    from sam3i_agent.segmodel.checkpoints.loading import load_model
     from sam3i_agent.training.validation import validate as measure
 
     for name in models:
@@ -83,7 +83,7 @@ def convert(
     ] = False,
 ) -> None:
     """Convert an official checkpoint to a folder that --model takes."""
-    from sam3i_agent.segmodel.conversion import convert_checkpoint
+    from sam3i_agent.segmodel.checkpoints.conversion import convert_checkpoint
 
     convert_checkpoint(checkpoint, out, config, adapters_only=adapters_only)
     typer.echo(f"model written to {out}")
@@ -91,7 +91,7 @@ def convert(
 
 def _import_trainer() -> ModuleType:
     try:
-        return import_module("sam3i_agent.training.trainer")
+        return import_module("sam3i_agent.training.loop")
     except ModuleNotFoundError as error:
         raise InputError(
             f"training needs the package {error.name!r}", "pip install 'sam3i-agent[train]'"

@@ -5,12 +5,6 @@ from typing import Annotated
 
 import typer
 
-from sam3i_agent.agent.contracts import (
-    DEFAULT_BUDGETS,
-    LevelChoice,
-    RouteChoice,
-    RunStatus,
-)
 from sam3i_agent.cli.app import app
 from sam3i_agent.cli.options import (
     FAILURE,
@@ -23,9 +17,15 @@ from sam3i_agent.cli.options import (
     log_to_stderr,
     read_budgets,
 )
-from sam3i_agent.segmodel.errors import InputError
-from sam3i_agent.segmodel.modes import Tiling
-from sam3i_agent.segmodel.prompt import VISUAL
+from sam3i_agent.core.contracts import (
+    DEFAULT_BUDGETS,
+    LevelChoice,
+    RouteChoice,
+    RunStatus,
+)
+from sam3i_agent.core.errors import InputError
+from sam3i_agent.core.model_choice import Tiling
+from sam3i_agent.core.prompt import VISUAL
 
 runs_app = typer.Typer(help="Recorded runs.", no_args_is_help=True)
 app.add_typer(runs_app, name="runs")

@@ -18,8 +18,8 @@ from sam3i_agent.cli.options import (
     VerboseOption,
     log_to_stderr,
 )
-from sam3i_agent.segmodel.errors import InputError
-from sam3i_agent.segmodel.modes import Tiling
+from sam3i_agent.core.errors import InputError
+from sam3i_agent.core.model_choice import Tiling
 
 mcp_app = typer.Typer(help="MCP clients.", no_args_is_help=True)
 app.add_typer(mcp_app, name="mcp")
@@ -70,7 +70,7 @@ def serve(
 
     address = None
     if http is not None:
-        from sam3i_agent.tools.http import parse_address
+        from sam3i_agent.tools.serving.http import parse_address
 
         address = parse_address(http)
         root = root or [Path.cwd()]
@@ -79,11 +79,11 @@ def serve(
         mllm_url, mllm_model, client_model,
     )  # fmt: skip
     if address is not None:
-        from sam3i_agent.tools.http import serve_http
+        from sam3i_agent.tools.serving.http import serve_http
 
         serve_http(toolbox, *address, allow_host or ())
     else:
-        from sam3i_agent.tools.server import build_server
+        from sam3i_agent.tools.mcp.server import build_server
 
         build_server(toolbox).run("stdio")
 
@@ -102,7 +102,7 @@ def mcp_config(
     ] = None,
 ) -> None:
     """Print, or write, what an MCP client needs to start this server."""
-    from sam3i_agent.tools.clients import find_client, merge, snippet
+    from sam3i_agent.tools.mcp.clients import find_client, merge, snippet
 
     known = find_client(client)
     arguments = [part for one in root or () for part in ("--root", str(one.resolve()))]
@@ -118,8 +118,8 @@ def mcp_config(
 def openai_tools() -> None:
     """Print the tools as OpenAI function schemas, for assistants without MCP."""
     from sam3i_agent.cli.serving import build_toolbox, service_of
-    from sam3i_agent.tools.openai_schema import function_schemas
-    from sam3i_agent.tools.server import build_server
+    from sam3i_agent.tools.mcp.openai_schema import function_schemas
+    from sam3i_agent.tools.mcp.server import build_server
 
     server = build_server(build_toolbox([], False, service_of("tiny", "auto"), None, None))
     typer.echo(json.dumps(asyncio.run(function_schemas(server)), indent=2))

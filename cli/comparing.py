@@ -11,16 +11,16 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from sam3i_agent.agent.contracts import DEFAULT_BUDGETS, RouteChoice
 from sam3i_agent.agent.run import offline_planner
 from sam3i_agent.cli.language import mllm_settings
 from sam3i_agent.cli.progress import progress_bar
-from sam3i_agent.evaluation.cases import Prediction, Shard, read_all_predictions, read_cases
-from sam3i_agent.evaluation.comparison import Answerer, Task, run_comparison
-from sam3i_agent.evaluation.datasets import open_dataset
-from sam3i_agent.evaluation.prediction_files import write_coco_files
-from sam3i_agent.evaluation.report import compare, reading, write_report
-from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.core.contracts import DEFAULT_BUDGETS, RouteChoice
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.data.formats.registry import open_dataset
+from sam3i_agent.evaluation.compare.cases import Prediction, Shard, read_all_predictions, read_cases
+from sam3i_agent.evaluation.compare.coco_export import write_coco_files
+from sam3i_agent.evaluation.compare.comparison import Answerer, Task, run_comparison
+from sam3i_agent.evaluation.compare.report import compare, reading, write_report
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,14 @@ class CompareCommand:
 
         def answer_all(tasks: Sequence[Task]) -> Iterator[Prediction]:
             if self.workers is None:
-                from sam3i_agent.segmodel.loading import load_segmenter
+                from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
 
                 segmenter = load_segmenter(self.model, device=self.device)
                 planner = language or offline_planner
                 answerer = Answerer(segmenter, dataset.images, DEFAULT_BUDGETS, planner)
                 yield from answerer.answer(tasks)
                 return
-            from sam3i_agent.evaluation.ray_comparison import WorkerSettings, answer_with_ray
+            from sam3i_agent.evaluation.compare.ray_workers import WorkerSettings, answer_with_ray
 
             folder = dataset.images.resolve()
             each = WorkerSettings(self.model, self.device, folder, DEFAULT_BUDGETS, language)

@@ -1,7 +1,7 @@
 """The options that name a language model."""
 
 from sam3i_agent.agent.run import MllmSettings
-from sam3i_agent.segmodel.errors import InputError
+from sam3i_agent.core.errors import InputError
 
 
 def mllm_settings(url: str | None, model: str | None) -> MllmSettings | None:

@@ -14,7 +14,7 @@ from sam3i_agent.cli import (
 )
 from sam3i_agent.cli.app import app
 from sam3i_agent.cli.options import FAILURE, USAGE_ERROR
-from sam3i_agent.segmodel.errors import InputError, Sam3iError
+from sam3i_agent.core.errors import InputError, Sam3iError
 
 COMMANDS = (
     commands_segment, commands_serve, commands_data, commands_model, commands_evaluation,

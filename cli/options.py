@@ -9,9 +9,9 @@ from typing import Annotated, TypeVar
 import typer
 from pydantic import ValidationError
 
-from sam3i_agent.agent.contracts import Budgets
-from sam3i_agent.segmodel.errors import InputError
-from sam3i_agent.segmodel.modes import Tiling
+from sam3i_agent.core.contracts import Budgets
+from sam3i_agent.core.errors import InputError
+from sam3i_agent.core.model_choice import Tiling
 
 USAGE_ERROR = 2
 FAILURE = 1

@@ -9,24 +9,23 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sam3i_agent.agent.contracts import (
+from sam3i_agent.agent.requests import make_request
+from sam3i_agent.agent.run import MllmSettings
+from sam3i_agent.agent.runs import RecordedRun, RunStore
+from sam3i_agent.cli.language import mllm_settings
+from sam3i_agent.core.contracts import (
     Budgets,
     LevelChoice,
     RouteChoice,
     SegmentationResult,
     SegmentRequest,
 )
-from sam3i_agent.agent.requests import make_request
-from sam3i_agent.agent.run import MllmSettings
-from sam3i_agent.agent.runs import RecordedRun, RunStore
-from sam3i_agent.cli.language import mllm_settings
-from sam3i_agent.segmodel.errors import InputError, StorageError
-from sam3i_agent.segmodel.modes import Tiling
-from sam3i_agent.segmodel.photo import Photo
-from sam3i_agent.segmodel.prompt import Exemplar
-from sam3i_agent.tools.export import RESULT_NAME, check_writable, write_result
-from sam3i_agent.tools.images import read_photo
-from sam3i_agent.tools.refining import NO_EDITS, refine_by_clicks, refine_by_exemplars
+from sam3i_agent.core.errors import InputError, StorageError
+from sam3i_agent.core.model_choice import Tiling
+from sam3i_agent.core.photo import Photo, read_photo
+from sam3i_agent.core.prompt import Exemplar
+from sam3i_agent.tools.results.export import RESULT_NAME, check_writable, write_result
+from sam3i_agent.tools.results.refining import NO_EDITS, refine_by_clicks, refine_by_exemplars
 from sam3i_agent.tools.service import SegmentationService, summarise
 
 logger = logging.getLogger(__name__)

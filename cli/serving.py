@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from sam3i_agent.segmodel.errors import InputError
-from sam3i_agent.segmodel.modes import Tiling
-from sam3i_agent.tools.results import ResultStore
+from sam3i_agent.core.errors import InputError
+from sam3i_agent.core.model_choice import Tiling
+from sam3i_agent.tools.results.store import ResultStore
 from sam3i_agent.tools.service import SegmentationService
-from sam3i_agent.tools.sources import ImageSource
+from sam3i_agent.tools.sources.sources import ImageSource
 from sam3i_agent.tools.toolbox import Toolbox
 
 
@@ -20,7 +20,7 @@ def service_of(
     """Return the model to serve, in this process or on replicas; nothing is loaded yet."""
     if replicas is None:
         return SegmentationService(model, device, tiling)
-    from sam3i_agent.tools.replicas import ReplicatedService
+    from sam3i_agent.tools.serving.replicas import ReplicatedService
 
     return ReplicatedService(model, device, tiling, replicas, max_replicas)
 

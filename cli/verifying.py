@@ -3,18 +3,18 @@
 import asyncio
 from pathlib import Path
 
-from sam3i_agent.agent.budgets import Meter
-from sam3i_agent.agent.contracts import Budgets
-from sam3i_agent.agent.ledger import MemoryLedger
+from sam3i_agent.agent.language.budgets import Meter
+from sam3i_agent.agent.language.ledger import MemoryLedger
 from sam3i_agent.cli.language import mllm_settings
 from sam3i_agent.cli.progress import progress_bar
+from sam3i_agent.core.contracts import Budgets
 from sam3i_agent.evaluation.verification import (
     ModelJudge,
     OfflineJudge,
     VerificationReport,
     verify_dataset,
 )
-from sam3i_agent.segmodel.loading import load_segmenter
+from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
 
 
 def verify_with_progress(

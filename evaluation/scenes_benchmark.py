@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from sam3i_agent.agent.contracts import LevelChoice, RouteChoice, RunStatus, SegmentationResult
 from sam3i_agent.agent.run import segment_photo_sync
 from sam3i_agent.agent.state import SegmenterLike
-from sam3i_agent.evaluation.concept_f1 import MIN_SCORE, concept_f1
-from sam3i_agent.segmodel.levels import InstructionLevel
-from sam3i_agent.segmodel.masks import Masks, mask_ious, union_iou
-from sam3i_agent.tools.export import result_masks
-from sam3i_agent.tools.images import read_photo
-from sam3i_agent.training.dataset import read_records
+from sam3i_agent.core.contracts import LevelChoice, RouteChoice, RunStatus, SegmentationResult
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.masks import Masks, mask_ious, union_iou
+from sam3i_agent.core.photo import read_photo
+from sam3i_agent.data.formats.sam3i import read_records
+from sam3i_agent.evaluation.metrics.concept_f1 import MIN_SCORE, concept_f1
+from sam3i_agent.tools.results.export import result_masks
 
 LOOSE_IOU = 0.5
 

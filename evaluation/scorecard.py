@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from sam3i_agent.agent.contracts import LevelChoice, RouteChoice
 from sam3i_agent.agent.state import SegmenterLike
+from sam3i_agent.core.contracts import LevelChoice, RouteChoice
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.masks import Masks, union_iou
+from sam3i_agent.core.photo import Photo
+from sam3i_agent.core.prompt import VISUAL, Exemplar, Prompt
+from sam3i_agent.data.corrections import draw_corrections
+from sam3i_agent.data.scene_files import write_scenes
+from sam3i_agent.data.scenes import Combinations, generate_scene
 from sam3i_agent.evaluation.scenes_benchmark import BenchmarkReport, run_benchmark
-from sam3i_agent.segmodel.levels import InstructionLevel
-from sam3i_agent.segmodel.masks import Masks, union_iou
-from sam3i_agent.segmodel.photo import Photo
-from sam3i_agent.segmodel.prompt import VISUAL, Exemplar, Prompt
-from sam3i_agent.segmodel.segmenter import Segmenter
-from sam3i_agent.training.corrections import draw_corrections
-from sam3i_agent.training.dataset import write_scenes
-from sam3i_agent.training.scenes import Combinations, generate_scene
+from sam3i_agent.segmodel.sam3_segmenter import Segmenter
 
 HELD_OUT_SEED = 920
 WITHHELD_SEED = 921

@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import Protocol
 
 from sam3i_agent.agent.candidates import Candidate
-from sam3i_agent.agent.contracts import RouteChoice, RunStatus
-from sam3i_agent.agent.language import Decision, LanguageModel, View
+from sam3i_agent.agent.language.side import Decision, LanguageModel, View
 from sam3i_agent.agent.run import segment_photo
 from sam3i_agent.agent.state import SegmenterLike
-from sam3i_agent.segmodel.errors import LanguageError, StorageError
-from sam3i_agent.segmodel.files import write_whole
-from sam3i_agent.segmodel.masks import Masks, mask_ious
-from sam3i_agent.segmodel.photo import Photo
-from sam3i_agent.segmodel.rle import tight_box
-from sam3i_agent.tools.export import result_masks
-from sam3i_agent.tools.images import read_photo
-from sam3i_agent.training.dataset import Record, read_records
+from sam3i_agent.core.contracts import RouteChoice, RunStatus
+from sam3i_agent.core.errors import LanguageError, StorageError
+from sam3i_agent.core.files import write_whole
+from sam3i_agent.core.masks import Masks, mask_ious
+from sam3i_agent.core.photo import Photo, read_photo
+from sam3i_agent.core.rle import tight_box
+from sam3i_agent.data.formats.sam3i import read_records
+from sam3i_agent.data.records import Record
+from sam3i_agent.tools.results.export import result_masks
 
 SAME_INSTANCE_IOU = 0.5
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from openai import AsyncOpenAI
 
-from sam3i_agent.tools.openai_schema import call_function, function_schemas
-from sam3i_agent.tools.results import ResultStore
-from sam3i_agent.tools.server import build_server
+from sam3i_agent.tools.mcp.openai_schema import call_function, function_schemas
+from sam3i_agent.tools.mcp.server import build_server
+from sam3i_agent.tools.results.store import ResultStore
 from sam3i_agent.tools.service import SegmentationService
-from sam3i_agent.tools.sources import ImageSource
+from sam3i_agent.tools.sources.sources import ImageSource
 from sam3i_agent.tools.toolbox import Toolbox
 
 MODEL = os.environ.get("MODEL", "gpt-5-mini")

@@ -19,12 +19,12 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from transformers import Sam3TrackerModel
 
-from sam3i_agent.segmodel.errors import InputError, ModelError
+from sam3i_agent.core.errors import InputError, ModelError
+from sam3i_agent.core.masks import Masks
+from sam3i_agent.segmodel.checkpoints.loading import is_hub_id
 from sam3i_agent.segmodel.exemplars import check_box, check_point
-from sam3i_agent.segmodel.loading import is_hub_id
-from sam3i_agent.segmodel.masks import Masks
 from sam3i_agent.segmodel.postprocessing import masks_at
-from sam3i_agent.segmodel.segmenter import EncodedImage
+from sam3i_agent.segmodel.sam3_segmenter import EncodedImage
 
 _ELSEWHERE = "use --model facebook/sam3, or say in words what to look for"
 _MASK_LOGIT = 10.0

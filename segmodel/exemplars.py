@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sam3i_agent.segmodel.errors import InputError
-from sam3i_agent.segmodel.prompt import Exemplar
+from sam3i_agent.core.errors import InputError
+from sam3i_agent.core.prompt import Exemplar
 
 PADDING = -10
 """Label of a box that is none, as in the official model."""

@@ -11,9 +11,10 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from transformers.models.sam3.modeling_sam3 import Sam3ImageSegmentationOutput
 
-from sam3i_agent.segmodel.instances import Instances
-from sam3i_agent.segmodel.masks import Masks, encode_on_device
-from sam3i_agent.segmodel.stopping import check_stop
+from sam3i_agent.core.instances import Instances
+from sam3i_agent.core.masks import Masks
+from sam3i_agent.core.rle import counts_of_changes
+from sam3i_agent.core.stopping import check_stop
 
 SCORE_THRESHOLD = 0.5
 _LOGITS_AT_ONCE = 1 << 26
@@ -69,6 +70,20 @@ def masks_at(logits: Tensor, size_hw: tuple[int, int]) -> Masks:
         resized = interpolate(some, size_hw, mode="bilinear", align_corners=False)[0]
         counts += encode_on_device(resized > 0)  # sigmoid above 0.5
     return Masks(size_hw, counts)
+
+
+def encode_on_device(masks: Tensor) -> list[str]:
+    """Return COCO's compressed counts of (N, H, W) bool masks; only their runs leave the device."""
+    count, height, width = masks.shape
+    flat = masks.transpose(1, 2).reshape(count, height * width)  # down the columns
+    row, place = torch.nonzero(flat[:, 1:] != flat[:, :-1], as_tuple=True)
+    firsts = flat[:, 0].cpu().numpy()
+    rows, places = row.cpu().numpy(), place.cpu().numpy() + 1
+    bounds = np.searchsorted(rows, np.arange(count + 1))
+    return [
+        counts_of_changes(places[bounds[i] : bounds[i + 1]], bool(firsts[i]), (height, width))
+        for i in range(count)
+    ]
 
 
 def _boxes_at(boxes: Tensor, size_hw: tuple[int, int]) -> np.ndarray:

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sam3i_agent.segmodel.instances import Instances
-from sam3i_agent.segmodel.levels import InstructionLevel
-from sam3i_agent.segmodel.masks import Masks, encode_cut_out
-from sam3i_agent.segmodel.modes import Tiling
-from sam3i_agent.segmodel.photo import Photo
-from sam3i_agent.segmodel.prompt import Prompt
-from sam3i_agent.segmodel.rle import tight_box
-from sam3i_agent.segmodel.segmenter import EncodedImage, Segmenter
+from sam3i_agent.core.instances import Instances
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.masks import Masks, encode_cut_out
+from sam3i_agent.core.model_choice import Tiling
+from sam3i_agent.core.photo import Photo
+from sam3i_agent.core.prompt import Prompt
+from sam3i_agent.core.rle import tight_box
+from sam3i_agent.segmodel.sam3_segmenter import EncodedImage, Segmenter
 
 logger = logging.getLogger(__name__)
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam3i_agent.segmodel.configuration import InstructionSam3Config
-from sam3i_agent.segmodel.instances import Instances
-from sam3i_agent.segmodel.levels import InstructionLevel
-from sam3i_agent.segmodel.masks import Masks
-from sam3i_agent.segmodel.photo import Photo
-from sam3i_agent.segmodel.prompt import Prompt
-from sam3i_agent.segmodel.segmenter import Segmenter
-from sam3i_agent.training.scenes import Scene, generate_scene
+from sam3i_agent.core.instances import Instances
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.masks import Masks
+from sam3i_agent.core.photo import Photo
+from sam3i_agent.core.prompt import Prompt
+from sam3i_agent.data.scenes import Scene, generate_scene
+from sam3i_agent.segmodel.network.configuration import InstructionSam3Config
+from sam3i_agent.segmodel.sam3_segmenter import Segmenter
 
 DATA = Path(__file__).parent / "data"
 
@@ -83,7 +83,7 @@ def reference_checkpoint() -> Path:
 @pytest.fixture(scope="session")
 def tiny() -> Segmenter:
     """The shipped model on the CPU."""
-    from sam3i_agent.segmodel.loading import load_segmenter
+    from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
 
     return load_segmenter("tiny", device="cpu")
 

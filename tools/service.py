@@ -6,20 +6,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from sam3i_agent.agent.contracts import SegmentationResult, SegmentRequest
-from sam3i_agent.segmodel.modes import Tiling
-from sam3i_agent.segmodel.photo import Photo
+from sam3i_agent.core.contracts import SegmentationResult, SegmentRequest
+from sam3i_agent.core.model_choice import Tiling
+from sam3i_agent.core.photo import Photo
 
 if TYPE_CHECKING:
     from transformers import Sam3VideoModel
 
-    from sam3i_agent.agent.ledger import Ledger
+    from sam3i_agent.agent.language.ledger import Ledger
     from sam3i_agent.agent.run import LanguageFactory
     from sam3i_agent.agent.runs import RecordedRun
     from sam3i_agent.segmodel.clicks import ClickModel
-    from sam3i_agent.segmodel.segmenter import Segmenter
+    from sam3i_agent.segmodel.sam3_segmenter import Segmenter
     from sam3i_agent.segmodel.tiling import TilingSegmenter
-    from sam3i_agent.segmodel.tracking import Tracker
+    from sam3i_agent.segmodel.video.linking import Tracker
 
 
 @dataclass
@@ -27,7 +27,8 @@ class SegmentationService:
     """Segments photos with one model, loaded on first use and then kept."""
 
     model: str = "tiny"
-    """Name, folder, checkpoint file or hub id; see `segmodel.loading.load_segmenter`."""
+    """Name, folder, checkpoint file or hub id; see
+    `segmodel.checkpoints.loading.load_segmenter`."""
     device: str = "auto"
     tiling: Tiling = Tiling.AUTO
     _segmenter: "TilingSegmenter | None" = field(default=None, init=False, repr=False)
@@ -46,7 +47,7 @@ class SegmentationService:
             if self._segmenter is None:
                 # Loading takes seconds, mostly imports: `--help` and `initialize` do not wait.
                 from sam3i_agent.segmodel import tiling
-                from sam3i_agent.segmodel.loading import load_segmenter
+                from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
 
                 segmenter = load_segmenter(self.model, device=self.device)
                 self._segmenter = tiling.TilingSegmenter(segmenter, self.tiling)
@@ -86,14 +87,14 @@ class SegmentationService:
             ModelError: the model's video half cannot be loaded.
         """
         segmenter = self.segmenter().segmenter
-        from sam3i_agent.segmodel import memory_tracking, tracking
+        from sam3i_agent.segmodel.video import linking, memory
 
-        if not memory_tracking.has_video_half(self.model):
-            return tracking.LinkingTracker(segmenter, text)
+        if not memory.has_video_half(self.model):
+            return linking.LinkingTracker(segmenter, text)
         with self._loading:
             if self._video is None:
-                self._video = memory_tracking.load_video_model(self.model, segmenter)
-        return memory_tracking.MemoryTracker(self._video, segmenter, text)
+                self._video = memory.load_video_model(self.model, segmenter)
+        return memory.MemoryTracker(self._video, segmenter, text)
 
     async def answer(
         self,

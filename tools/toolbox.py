@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sam3i_agent.agent.client_model import CLIENT_BUDGETS
-from sam3i_agent.agent.contracts import (
+from sam3i_agent.agent.language.client_model import CLIENT_BUDGETS
+from sam3i_agent.agent.requests import make_request
+from sam3i_agent.core.contracts import (
     DEFAULT_BUDGETS,
     MAX_INSTRUCTION_CHARACTERS,
     LevelChoice,
@@ -16,16 +17,15 @@ from sam3i_agent.agent.contracts import (
     RouteChoice,
     SegmentationResult,
 )
-from sam3i_agent.agent.requests import make_request
-from sam3i_agent.segmodel.errors import InputError, ModelError
-from sam3i_agent.segmodel.masks import mask_ious
-from sam3i_agent.segmodel.prompt import Exemplar
-from sam3i_agent.segmodel.stopping import run_in_thread
-from sam3i_agent.tools.clips import ClipStore
-from sam3i_agent.tools.export import result_masks
-from sam3i_agent.tools.formats import TEXT_FORMATS
-from sam3i_agent.tools.images import FORMATS, MAX_PIXELS
-from sam3i_agent.tools.outputs import (
+from sam3i_agent.core.errors import InputError, ModelError
+from sam3i_agent.core.masks import mask_ious
+from sam3i_agent.core.photo import FORMATS, MAX_PIXELS
+from sam3i_agent.core.prompt import Exemplar
+from sam3i_agent.core.stopping import run_in_thread
+from sam3i_agent.tools.results.clips import ClipStore
+from sam3i_agent.tools.results.export import result_masks
+from sam3i_agent.tools.results.formats import TEXT_FORMATS
+from sam3i_agent.tools.results.outputs import (
     SCHEME,
     CapabilitiesOutput,
     ConceptOutput,
@@ -36,14 +36,14 @@ from sam3i_agent.tools.outputs import (
     Overlap,
     segment_output,
 )
-from sam3i_agent.tools.refining import refine_by_clicks, refine_by_exemplars
-from sam3i_agent.tools.results import ResultStore, StoredResult
+from sam3i_agent.tools.results.refining import refine_by_clicks, refine_by_exemplars
+from sam3i_agent.tools.results.store import ResultStore, StoredResult
 from sam3i_agent.tools.service import SegmentationService
-from sam3i_agent.tools.sources import ImageSource
+from sam3i_agent.tools.sources.sources import ImageSource
 
 if TYPE_CHECKING:
     from sam3i_agent.agent.run import LanguageFactory
-    from sam3i_agent.tools.dialogue import Dialogue
+    from sam3i_agent.tools.mcp.dialogue import Dialogue
     from sam3i_agent.tools.track import ClipSummary
 
 MAX_CONCEPTS = 32

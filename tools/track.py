@@ -16,18 +16,17 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from sam3i_agent.agent.contracts import CompressedMask, RunStatus
 from sam3i_agent.agent.instructions import check_instruction, try_plan
-from sam3i_agent.agent.marks import draw_marks
 from sam3i_agent.agent.requests import make_request
-from sam3i_agent.segmodel.errors import InputError, StorageError
-from sam3i_agent.segmodel.files import write_whole
-from sam3i_agent.segmodel.masks import Masks, mask_ious
-from sam3i_agent.segmodel.photo import Photo
-from sam3i_agent.segmodel.tracking import Tracker
-from sam3i_agent.tools.export import result_masks
-from sam3i_agent.tools.service import SegmentationService
-from sam3i_agent.tools.track_outputs import (
+from sam3i_agent.core.contracts import CompressedMask, RunStatus
+from sam3i_agent.core.drawing import draw_marks
+from sam3i_agent.core.errors import InputError, StorageError
+from sam3i_agent.core.files import write_whole
+from sam3i_agent.core.masks import Masks, mask_ious
+from sam3i_agent.core.photo import Photo
+from sam3i_agent.segmodel.video.linking import Tracker
+from sam3i_agent.tools.results.export import result_masks
+from sam3i_agent.tools.results.track_outputs import (
     FRAMES_NAME,
     OVERLAY_NAME,
     SUMMARY_NAME,
@@ -36,7 +35,8 @@ from sam3i_agent.tools.track_outputs import (
     TrackedInstance,
     TrackSummary,
 )
-from sam3i_agent.tools.video import FOLDER_RATE, read_frames, write_video
+from sam3i_agent.tools.service import SegmentationService
+from sam3i_agent.tools.sources.video import FOLDER_RATE, read_frames, write_video
 
 _SETTINGS_NAME = "settings.json"
 _SAME_IOU = 0.5

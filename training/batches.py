@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
+from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.segmodel.exemplars import pad_boxes
-from sam3i_agent.segmodel.levels import InstructionLevel
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
 from sam3i_agent.segmodel.tokenization import InstructionTokenizer, TokenBatch
 from sam3i_agent.training.pictures import Picture, PictureSource

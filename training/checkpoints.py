@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from sam3i_agent.segmodel.heads import save_head
-from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
+from sam3i_agent.segmodel.checkpoints.heads import save_head
+from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 
 CHECKPOINT_NAME = "checkpoint.pt"
 MODEL_FOLDER = "model"

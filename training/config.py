@@ -7,9 +7,9 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from sam3i_agent.segmodel.errors import InputError
+from sam3i_agent.core.errors import InputError
+from sam3i_agent.data.scenes import SceneLimits
 from sam3i_agent.training.matching import MatchCosts
-from sam3i_agent.training.scenes import SceneLimits
 from sam3i_agent.training.stages import Stage
 
 

@@ -15,10 +15,10 @@ from transformers.models.sam3.modeling_sam3 import (
     inverse_sigmoid,
 )
 
+from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.segmodel.exemplars import PADDING
-from sam3i_agent.segmodel.geometry import encode_empty_geometry
-from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
-from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.segmodel.network.geometry import encode_empty_geometry
+from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.tokenization import CONTEXT_LENGTH, TokenBatch
 
 

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss, smooth_l1_loss
 
-from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
-from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.data.scenes import Colour, Shape, Texture
+from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 from sam3i_agent.training.alignment import (
     TextProjector,
     concept_margin,
@@ -20,7 +21,6 @@ from sam3i_agent.training.batches import NO_OBJECT, TrainingBatch
 from sam3i_agent.training.config import TrainConfig
 from sam3i_agent.training.detection import detection_losses, union_masks
 from sam3i_agent.training.forward import DeepPredictions, empty_geometry_of, forward_deep
-from sam3i_agent.training.scenes import Colour, Shape, Texture
 from sam3i_agent.training.stages import Stage
 
 

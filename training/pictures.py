@@ -10,13 +10,17 @@ import numpy as np
 import torch
 from torch.nn.functional import adaptive_avg_pool2d
 
-from sam3i_agent.segmodel.errors import InputError
-from sam3i_agent.segmodel.levels import InstructionLevel
-from sam3i_agent.segmodel.rle import tight_box
-from sam3i_agent.tools.images import read_photo
-from sam3i_agent.training.dataset import Record, read_records
-from sam3i_agent.training.samples import Sample, draw_samples
-from sam3i_agent.training.scenes import (
+from sam3i_agent.core.errors import InputError
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.photo import read_photo
+from sam3i_agent.core.rle import tight_box
+from sam3i_agent.data.complex_texts import draw_complex_instructions
+from sam3i_agent.data.corrections import draw_corrections
+from sam3i_agent.data.formats.sam3i import read_records
+from sam3i_agent.data.phrases import draw_concepts
+from sam3i_agent.data.records import Record
+from sam3i_agent.data.samples import Sample, draw_pairs
+from sam3i_agent.data.scenes import (
     CANVAS_SIZE,
     Colour,
     Scene,
@@ -25,6 +29,7 @@ from sam3i_agent.training.scenes import (
     Texture,
     generate_scene,
 )
+from sam3i_agent.data.simple_texts import draw_instructions
 from sam3i_agent.training.stages import Stage
 
 _SHAPES = {shape: index for index, shape in enumerate(Shape)}
@@ -206,3 +211,32 @@ def _boxes_cxcywh(masks: Sequence[np.ndarray]) -> torch.Tensor:
             x0, y0, x1, y1 = box[0] / width, box[1] / height, box[2] / width, box[3] / height
             row[:] = torch.tensor([(x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0])
     return boxes
+
+
+def draw_samples(rng: np.random.Generator, scene: Scene, stage: Stage, count: int) -> list[Sample]:
+    """Draw up to `count` samples for a training step of `stage`."""
+    match stage:
+        case Stage.CONCEPT:
+            return [
+                Sample({InstructionLevel.CONCEPT: target.phrase}, target.indices)
+                for target in draw_concepts(rng, scene, count)
+            ]
+        case Stage.EXEMPLARS:
+            return [
+                Sample({InstructionLevel.CONCEPT: one.phrase}, one.indices, examples=one.examples)
+                for one in draw_corrections(rng, scene, count)
+            ]
+        case Stage.SIMPLE:
+            wishes = draw_instructions(rng, scene, count)
+            return [
+                Sample({InstructionLevel.SIMPLE: wish.text}, wish.indices, wish.granularity)
+                for wish in wishes
+            ]
+        case Stage.COMPLEX:
+            wishes = draw_complex_instructions(rng, scene, count)
+            return [
+                Sample({InstructionLevel.COMPLEX: wish.text}, wish.indices, wish.granularity)
+                for wish in wishes
+            ]
+        case Stage.ALIGN:
+            return draw_pairs(rng, scene, count)

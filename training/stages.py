@@ -2,8 +2,8 @@
 
 from enum import StrEnum
 
-from sam3i_agent.segmodel.instruction_sam3 import is_instruction_head_key
-from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.segmodel.network.instruction_sam3 import is_instruction_head_key
 
 GEOMETRY_PREFIX = "geometry_encoder."
 

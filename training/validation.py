@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
-from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.data.scenes import SceneLimits
+from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.postprocessing import SCORE_THRESHOLD
 from sam3i_agent.segmodel.tokenization import InstructionTokenizer
 from sam3i_agent.training.batches import BatchPlan, TrainingBatch, make_batch
 from sam3i_agent.training.forward import DeepPredictions, forward_deep
+from sam3i_agent.training.loop import plan_of
 from sam3i_agent.training.pictures import SceneSource
-from sam3i_agent.training.scenes import SceneLimits
 from sam3i_agent.training.stages import Stage
-from sam3i_agent.training.trainer import plan_of
 
 VALIDATION_SEED = 940
 """A series that no training run draws from."""

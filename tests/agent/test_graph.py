@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from sam3i_agent.agent.contracts import (
+from sam3i_agent.agent.run import segment_photo_sync
+from sam3i_agent.core.contracts import (
     LevelChoice,
     Route,
     RouteChoice,
@@ -13,11 +14,10 @@ from sam3i_agent.agent.contracts import (
     RunStatus,
     SegmentationResult,
 )
-from sam3i_agent.agent.run import segment_photo_sync
-from sam3i_agent.segmodel.errors import InputError
-from sam3i_agent.segmodel.levels import InstructionLevel
-from sam3i_agent.segmodel.photo import Photo
-from sam3i_agent.segmodel.rle import decode_mask
+from sam3i_agent.core.errors import InputError
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.photo import Photo
+from sam3i_agent.core.rle import decode_mask
 from tests.conftest import KnowingSegmenter, block
 
 ALL_LEVELS = tuple(InstructionLevel)

@@ -13,9 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sam3i_agent.agent.contracts import Budgets, RouteChoice, RunStatus
 from sam3i_agent.agent.run import MllmSettings, segment_photo_sync
-from sam3i_agent.tools.images import read_photo
+from sam3i_agent.core.contracts import Budgets, RouteChoice, RunStatus
+from sam3i_agent.core.photo import read_photo
 
 pytestmark = [
     pytest.mark.skipif("SAM3I_LLAMA" not in os.environ, reason="opt-in: set SAM3I_LLAMA"),

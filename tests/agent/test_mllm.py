@@ -6,10 +6,10 @@ import time
 import pytest
 from opentelemetry import trace
 
-from sam3i_agent.agent import chat
-from sam3i_agent.agent.contracts import Budgets, Route, RouteChoice, RoutingPolicy, RunStatus
+from sam3i_agent.agent.language import openai_server
 from sam3i_agent.agent.run import MllmSettings, segment_photo_sync
-from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.core.contracts import Budgets, Route, RouteChoice, RoutingPolicy, RunStatus
+from sam3i_agent.core.levels import InstructionLevel
 from tests.agent.scripted_server import Reply, asked, call, question, say, serve
 from tests.conftest import KnowingSegmenter, block
 
@@ -19,8 +19,8 @@ TEXT = "what would keep the rain off?"
 
 @pytest.fixture(autouse=True)
 def _quick_retries(monkeypatch):
-    monkeypatch.setattr(chat, "_FIRST_WAIT_S", 0.01)
-    monkeypatch.setattr(chat, "_LONGEST_WAIT_S", 0.05)
+    monkeypatch.setattr(openai_server, "_FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr(openai_server, "_LONGEST_WAIT_S", 0.05)
 
 
 def _perfect(body, number):
@@ -337,7 +337,7 @@ def test_a_run_has_spans(grey_photo, monkeypatch):
             names.append(name)
             return super().start_as_current_span(name, *args, **kwargs)
 
-    for module in ("graph", "run", "chat"):
+    for module in ("graph", "run", "language.openai_server"):
         monkeypatch.setattr(f"sam3i_agent.agent.{module}.tracer", Tracer())
     with serve(_perfect) as server:
         _run(server, grey_photo)

@@ -3,7 +3,8 @@
 import pytest
 
 from sam3i_agent.agent.instructions import check_instruction, classify_level
-from sam3i_agent.agent.plan import (
+from sam3i_agent.agent.planner.parsing import concept_text, plan_instruction, singular_of
+from sam3i_agent.agent.planner.plan import (
     Axis,
     Excluding,
     HasRelation,
@@ -12,9 +13,8 @@ from sam3i_agent.agent.plan import (
     RankBySize,
     Relation,
 )
-from sam3i_agent.agent.planner import concept_text, plan_instruction, singular_of
-from sam3i_agent.segmodel.errors import InputError, LanguageError
-from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.core.errors import InputError, LanguageError
+from sam3i_agent.core.levels import InstructionLevel
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sam3i_agent.agent.replies import ProposeReply, SelectReply, read_arguments, read_text
-from sam3i_agent.segmodel.errors import LanguageReplyError
+from sam3i_agent.agent.language.replies import ProposeReply, SelectReply, read_arguments, read_text
+from sam3i_agent.core.errors import LanguageReplyError
 
 
 @pytest.mark.parametrize(

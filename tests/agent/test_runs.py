@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from sam3i_agent.agent.runs import RunStore
-from sam3i_agent.segmodel.errors import InputError, StorageError
+from sam3i_agent.core.errors import InputError, StorageError
 from tests.agent.scripted_server import Reply, asked, call, serve
 
 COMMAND = (sys.executable, "-m", "sam3i_agent.cli")

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from sam3i_agent.agent.candidates import Candidate
-from sam3i_agent.agent.planner import COLOUR_WORDS, plan_instruction
-from sam3i_agent.agent.selection import colour_share, select
-from sam3i_agent.segmodel.masks import Masks
-from sam3i_agent.training.scenes import Colour, generate_scene
+from sam3i_agent.agent.planner.parsing import COLOUR_WORDS, plan_instruction
+from sam3i_agent.agent.planner.selection import colour_share, select
+from sam3i_agent.core.masks import Masks
+from sam3i_agent.data.scenes import Colour, generate_scene
 from tests.conftest import block
 
 

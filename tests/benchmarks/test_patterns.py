@@ -6,8 +6,8 @@ from sam3i_agent.benchmarks.agent_pattern import measure_agent_pattern
 from sam3i_agent.benchmarks.growth import measure_growth
 from sam3i_agent.benchmarks.plots import plot_agent_pattern, plot_growth
 from sam3i_agent.benchmarks.random_models import full_size_segmenter
-from sam3i_agent.segmodel.errors import InputError
-from sam3i_agent.segmodel.loading import load_segmenter
+from sam3i_agent.core.errors import InputError
+from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
 
 
 def test_the_official_pattern_encodes_for_each_phrase_and_ours_once(tmp_path):

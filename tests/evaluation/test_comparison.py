@@ -7,28 +7,28 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sam3i_agent.agent.contracts import DEFAULT_BUDGETS, RouteChoice
-from sam3i_agent.agent.planner import singular_of
-from sam3i_agent.evaluation.cases import (
+from sam3i_agent.agent.planner.parsing import singular_of
+from sam3i_agent.core.contracts import DEFAULT_BUDGETS, RouteChoice
+from sam3i_agent.core.errors import InputError, StorageError
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.photo import read_photo
+from sam3i_agent.data.formats.registry import open_dataset
+from sam3i_agent.data.phrases import GENERIC_NOUNS
+from sam3i_agent.data.scene_files import write_scenes
+from sam3i_agent.data.scenes import Colour, Shape, Texture, generate_scene
+from sam3i_agent.evaluation.compare.cases import (
     Shard,
     read_all_predictions,
     read_cases,
     read_predictions,
 )
-from sam3i_agent.evaluation.comparison import Answerer, run_comparison
-from sam3i_agent.evaluation.datasets import open_dataset
-from sam3i_agent.evaluation.names import Protocol
-from sam3i_agent.evaluation.prediction_files import write_coco_files
-from sam3i_agent.evaluation.protocols import evaluate
-from sam3i_agent.evaluation.ray_comparison import WorkerSettings, answer_with_ray
-from sam3i_agent.evaluation.report import compare, markdown_table, reading, write_report
-from sam3i_agent.evaluation.statistics import Failure, _interval, score_answers
-from sam3i_agent.segmodel.errors import InputError, StorageError
-from sam3i_agent.segmodel.levels import InstructionLevel
-from sam3i_agent.tools.images import read_photo
-from sam3i_agent.training.dataset import write_scenes
-from sam3i_agent.training.phrases import GENERIC_NOUNS
-from sam3i_agent.training.scenes import Colour, Shape, Texture, generate_scene
+from sam3i_agent.evaluation.compare.coco_export import write_coco_files
+from sam3i_agent.evaluation.compare.comparison import Answerer, run_comparison
+from sam3i_agent.evaluation.compare.ray_workers import WorkerSettings, answer_with_ray
+from sam3i_agent.evaluation.compare.report import compare, markdown_table, reading, write_report
+from sam3i_agent.evaluation.compare.statistics import Failure, _interval, score_answers
+from sam3i_agent.evaluation.metrics.protocol import Protocol
+from sam3i_agent.evaluation.metrics.protocols import evaluate
 from tests.conftest import KnowingImage, KnowingSegmenter
 
 LEVELS = (InstructionLevel.CONCEPT, InstructionLevel.SIMPLE)

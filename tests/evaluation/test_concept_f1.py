@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from sam3i_agent.evaluation.concept_f1 import MIN_SCORE, concept_f1
+from sam3i_agent.evaluation.metrics.concept_f1 import MIN_SCORE, concept_f1
 from tests.conftest import DATA
 
 FOLDER = DATA / "saco_toy"

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from sam3i_agent.evaluation.names import Protocol
-from sam3i_agent.evaluation.protocols import evaluate
-from sam3i_agent.segmodel.errors import InputError
-from sam3i_agent.segmodel.rle import encode_mask
+from sam3i_agent.core.errors import InputError
+from sam3i_agent.core.rle import encode_mask
+from sam3i_agent.evaluation.metrics.protocol import Protocol
+from sam3i_agent.evaluation.metrics.protocols import evaluate
 from tests.conftest import DATA, block
 
 TOY = DATA / "saco_toy"

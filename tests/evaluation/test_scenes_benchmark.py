@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from sam3i_agent.agent.contracts import LevelChoice, RouteChoice
+from sam3i_agent.core.contracts import LevelChoice, RouteChoice
+from sam3i_agent.core.errors import InputError
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.prompt import Prompt
+from sam3i_agent.core.rle import decode_mask
+from sam3i_agent.data.scene_files import write_scenes
 from sam3i_agent.evaluation.scenes_benchmark import run_benchmark
-from sam3i_agent.segmodel.errors import InputError
-from sam3i_agent.segmodel.levels import InstructionLevel
-from sam3i_agent.segmodel.prompt import Prompt
-from sam3i_agent.segmodel.rle import decode_mask
-from sam3i_agent.training.dataset import write_scenes
 from tests.conftest import KnowingImage, KnowingSegmenter
 
 

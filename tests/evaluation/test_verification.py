@@ -6,14 +6,14 @@ import json
 import numpy as np
 import pytest
 
-from sam3i_agent.agent.budgets import Meter
-from sam3i_agent.agent.contracts import Budgets
-from sam3i_agent.agent.ledger import MemoryLedger
+from sam3i_agent.agent.language.budgets import Meter
+from sam3i_agent.agent.language.ledger import MemoryLedger
 from sam3i_agent.agent.run import MllmSettings
+from sam3i_agent.core.contracts import Budgets
+from sam3i_agent.core.masks import Masks
+from sam3i_agent.core.rle import encode_mask
+from sam3i_agent.data.formats.sam3i import read_records
 from sam3i_agent.evaluation.verification import ModelJudge, OfflineJudge, verify_dataset
-from sam3i_agent.segmodel.masks import Masks
-from sam3i_agent.segmodel.rle import encode_mask
-from sam3i_agent.training.dataset import read_records
 from tests.agent.scripted_server import call, question, serve
 from tests.conftest import KnowingSegmenter, block
 

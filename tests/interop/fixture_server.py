@@ -33,11 +33,11 @@ from mcp_types import (
 from PIL import Image as PillowImage
 from pydantic import BaseModel
 
-from sam3i_agent.tools.http import http_app, listen, parse_address, server_config
-from sam3i_agent.tools.results import ResultStore
-from sam3i_agent.tools.server import build_server
+from sam3i_agent.tools.mcp.server import build_server
+from sam3i_agent.tools.results.store import ResultStore
 from sam3i_agent.tools.service import SegmentationService
-from sam3i_agent.tools.sources import ImageSource
+from sam3i_agent.tools.serving.http import http_app, listen, parse_address, server_config
+from sam3i_agent.tools.sources.sources import ImageSource
 from sam3i_agent.tools.toolbox import Toolbox
 
 PAUSE_S = 0.05

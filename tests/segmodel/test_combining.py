@@ -10,14 +10,14 @@ import anyio
 import numpy as np
 import torch
 
-from sam3i_agent.segmodel.combining import Combiner
-from sam3i_agent.segmodel.levels import InstructionLevel
-from sam3i_agent.segmodel.loading import load_segmenter
-from sam3i_agent.segmodel.photo import Photo
-from sam3i_agent.segmodel.prompt import Prompt
-from sam3i_agent.segmodel.stopping import check_stop, run_in_thread
-from sam3i_agent.segmodel.text_cache import TextCache
-from sam3i_agent.training.scenes import generate_scene
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.photo import Photo
+from sam3i_agent.core.prompt import Prompt
+from sam3i_agent.core.stopping import check_stop, run_in_thread
+from sam3i_agent.data.scenes import generate_scene
+from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
+from sam3i_agent.segmodel.sharing.combining import Combiner
+from sam3i_agent.segmodel.sharing.text_cache import TextCache
 
 
 def _wait(condition: Callable[[], bool]) -> None:

@@ -9,18 +9,17 @@ import torch
 from PIL import Image
 from transformers import Sam3TrackerConfig, Sam3TrackerModel
 
+from sam3i_agent.core.errors import InputError, ModelError
+from sam3i_agent.core.masks import Masks, union_iou
+from sam3i_agent.core.photo import Photo, read_photo
+from sam3i_agent.core.prompt import VISUAL, Exemplar, Prompt
+from sam3i_agent.data.scenes import generate_scene
 from sam3i_agent.segmodel.clicks import Click, ClickModel, load_click_model
-from sam3i_agent.segmodel.errors import InputError, ModelError
 from sam3i_agent.segmodel.exemplars import pad_exemplars
-from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
-from sam3i_agent.segmodel.masks import Masks, union_iou
-from sam3i_agent.segmodel.photo import Photo
+from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.postprocessing import to_instances
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
-from sam3i_agent.segmodel.prompt import VISUAL, Exemplar, Prompt
-from sam3i_agent.segmodel.segmenter import Segmenter
-from sam3i_agent.tools.images import read_photo
-from sam3i_agent.training.scenes import generate_scene
+from sam3i_agent.segmodel.sam3_segmenter import Segmenter
 from tests.conftest import DATA, small_config
 
 SIDE = 112

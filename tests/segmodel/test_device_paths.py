@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
-from sam3i_agent.segmodel import loading
-from sam3i_agent.segmodel.compiling import compile_encoder
-from sam3i_agent.segmodel.loading import load_segmenter
-from sam3i_agent.segmodel.photo import Photo
+from sam3i_agent.core.photo import Photo
+from sam3i_agent.core.prompt import Prompt
+from sam3i_agent.data.scenes import generate_scene
+from sam3i_agent.segmodel.checkpoints import loading
+from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
+from sam3i_agent.segmodel.network.compiling import compile_encoder
 from sam3i_agent.segmodel.preprocessing import resize_in_float
-from sam3i_agent.segmodel.prompt import Prompt
-from sam3i_agent.segmodel.segmenter import MAX_PHOTOS, _photos_per_pass
-from sam3i_agent.training.scenes import generate_scene
+from sam3i_agent.segmodel.sam3_segmenter import MAX_PHOTOS, _photos_per_pass
 
 
 @pytest.mark.parametrize("size_hw", [(300, 400), (97, 1013), (40, 30)])
@@ -47,7 +47,7 @@ def test_a_compiled_encoder_no_longer_stops_between_its_layers(monkeypatch):
     segmenter = load_segmenter("tiny", device="cpu")
     compile_encoder(segmenter, backend="eager")
     asked: list[int] = []
-    monkeypatch.setattr("sam3i_agent.segmodel.segmenter.check_stop", lambda: asked.append(1))
+    monkeypatch.setattr("sam3i_agent.segmodel.sam3_segmenter.check_stop", lambda: asked.append(1))
     image = segmenter.encode(Photo(generate_scene(5, 0).image, "0"))
     assert not asked
     image.segment([Prompt("thing")])

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from sam3i_agent.segmodel.encoding_cache import EncodingCache
-from sam3i_agent.segmodel.loading import load_segmenter
-from sam3i_agent.segmodel.photo import Photo
-from sam3i_agent.segmodel.prompt import Prompt
+from sam3i_agent.core.photo import Photo
+from sam3i_agent.core.prompt import Prompt
+from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
+from sam3i_agent.segmodel.sharing.encoding_cache import EncodingCache
 
 
 @dataclass(frozen=True)

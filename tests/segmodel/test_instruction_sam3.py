@@ -5,10 +5,10 @@ import pytest
 import torch
 from transformers import Sam3Config, Sam3Model
 
-from sam3i_agent.segmodel.configuration import InstructionSam3Config
-from sam3i_agent.segmodel.errors import InputError, ModelError
-from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3, is_instruction_head_key
-from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.core.errors import InputError, ModelError
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.segmodel.network.configuration import InstructionSam3Config
+from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3, is_instruction_head_key
 from tests.conftest import small_config
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from sam3i_agent.segmodel.errors import InputError, ModelError
-from sam3i_agent.segmodel.levels import InstructionLevel
-from sam3i_agent.segmodel.loading import load_segmenter
-from sam3i_agent.segmodel.photo import Photo
-from sam3i_agent.segmodel.prompt import Prompt
-from sam3i_agent.segmodel.segmenter import MAX_ROWS
+from sam3i_agent.core.errors import InputError, ModelError
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.photo import Photo
+from sam3i_agent.core.prompt import Prompt
+from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
+from sam3i_agent.segmodel.sam3_segmenter import MAX_ROWS
 
 PROMPTS = [Prompt("red circle"), Prompt("blue thing"), Prompt("striped star")]
 

@@ -10,22 +10,22 @@ from safetensors.torch import save_file
 from transformers import Sam3VideoConfig, Sam3VideoModel
 from transformers.models.sam3_video.modeling_sam3_video import Sam3VideoInferenceSession
 
+from sam3i_agent.core.errors import ModelError
+from sam3i_agent.core.model_choice import Tiling
+from sam3i_agent.core.photo import Photo
+from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
 from sam3i_agent.segmodel.clicks import load_click_model
-from sam3i_agent.segmodel.errors import ModelError
-from sam3i_agent.segmodel.loading import load_segmenter
-from sam3i_agent.segmodel.memory_tracking import (
+from sam3i_agent.segmodel.preprocessing import to_pixel_values
+from sam3i_agent.segmodel.sam3_segmenter import Segmenter
+from sam3i_agent.segmodel.video.memory import (
     MAX_UNSEEN,
     MemoryTracker,
     has_video_half,
     load_video_model,
 )
-from sam3i_agent.segmodel.modes import Tiling
-from sam3i_agent.segmodel.photo import Photo
-from sam3i_agent.segmodel.preprocessing import to_pixel_values
-from sam3i_agent.segmodel.segmenter import Segmenter
+from sam3i_agent.tools.results.track_outputs import FRAMES_NAME
 from sam3i_agent.tools.service import SegmentationService
 from sam3i_agent.tools.track import TrackRun
-from sam3i_agent.tools.track_outputs import FRAMES_NAME
 from tests.conftest import small_config
 
 SIDE = 112

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from sam3i_agent.segmodel.configuration import InstructionSam3Config
-from sam3i_agent.segmodel.conversion import convert_checkpoint
-from sam3i_agent.segmodel.errors import InputError, ModelError
-from sam3i_agent.segmodel.heads import attach_head
-from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
-from sam3i_agent.segmodel.levels import InstructionLevel
-from sam3i_agent.segmodel.loading import load_segmenter
-from sam3i_agent.segmodel.official import IGNORED, rename_weights
+from sam3i_agent.core.errors import InputError, ModelError
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.segmodel.checkpoints.conversion import convert_checkpoint
+from sam3i_agent.segmodel.checkpoints.heads import attach_head
+from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
+from sam3i_agent.segmodel.checkpoints.official import IGNORED, rename_weights
+from sam3i_agent.segmodel.network.configuration import InstructionSam3Config
+from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 from tests.conftest import small_config
 
 

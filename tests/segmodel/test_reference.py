@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from sam3i_agent.segmodel.instruction_sam3 import InstructionSam3
-from sam3i_agent.segmodel.levels import InstructionLevel
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.postprocessing import to_instances
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
 from sam3i_agent.segmodel.tokenization import InstructionTokenizer

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import find_objects, label
 
-from sam3i_agent.segmodel.instances import Instances
-from sam3i_agent.segmodel.masks import Masks
-from sam3i_agent.segmodel.modes import Tiling
-from sam3i_agent.segmodel.photo import Photo
-from sam3i_agent.segmodel.prompt import Exemplar, Prompt
+from sam3i_agent.core.instances import Instances
+from sam3i_agent.core.masks import Masks
+from sam3i_agent.core.model_choice import Tiling
+from sam3i_agent.core.photo import Photo
+from sam3i_agent.core.prompt import Exemplar, Prompt
 from sam3i_agent.segmodel.tiling import TilingSegmenter, tiles_of
 
 INPUT = 16

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from transformers.models.sam3.modeling_sam3 import Sam3ViTLayer
 
-from sam3i_agent.tools.http import parse_address, serve_http
-from sam3i_agent.tools.results import ResultStore
-from sam3i_agent.tools.server import build_server
+from sam3i_agent.tools.mcp.server import build_server
+from sam3i_agent.tools.results.store import ResultStore
 from sam3i_agent.tools.service import SegmentationService
-from sam3i_agent.tools.sources import ImageSource
+from sam3i_agent.tools.serving.http import parse_address, serve_http
+from sam3i_agent.tools.sources.sources import ImageSource
 from sam3i_agent.tools.toolbox import Toolbox
 
 LAYER_S = 0.4

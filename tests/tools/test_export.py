@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from sam3i_agent.agent.run import segment_photo_sync
-from sam3i_agent.segmodel.errors import StorageError
-from sam3i_agent.tools import export
+from sam3i_agent.core.errors import StorageError
+from sam3i_agent.tools.results import export
 from tests.conftest import KnowingSegmenter, block
 
 

@@ -13,10 +13,10 @@ import pytest
 from mcp import Client
 from PIL import Image, PngImagePlugin
 
-from sam3i_agent.tools.results import ResultStore
-from sam3i_agent.tools.server import build_server
+from sam3i_agent.tools.mcp.server import build_server
+from sam3i_agent.tools.results.store import ResultStore
 from sam3i_agent.tools.service import SegmentationService
-from sam3i_agent.tools.sources import ImageSource
+from sam3i_agent.tools.sources.sources import ImageSource
 from sam3i_agent.tools.toolbox import Toolbox
 from tests.tools.servers import EXAMPLE
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from sam3i_agent.agent.run import segment_photo_sync
+from sam3i_agent.core.errors import InputError
+from sam3i_agent.core.instances import Instances
+from sam3i_agent.core.masks import Masks
+from sam3i_agent.core.prompt import Exemplar, Prompt
 from sam3i_agent.segmodel.clicks import ClickMasks
-from sam3i_agent.segmodel.errors import InputError
-from sam3i_agent.segmodel.instances import Instances
-from sam3i_agent.segmodel.masks import Masks
-from sam3i_agent.segmodel.prompt import Exemplar, Prompt
-from sam3i_agent.tools.results import ResultStore
-from sam3i_agent.tools.sources import ImageSource
+from sam3i_agent.tools.results.store import ResultStore
+from sam3i_agent.tools.sources.sources import ImageSource
 from sam3i_agent.tools.toolbox import Toolbox
 from tests.conftest import KnowingSegmenter, block
 

@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from sam3i_agent.segmodel.errors import InputError, ModelError
-from sam3i_agent.segmodel.modes import Tiling
-from sam3i_agent.segmodel.photo import Photo
-from sam3i_agent.segmodel.prompt import Exemplar, Prompt
-from sam3i_agent.segmodel.segmenter import Segmenter
-from sam3i_agent.tools.replicas import ReplicaState, ReplicatedSegmenter, ReplicatedService
-from sam3i_agent.training.scenes import generate_scene
+from sam3i_agent.core.errors import InputError, ModelError
+from sam3i_agent.core.model_choice import Tiling
+from sam3i_agent.core.photo import Photo
+from sam3i_agent.core.prompt import Exemplar, Prompt
+from sam3i_agent.data.scenes import generate_scene
+from sam3i_agent.segmodel.sam3_segmenter import Segmenter
+from sam3i_agent.tools.serving.replicas import ReplicaState, ReplicatedSegmenter, ReplicatedService
 
 # Ray leaves sockets and threads to the end of the process.
 pytestmark = [

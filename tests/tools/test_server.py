@@ -16,12 +16,12 @@ from mcp import Client, stdio_client
 from mcp_types import ImageContent, ResourceTemplateReference, TextContent
 from PIL import Image
 
-from sam3i_agent.tools.http import TOKEN_VARIABLE
-from sam3i_agent.tools.openai_schema import call_function, function_schemas
-from sam3i_agent.tools.results import ResultStore
-from sam3i_agent.tools.server import build_server
+from sam3i_agent.tools.mcp.openai_schema import call_function, function_schemas
+from sam3i_agent.tools.mcp.server import build_server
+from sam3i_agent.tools.results.store import ResultStore
 from sam3i_agent.tools.service import SegmentationService
-from sam3i_agent.tools.sources import ImageSource
+from sam3i_agent.tools.serving.http import TOKEN_VARIABLE
+from sam3i_agent.tools.sources.sources import ImageSource
 from sam3i_agent.tools.toolbox import Toolbox
 from tests.tools.servers import EXAMPLE, SERVE, http_server, stdio_server
 

@@ -11,19 +11,19 @@ import pytest
 from mcp import Client
 from PIL import Image, ImageDraw
 
-from sam3i_agent.segmodel.errors import InputError, StorageError
-from sam3i_agent.segmodel.modes import Tiling
-from sam3i_agent.segmodel.tracking import MAX_GAP, TrackLinker
+from sam3i_agent.core.errors import InputError, StorageError
+from sam3i_agent.core.model_choice import Tiling
+from sam3i_agent.segmodel.video.linking import MAX_GAP, TrackLinker
 from sam3i_agent.tools import track
-from sam3i_agent.tools.clips import ClipStore
-from sam3i_agent.tools.results import ResultStore
-from sam3i_agent.tools.server import build_server
+from sam3i_agent.tools.mcp.server import build_server
+from sam3i_agent.tools.results.clips import ClipStore
+from sam3i_agent.tools.results.store import ResultStore
+from sam3i_agent.tools.results.track_outputs import FRAMES_NAME, OVERLAY_NAME
 from sam3i_agent.tools.service import SegmentationService
-from sam3i_agent.tools.sources import ImageSource
+from sam3i_agent.tools.sources.sources import ImageSource
+from sam3i_agent.tools.sources.video import read_frames, write_video
 from sam3i_agent.tools.toolbox import Toolbox
 from sam3i_agent.tools.track import TrackRun
-from sam3i_agent.tools.track_outputs import FRAMES_NAME, OVERLAY_NAME
-from sam3i_agent.tools.video import read_frames, write_video
 
 COUNT = 12
 STEP = 6
@@ -170,7 +170,7 @@ def test_memory_does_not_grow_with_the_clip(tmp_path, monkeypatch):
 
 
 def _frame(pixels, index):
-    from sam3i_agent.tools.video import Frame
+    from sam3i_agent.tools.sources.video import Frame
 
     changed = pixels.copy()
     changed[0, 0, 0] = index

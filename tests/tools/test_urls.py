@@ -5,8 +5,8 @@ import socket
 
 import pytest
 
-from sam3i_agent.segmodel.errors import InputError
-from sam3i_agent.tools import urls
+from sam3i_agent.core.errors import InputError
+from sam3i_agent.tools.sources import urls
 
 
 @pytest.mark.parametrize(

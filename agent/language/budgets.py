@@ -1,0 +1,53 @@
+"""The meter that stops a run where a budget is used up."""
+
+import time
+
+from sam3i_agent.agent.language.ledger import Ledger
+from sam3i_agent.core.contracts import Budgets
+from sam3i_agent.core.errors import BudgetError
+
+
+class Meter:
+    """Counts what a run spends; the ledger remembers it across a kill.
+
+    Args:
+        budgets: the limits.
+        ledger: the run's finished and begun requests.
+    """
+
+    def __init__(self, budgets: Budgets, ledger: Ledger) -> None:
+        self.budgets = budgets
+        self.ledger = ledger
+        self._started = time.monotonic()
+
+    @property
+    def seconds_left(self) -> float:
+        """Wall time that is left, never negative."""
+        return max(0.0, self.budgets.max_seconds - (time.monotonic() - self._started))
+
+    @property
+    def calls_left(self) -> int:
+        """Requests that may still be sent."""
+        return max(0, self.budgets.max_mllm_calls - self.ledger.calls)
+
+    def check_time(self) -> None:
+        """Raise a `BudgetError` where the time is used up."""
+        if self.seconds_left <= 0:
+            raise BudgetError(
+                f"the budget of {self.budgets.max_seconds:g} seconds is used up",
+                "raise --max-seconds",
+            )
+
+    def check_call(self) -> None:
+        """Raise a `BudgetError` where another request would go beyond a limit."""
+        self.check_time()
+        budgets = self.budgets
+        if self.ledger.calls >= budgets.max_mllm_calls:
+            raise BudgetError(
+                f"the budget of {budgets.max_mllm_calls} model calls is used up",
+                "raise --max-mllm-calls",
+            )
+        if self.ledger.tokens >= budgets.max_tokens:
+            raise BudgetError(
+                f"the budget of {budgets.max_tokens} tokens is used up", "raise --max-tokens"
+            )

@@ -1,0 +1,135 @@
+"""The record of a run's requests to a language model: counted when begun, kept when finished.
+
+A resumed run asks the ledger before the server, so no finished request is sent twice and the counts
+stay those of the server's own log.
+"""
+
+import sqlite3
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import Field
+
+from sam3i_agent.core.contracts import Frozen
+
+
+class Ledger(Protocol):
+    """Requests of one run."""
+
+    @property
+    def calls(self) -> int:
+        """Requests begun, finished or not."""
+        ...
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the finished requests."""
+        ...
+
+    def find(self, key: str) -> str | None:
+        """Return the reply that a finished request with this key got."""
+        ...
+
+    def begin(self) -> None:
+        """Count a request that is about to be sent."""
+        ...
+
+    def finish(self, key: str, reply: str, tokens: int) -> None:
+        """Keep the reply of a request."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+        ...
+
+
+class Entries(Frozen):
+    """What a ledger holds."""
+
+    calls: int = 0
+    tokens: int = 0
+    replies: dict[str, str] = Field(default_factory=dict)
+    """By key."""
+
+
+class MemoryLedger:
+    """A ledger that ends with the process.
+
+    Args:
+        entries: what an earlier one held.
+    """
+
+    def __init__(self, entries: Entries | None = None) -> None:
+        entries = entries or Entries()
+        self.calls = entries.calls
+        self.tokens = entries.tokens
+        self._replies = dict(entries.replies)
+
+    @property
+    def entries(self) -> Entries:
+        """What it holds now."""
+        return Entries(calls=self.calls, tokens=self.tokens, replies=self._replies)
+
+    def find(self, key: str) -> str | None:
+        """Return the reply that a finished request with this key got."""
+        return self._replies.get(key)
+
+    def begin(self) -> None:
+        """Count a request that is about to be sent."""
+        self.calls += 1
+
+    def finish(self, key: str, reply: str, tokens: int) -> None:
+        """Keep the reply of a request."""
+        self._replies[key] = reply
+        self.tokens += tokens
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class SqliteLedger:
+    """A ledger in a SQLite file; each change is on disk before the call returns.
+
+    Args:
+        path: the file; made where it is missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("CREATE TABLE IF NOT EXISTS begun (at REAL)")
+        self._connection.execute(
+            "CREATE TABLE IF NOT EXISTS finished (key TEXT PRIMARY KEY, reply TEXT, tokens INTEGER)"
+        )
+
+    @property
+    def calls(self) -> int:
+        """Requests begun, finished or not."""
+        return self._connection.execute("SELECT COUNT(*) FROM begun").fetchone()[0]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the finished requests."""
+        query = "SELECT COALESCE(SUM(tokens), 0) FROM finished"
+        return self._connection.execute(query).fetchone()[0]
+
+    def find(self, key: str) -> str | None:
+        """Return the reply that a finished request with this key got."""
+        row = self._connection.execute(
+            "SELECT reply FROM finished WHERE key = ?", (key,)
+        ).fetchone()
+        return None if row is None else row[0]
+
+    def begin(self) -> None:
+        """Count a request that is about to be sent."""
+        self._connection.execute("INSERT INTO begun VALUES (julianday('now'))")
+
+    def finish(self, key: str, reply: str, tokens: int) -> None:
+        """Keep the reply of a request."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO finished VALUES (?, ?, ?)", (key, reply, tokens)
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()

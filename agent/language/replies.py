@@ -1,0 +1,141 @@
+"""Replies of language models: the wanted fields, and finding them in whatever comes back."""
+
+import json
+import re
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sam3i_agent.core.errors import LanguageReplyError
+
+MAX_PHRASES = 8
+"""Of one proposal; more would be a list of everything in the photo."""
+MAX_PHRASE_CHARACTERS = 80
+
+
+class Reply(BaseModel):
+    """What a model answers; more fields than wanted do no harm."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+PhraseText = Annotated[str, Field(min_length=1, max_length=MAX_PHRASE_CHARACTERS)]
+
+
+class ProposeReply(Reply):
+    """Noun phrases to segment."""
+
+    targets: list[PhraseText] = Field(max_length=MAX_PHRASES)
+    helpers: list[PhraseText] = Field(default=[], max_length=MAX_PHRASES)
+    absent: bool = False
+    reason: str = ""
+
+
+class VerifyReply(Reply):
+    """A judgement of one mask."""
+
+    verdict: Literal["accept", "reject"]
+    reason: str = ""
+
+
+class SelectReply(Reply):
+    """The masks that answer the request."""
+
+    masks: list[int]
+    finished: bool = True
+    absent: bool = False
+    reason: str = ""
+
+
+class ExhaustiveReply(Reply):
+    """Whether all that is asked for has a mask."""
+
+    complete: bool
+    missing: str = ""
+
+
+_WRONG_FIELDS = "its fields are wrong"
+_FENCE = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)
+_THOUGHT = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
+_REFUSAL = re.compile(
+    r"\b(?:I(?:'m| am) (?:sorry|unable)|I can(?:'t|not)|as an AI)\b", re.IGNORECASE
+)
+
+
+T = TypeVar("T", bound=Reply)
+
+
+def read_arguments(arguments: str, called: str, function: str, kind: type[T]) -> T:
+    """Read the arguments of a function call.
+
+    Args:
+        arguments: JSON text.
+        called: the function that the model called.
+        function: the one it was to call.
+        kind: what the arguments are.
+
+    Raises:
+        LanguageReplyError: another function, no JSON, or wrong fields.
+    """
+    if called != function:
+        raise LanguageReplyError(f"the function {called!r} does not exist, {function!r} does")
+    return _validate(_parse(arguments), kind)
+
+
+def read_text(text: str, kind: type[T]) -> T:
+    """Find the wanted fields in free text: bare JSON, a code fence, or JSON within prose.
+
+    Raises:
+        LanguageReplyError: there is no such JSON object, or the text refuses.
+    """
+    text = _THOUGHT.sub("", text).strip()
+    if not text:
+        raise LanguageReplyError("the answer was empty")
+    fenced = _FENCE.search(text)
+    objects = [one for one in (text, fenced[1] if fenced else "", *_objects_in(text)) if one]
+    problems: list[LanguageReplyError] = []
+    for candidate in objects:
+        try:
+            return _validate(_parse(candidate), kind)
+        except LanguageReplyError as error:
+            problems.append(error)
+    if _REFUSAL.search(text):
+        raise LanguageReplyError("the request was refused")
+    raise next((one for one in problems if _WRONG_FIELDS in one.message), problems[0])
+
+
+def _objects_in(text: str) -> list[str]:
+    """Return the balanced {...} pieces of `text`, outermost ones, in order."""
+    decoder = json.JSONDecoder()
+    found: list[str] = []
+    position = text.find("{")
+    while position >= 0:
+        try:
+            _, end = decoder.raw_decode(text, position)
+            found.append(text[position:end])
+            position = text.find("{", end)
+        except ValueError:
+            position = text.find("{", position + 1)
+    return found
+
+
+def _parse(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise LanguageReplyError(f"it is no JSON object ({error})") from error
+    # Some models wrap the arguments as {"name": ..., "arguments": {...}}.
+    if isinstance(value, dict) and isinstance(value.get("arguments"), dict):
+        value = value["arguments"]
+    if not isinstance(value, dict):
+        raise LanguageReplyError("it is no JSON object")
+    return value
+
+
+def _validate(value: dict[str, Any], kind: type[T]) -> T:
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise LanguageReplyError(f"{_WRONG_FIELDS}: {where}: {first['msg']}") from error

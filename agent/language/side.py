@@ -1,0 +1,143 @@
+"""The language side of the agent: what it is asked and what it answers.
+
+Three kinds of model implement `LanguageModel`: the offline planner, any OpenAI-compatible server,
+and the model of an MCP client.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from sam3i_agent.agent.candidates import Candidate
+from sam3i_agent.core.contracts import Frozen
+from sam3i_agent.core.photo import Photo
+
+
+class Role(StrEnum):
+    """What a noun phrase is for."""
+
+    TARGET = "target"
+    """Its instances may be the answer."""
+    HELPER = "helper"
+    """Its instances only help to find it: an anchor, something to leave out."""
+
+
+class ProposedPhrase(Frozen):
+    """A concept prompt."""
+
+    text: str
+    role: Role = Role.TARGET
+    stands_for: str = ""
+    """What it words, where one thing may be worded in several ways; empty means itself."""
+
+    @property
+    def key(self) -> str:
+        """The name under which its candidates are kept."""
+        return self.stands_for or self.text
+
+
+class Proposal(Frozen):
+    """What to segment next."""
+
+    phrases: tuple[ProposedPhrase, ...] = ()
+    """Empty where there is nothing left to try."""
+    absent: bool = False
+    """The model is sure that the photo does not show what is asked for."""
+    reason: str = ""
+
+
+class Decision(StrEnum):
+    """About one candidate mask."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+    UNJUDGED = "unjudged"
+    """No usable judgement was had; the mask stays in."""
+
+
+class Verdict(Frozen):
+    """A judgement and why."""
+
+    decision: Decision
+    reason: str = ""
+
+
+class Selection(Frozen):
+    """Which candidates answer the instruction."""
+
+    numbers: tuple[int, ...] = ()
+    """Positions among the candidates that were shown, from 1, best first."""
+    finished: bool = True
+    """False asks for another round of phrases."""
+    absent: bool = False
+    """The model is sure that the photo does not show what is asked for."""
+    reason: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+class TriedPhrase(Frozen):
+    """A phrase that the segmentation model has answered."""
+
+    phrase: ProposedPhrase
+    found: int
+    """Instances."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What a language model sees of a run."""
+
+    photo: Photo
+    instruction: str
+    round: int
+    """From 1."""
+    tried: tuple[TriedPhrase, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    """All that are not rejected, in the order of their numbers; for a verdict, the one judged."""
+
+    @property
+    def tried_texts(self) -> frozenset[str]:
+        """The texts that need not be asked again, in lower case."""
+        return frozenset(one.phrase.text.lower() for one in self.tried)
+
+
+class LanguageModel(Protocol):
+    """Proposes phrases, judges masks and selects among them.
+
+    Every method may raise a `LanguageError` (a `LanguageReplyError` where only this reply is
+    unusable) or a `BudgetError`.
+    """
+
+    @property
+    def name(self) -> str:
+        """Who answers, for the trace."""
+        ...
+
+    @property
+    def is_model(self) -> bool:
+        """Whether a model answers, at a cost, and not rules."""
+        ...
+
+    def can_read(self, instruction: str) -> bool:
+        """Whether it is any use to ask about this instruction."""
+        ...
+
+    async def propose(self, view: View) -> Proposal:
+        """Name noun phrases not tried before."""
+        ...
+
+    async def verify(self, view: View) -> Verdict:
+        """Judge the one candidate of `view` on its own."""
+        ...
+
+    async def select(self, view: View) -> Selection:
+        """Choose among the candidates of `view`."""
+        ...
+
+    async def is_exhaustive(self, view: View) -> Verdict:
+        """Judge whether the candidates of `view` are all that the instruction means."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of what it holds."""
+        ...

@@ -1,0 +1,1 @@
+"""The offline planner: rules for English, geometry and colours."""

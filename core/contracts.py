@@ -1,0 +1,173 @@
+"""What goes in and what comes out: one request and one result from end to end.
+
+`SegmentationResult` is what `result.json`, `--json` and the MCP tool return.
+"""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from sam3i_agent.core.levels import InstructionLevel
+
+MAX_INSTRUCTION_CHARACTERS = 2_000
+"""Longer texts are refused: no model here reads them."""
+
+
+class Route(StrEnum):
+    """Which pipeline answers."""
+
+    DIRECT = "direct"
+    """The instruction goes to the model as it is, in one pass."""
+    AGENT = "agent"
+    """Noun phrases are segmented, filtered and tried again until they fit."""
+
+
+class RouteChoice(StrEnum):
+    """What a caller may ask for: a route, or `auto`."""
+
+    AUTO = "auto"
+    DIRECT = Route.DIRECT
+    AGENT = Route.AGENT
+
+
+class LevelChoice(StrEnum):
+    """How the direct route reads the words: at one level, or one of two ways of choosing it."""
+
+    AUTO = "auto"
+    """From the words alone, before the model runs (`agent.instructions.classify_level`)."""
+    JOINT = "joint"
+    """All levels in one batch; the one that is surest of its answer wins (`agent.routing`)."""
+    CONCEPT = InstructionLevel.CONCEPT
+    SIMPLE = InstructionLevel.SIMPLE
+    COMPLEX = InstructionLevel.COMPLEX
+
+
+class RunStatus(StrEnum):
+    """How a run ended."""
+
+    SELECTED = "selected"
+    NO_TARGET = "no_target"
+    BUDGET_EXHAUSTED = "budget_exhausted"
+    FAILED = "failed"
+
+
+class Frozen(BaseModel):
+    """A value that does not change and has no unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Budgets(Frozen):
+    """Limits of one run; reaching one ends it as `budget_exhausted` with the best result so far."""
+
+    max_rounds: Annotated[int, Field(ge=1, le=100)] = 3
+    """Rounds of the agent route, each with new noun phrases."""
+    max_mllm_calls: Annotated[int, Field(ge=0, le=10_000)] = 60
+    """Requests to the language model, retries and corrections included."""
+    max_tokens: Annotated[int, Field(ge=0)] = 400_000
+    """Of all requests and replies, as the server counts them."""
+    max_seconds: Annotated[float, Field(gt=0)] = 300.0
+    """Wall time, from the start of the run or of its resumption."""
+    concurrency: Annotated[int, Field(ge=1, le=256)] = 16
+    """Requests to the language model at one time."""
+
+
+class RoutingPolicy(Frozen):
+    """When the auto route leaves the direct answer for the agent.
+
+    The defaults are those that measured best on generated scenes (README).
+    """
+
+    min_presence: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """A direct answer less sure than this that its target is there is not trusted."""
+    min_reasoning_presence: Annotated[float, Field(ge=0, le=1)] = 0.9
+    """The same for instructions that take reasoning (the offline planner cannot read them), where a
+    language model could check."""
+    min_agreement: Annotated[float, Field(ge=0, le=1)] = 0.8
+    """IoU of the united masks at which two levels of the head still agree."""
+    check_levels: bool = True
+    """Ask at the other instruction level too, in the same batch, and compare."""
+
+
+DEFAULT_BUDGETS = Budgets()
+DEFAULT_POLICY = RoutingPolicy()
+
+
+class SegmentRequest(Frozen):
+    """One instruction about one photo."""
+
+    image_sha256: str
+    instruction: Annotated[str, Field(min_length=1, max_length=MAX_INSTRUCTION_CHARACTERS)]
+    route: RouteChoice = RouteChoice.AUTO
+    level: LevelChoice = LevelChoice.AUTO
+    max_instances: Annotated[int, Field(ge=1)] | None = None
+    """Keep at most so many, best first; None keeps all."""
+    budgets: Budgets = DEFAULT_BUDGETS
+    policy: RoutingPolicy = DEFAULT_POLICY
+
+
+class ImageInfo(Frozen):
+    """The photo, upright."""
+
+    width: Annotated[int, Field(gt=0)]
+    height: Annotated[int, Field(gt=0)]
+    sha256: str
+    """Of the file's bytes."""
+
+
+class CompressedMask(Frozen):
+    """COCO compressed run-length encoding."""
+
+    size: tuple[int, int]
+    """Height, width."""
+    counts: str
+
+
+class InstanceResult(Frozen):
+    """One object."""
+
+    mask: CompressedMask
+    box: tuple[float, float, float, float]
+    """x0, y0, x1, y1 in pixels of the upright photo."""
+    score: Annotated[float, Field(ge=0, le=1)]
+    area: Annotated[int, Field(ge=0)]
+    """Pixels of the mask."""
+
+
+class Usage(Frozen):
+    """What a run cost."""
+
+    seconds: float = 0.0
+    image_encodings: int = 0
+    prompts: int = 0
+    """Texts that the segmentation model answered."""
+    mllm_calls: int = 0
+    """Requests to a language model, retries and corrections included."""
+    tokens: int = 0
+    """Of the language model, as its server counts them."""
+    rounds: int = 0
+    """Of the agent route."""
+
+
+class SegmentationResult(Frozen):
+    """The answer to a `SegmentRequest`."""
+
+    image: ImageInfo
+    instruction: str
+    route: Route
+    level: InstructionLevel
+    """The level of the direct route; the agent's phrases are always concepts."""
+    status: RunStatus
+    presence: Annotated[float, Field(ge=0, le=1)]
+    """Probability that what the instruction asks for is in the photo."""
+    count: Annotated[int, Field(ge=0)]
+    """Instances found: the answer to "how many", and whether it is 0 to "is there"."""
+    instances: tuple[InstanceResult, ...]
+    """At most as many as were asked for, best first."""
+    trace: tuple[str, ...]
+    """One readable line per step."""
+    usage: Usage
+    warnings: tuple[str, ...]
+    run_id: str | None = None
+    """Names the run for `--resume` and `sam3i runs show`; None where it was not recorded."""

@@ -1,0 +1,27 @@
+"""What the model is asked: a text, example boxes, or both."""
+
+from dataclasses import dataclass
+
+from sam3i_agent.core.levels import InstructionLevel
+
+VISUAL = "visual"
+"""Stands for the text where only boxes are given, as in the official predictor."""
+
+
+@dataclass(frozen=True)
+class Exemplar:
+    """A box around an example."""
+
+    box_xyxy: tuple[float, float, float, float]
+    """Pixels of the upright photo."""
+    positive: bool = True
+    """More like this, or not like this."""
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A text and the level it is read at, with examples if there are any."""
+
+    text: str
+    level: InstructionLevel = InstructionLevel.CONCEPT
+    exemplars: tuple[Exemplar, ...] = ()

@@ -1,0 +1,1 @@
+"""Datasets: records, their file formats, generated scenes and the texts about them."""

@@ -1,0 +1,30 @@
+"""One image and what is asked about it, whatever file it came from."""
+
+from dataclasses import dataclass
+
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.masks import Masks
+
+
+@dataclass(frozen=True)
+class Record:
+    """One image and one target in it."""
+
+    id: int
+    file_name: str
+    """Relative to the JSON file's folder."""
+    height: int
+    width: int
+    texts: dict[InstructionLevel, tuple[str, ...]]
+    """By level, only levels that have some; each means exactly the record's masks."""
+    encoded_masks: tuple[str, ...]
+    """Compressed RLE counts; none where the texts ask for something absent."""
+    granularity: str = "1to1"
+    annotation_ids: tuple[int, ...] = ()
+    """Of the masks, as the dataset numbers them."""
+    encoded_ignored: tuple[str, ...] = ()
+    """Pixels that do not count in an evaluation."""
+
+    def masks(self) -> Masks:
+        """Return the T masks of height x width pixels."""
+        return Masks((self.height, self.width), self.encoded_masks)

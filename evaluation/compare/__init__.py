@@ -1,0 +1,1 @@
+"""Routes beside each other: cases, predictions, statistics and the report."""

@@ -1,0 +1,141 @@
+"""What is asked and what was answered: cases, predictions, and the file that keeps them."""
+
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+
+from sam3i_agent.core.contracts import CompressedMask, Frozen, RouteChoice, RunStatus, Usage
+from sam3i_agent.core.errors import InputError, StorageError
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.data.formats.registry import Dataset
+from sam3i_agent.data.records import Record
+
+PREDICTIONS_STEM = "predictions"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One text about one photo."""
+
+    id: str
+    """`RECORD/LEVEL`."""
+    record: Record
+    level: InstructionLevel
+    text: str
+
+
+class Prediction(Frozen):
+    """What a route answered."""
+
+    case: str
+    route: RouteChoice
+    status: RunStatus
+    answered_by: str
+    presence: float
+    scores: list[float]
+    masks: list[CompressedMask]
+    usage: Usage
+    trace: list[str]
+    warnings: list[str]
+
+
+class Shard(Frozen):
+    """A part of the cases: number `index` (from 1) of `count`."""
+
+    index: Annotated[int, Field(ge=1)] = 1
+    count: Annotated[int, Field(ge=1)] = 1
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """Read `i/n`.
+
+        Raises:
+            InputError: it is not of that form, or i is not 1 to n.
+        """
+        first, slash, second = text.partition("/")
+        try:
+            shard = cls(index=int(first), count=int(second))
+        except (ValueError, ValidationError) as error:
+            raise InputError(f"--shard takes i/n, such as 1/4, not {text!r}") from error
+        if not slash or shard.index > shard.count:
+            raise InputError(f"--shard takes i/n, such as 1/4, not {text!r}")
+        return shard
+
+    @property
+    def file_name(self) -> str:
+        """Of its predictions, so that several shards can share a folder."""
+        part = "" if self.count == 1 else f"-{self.index}-of-{self.count}"
+        return f"{PREDICTIONS_STEM}{part}.jsonl"
+
+    def holds(self, image: str) -> bool:
+        """Whether the photo's cases are in this part; all cases of a photo are in one."""
+        return zlib.crc32(image.encode()) % self.count == self.index - 1
+
+
+def read_cases(
+    dataset: Dataset, levels: Sequence[InstructionLevel], limit: int | None = None
+) -> list[Case]:
+    """Return a case per record and level that has a text, photo by photo.
+
+    Raises:
+        InputError: the dataset has no text of the levels, or two records share an id.
+    """
+    cases = [
+        Case(f"{record.id}/{level}", record, level, record.texts[level][0])
+        for record in dataset.records
+        for level in levels
+        if level in record.texts
+    ]
+    if not cases:
+        raise InputError(f"the dataset has no text of the levels {', '.join(levels)}")
+    doubles = len(cases) - len({case.id for case in cases})
+    if doubles:
+        raise InputError(f"{doubles} records of the dataset share an id with another one")
+    # Texts about a photo follow each other, so that its pixels are read once.
+    first: dict[str, int] = {}
+    for case in cases:
+        first.setdefault(case.record.file_name, len(first))
+    cases.sort(key=lambda case: first[case.record.file_name])
+    return cases[:limit]
+
+
+def read_all_predictions(folder: Path) -> Iterator[Prediction]:
+    """Read the predictions of all shards in a folder.
+
+    Raises:
+        StorageError: a whole line is no prediction.
+    """
+    for path in sorted(folder.glob(f"{PREDICTIONS_STEM}*.jsonl")):
+        yield from read_predictions(path)
+
+
+def read_predictions(path: Path, *, repair: bool = False) -> Iterator[Prediction]:
+    """Read predictions one by one.
+
+    Args:
+        path: the file; none means no predictions.
+        repair: cut off what a killed run left of its last line, so that it can be appended to.
+
+    Raises:
+        StorageError: a whole line is no prediction.
+    """
+    if not path.exists():
+        return
+    good = 0
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.endswith(b"\n"):
+                break
+            try:
+                prediction = Prediction.model_validate_json(line)
+            except ValidationError as error:
+                raise StorageError(f"line {number} of {path.name!r} is damaged") from error
+            good += len(line)
+            yield prediction
+    if repair and good < path.stat().st_size:
+        os.truncate(path, good)

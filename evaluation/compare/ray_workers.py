@@ -1,0 +1,100 @@
+"""The comparison on several workers or machines, with Ray Data (extra `ray`).
+
+Tasks are grouped by photo, so that each photo is read and encoded once; each worker loads the model
+once. The driver writes predictions as they come.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from sam3i_agent.agent.run import LanguageFactory, offline_planner
+from sam3i_agent.core.contracts import Budgets, RouteChoice
+from sam3i_agent.core.errors import ModelError
+from sam3i_agent.evaluation.compare.cases import Prediction
+from sam3i_agent.evaluation.compare.comparison import Answerer, Task
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What each worker is made of."""
+
+    model: str
+    device: str
+    images: Path
+    """Must be readable under this name on every machine."""
+    budgets: Budgets
+    language: LanguageFactory | None
+
+
+class _Worker:
+    """Loads the model once and answers the tasks of one photo at a time."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
+
+        self._answerer = Answerer(
+            load_segmenter(settings.model, device=settings.device),
+            settings.images,
+            settings.budgets,
+            settings.language or offline_planner,
+        )
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        tasks = [
+            Task(case, row["file_name"], (row["height"], row["width"]), text, RouteChoice(route))
+            for case, text, route in zip(row["cases"], row["texts"], row["routes"], strict=True)
+        ]
+        return {"lines": [one.model_dump_json() for one in self._answerer.answer(tasks)]}
+
+
+def answer_with_ray(
+    tasks: Sequence[Task], settings: WorkerSettings, workers: int
+) -> Iterator[Prediction]:
+    """Answer tasks on `workers` Ray workers, in the order in which they are done.
+
+    Joins the cluster that `RAY_ADDRESS` names, or starts Ray on this machine.
+
+    Raises:
+        ModelError: Ray is not installed.
+    """
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise ModelError(
+            "--workers needs Ray", "install the extra: pip install 'sam3i-agent[ray]'"
+        ) from error
+    rows = []
+    for (name, (height, width)), some in groupby(
+        tasks, key=lambda one: (one.file_name, one.size_hw)
+    ):
+        group = list(some)
+        rows.append(
+            {
+                "file_name": name,
+                "height": height,
+                "width": width,
+                "cases": [one.case for one in group],
+                "texts": [one.text for one in group],
+                "routes": [str(one.route) for one in group],
+            }
+        )
+    if not ray.is_initialized():
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
+    ray.data.DataContext.get_current().enable_progress_bars = False  # the command draws its own
+    on_gpu = settings.device not in ("auto", "cpu")
+    worker: Any = _Worker  # the annotations of Ray know plain functions only
+    answered = ray.data.from_items(rows).map(
+        worker,
+        fn_constructor_args=(settings,),
+        compute=ray.data.ActorPoolStrategy(size=workers),
+        num_cpus=1,
+        num_gpus=1 if on_gpu else 0,
+    )
+    for row in answered.iter_rows():
+        for line in row["lines"]:
+            yield Prediction.model_validate_json(line)

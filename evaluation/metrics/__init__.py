@@ -1,0 +1,1 @@
+"""The field's metrics, as the official evaluators compute them."""

@@ -1,0 +1,1 @@
+"""Models by name, official files, instruction heads of their own."""

@@ -1,0 +1,1 @@
+"""The network: SAM 3 with adapters that the instruction level switches."""

@@ -1,0 +1,305 @@
+"""A loaded model, and images that it has seen.
+
+segmenter = load_segmenter("tiny")
+image = segmenter.encode(photo)                      # the costly part, once
+red, blue = image.segment([Prompt("red circle"), Prompt("blue ring")])
+"""
+# transformers' annotations hide what its modules and configurations hold.
+# pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false, reportOptionalSubscript=false
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.models.sam3.modeling_sam3 import (
+    Sam3DetrDecoderLayer,
+    Sam3DetrEncoderLayer,
+    Sam3ImageSegmentationOutput,
+    Sam3VisionEncoderOutput,
+    Sam3ViTLayer,
+)
+
+from sam3i_agent.core.errors import InputError
+from sam3i_agent.core.instances import Instances
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.photo import Photo
+from sam3i_agent.core.prompt import Prompt
+from sam3i_agent.core.stopping import check_stop
+from sam3i_agent.segmodel.exemplars import check_box, pad_exemplars
+from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
+from sam3i_agent.segmodel.postprocessing import SCORE_THRESHOLD, to_instances
+from sam3i_agent.segmodel.preprocessing import to_pixel_values
+from sam3i_agent.segmodel.sharing.combining import Combiner
+from sam3i_agent.segmodel.sharing.encoding_cache import EncodingCache
+from sam3i_agent.segmodel.sharing.text_cache import TextCache
+from sam3i_agent.segmodel.tokenization import InstructionTokenizer
+
+PASS_BYTES = 2 * 1024**3
+"""Of what one pass over prompts makes beside the features; more prompts take several passes."""
+MAX_ROWS = 64
+"""Prompts in one pass at most."""
+MAX_PHOTOS = 8
+"""Photos in one pass through the encoder."""
+_PATCHES_FOR_CPU = 2048
+"""That keep a CPU busy: more photos in a pass would only make each of them wait for all."""
+_MAPS_OF_MASK_SIZE = 3
+"""Feature maps as fine as the masks that the mask decoder holds at a time."""
+_LAYERS = (Sam3ViTLayer, Sam3DetrEncoderLayer, Sam3DetrDecoderLayer)
+"""A caller that has gone away stops the work before the next of them."""
+
+
+@dataclass(frozen=True)
+class _Question:
+    """Prompts about one encoded photo, all with example boxes or all without."""
+
+    vision: Sam3VisionEncoderOutput
+    size_hw: tuple[int, int]
+    prompts: Sequence[Prompt]
+
+
+class Segmenter:
+    """A model ready to use; safe to share between threads.
+
+    What several threads ask while the model is busy is answered together. The latest photos stay
+    encoded in `encodings` and the latest texts in `texts`, so a further question is cheap.
+    """
+
+    def __init__(self, model: InstructionSam3, name: str) -> None:
+        self.name = name
+        self.model = model
+        self.tokenizer = InstructionTokenizer(model.config.text_config.vocab_size)
+        self.encodings: EncodingCache[EncodedImage] = EncodingCache()
+        self.texts = TextCache()
+        self.turn = threading.Lock()
+        """Held by whoever runs the model."""
+        self.encoder = Combiner(self._encode_together, self.turn, _photos_per_pass(model))
+        self.decoder = Combiner(self._answer_together, self.turn, _rows_per_pass(model))
+        self._stops = [
+            (type(module), module.register_forward_pre_hook(_stop_hook))
+            for module in model.modules()
+            if isinstance(module, _LAYERS)
+        ]
+
+    @property
+    def levels(self) -> tuple[InstructionLevel, ...]:
+        """Levels that the model was trained for."""
+        if self.model.config.has_instruction_head:
+            return tuple(InstructionLevel)
+        return (InstructionLevel.CONCEPT,)
+
+    @property
+    def takes_exemplars(self) -> bool:
+        """Whether the model was trained on example boxes."""
+        return self.model.config.takes_exemplars
+
+    @property
+    def description(self) -> str:
+        """Name, device and precision, for a log line."""
+        return f"{self.name} on {self.model.device.type} in {str(self.model.dtype)[6:]}"
+
+    def forget_stops(self, kind: type[nn.Module]) -> None:
+        """No longer look before layers of this kind whether the caller still waits."""
+        for layer, hook in self._stops:
+            if issubclass(layer, kind):
+                hook.remove()
+
+    def count_tokens(self, text: str) -> int:
+        """Return the ids that `text` needs, start and end markers included; the model takes 32."""
+        return self.tokenizer.count_tokens(text)
+
+    def encode(self, photo: Photo, *, keep: bool = True) -> EncodedImage:
+        """Compute the features of `photo`, or return those kept from before.
+
+        Args:
+            photo: the picture, upright.
+            keep: whether to keep them; False for a frame of a clip, which does not come again.
+
+        Raises:
+            StoppedError: the caller of `stopping.run_in_thread` was cancelled.
+        """
+        if not keep:
+            return self._encode(photo)
+        # A model that was moved or cast has other features.
+        key = f"{photo.sha256} {photo.size_hw} {self.model.dtype} {self.model.device}"
+        return self.encodings.get(key, lambda: self._encode(photo))
+
+    def _encode(self, photo: Photo) -> EncodedImage:
+        pixel_values = to_pixel_values(
+            photo.pixels, self.model.config.image_size, self.model.device
+        )
+        return EncodedImage(self, self.encoder(pixel_values), photo.size_hw)
+
+    @torch.inference_mode()
+    def _encode_together(self, photos: Sequence[Tensor]) -> list[Sam3VisionEncoderOutput]:
+        pixel_values = torch.cat(list(photos)).to(self.model.device, self.model.dtype)
+        vision = self.model.get_vision_features(pixel_values)
+        return [vision] if len(photos) == 1 else [_row(vision, i) for i in range(len(photos))]
+
+    def answer(
+        self,
+        vision: Sam3VisionEncoderOutput,
+        size_hw: tuple[int, int],
+        prompts: Sequence[Prompt],
+        score_threshold: float,
+    ) -> list[Instances]:
+        """Answer `prompts` about one encoded image; see `EncodedImage.segment`."""
+        self._check(prompts, size_hw)
+        at_once = _rows_per_pass(self.model)
+        found: dict[int, Instances] = {}
+        for with_boxes in (False, True):
+            chosen = [i for i, one in enumerate(prompts) if bool(one.exemplars) is with_boxes]
+            for start in range(0, len(chosen), at_once):
+                some = chosen[start : start + at_once]
+                question = _Question(vision, size_hw, [prompts[i] for i in some])
+                output = self.decoder(question, kind=with_boxes, cost=len(some))
+                with torch.inference_mode():
+                    answers = to_instances(output, size_hw, score_threshold)
+                found |= dict(zip(some, answers, strict=True))
+        return [found[i] for i in range(len(prompts))]
+
+    @torch.inference_mode()
+    def _answer_together(self, questions: Sequence[_Question]) -> list[Sam3ImageSegmentationOutput]:
+        prompts = [prompt for one in questions for prompt in one.prompts]
+        tokens = self.tokenizer([prompt.text for prompt in prompts])
+        input_ids = tokens.input_ids.to(self.model.device)
+        levels = [prompt.level for prompt in prompts]
+        features = self.texts.get(
+            [(one.text, one.level, self.model.dtype, self.model.device) for one in prompts],
+            lambda rows: self._encode_texts(input_ids[rows], [levels[row] for row in rows]),
+        )
+        boxes = self._boxes(questions) if prompts[0].exemplars else {}
+        output = self.model(
+            vision_embeds=_side_by_side(questions),
+            text_embeds=BaseModelOutputWithPooling(pooler_output=features),
+            attention_mask=tokens.attention_mask.to(self.model.device),
+            level=levels,
+            **boxes,
+        )
+        counts = [len(one.prompts) for one in questions]
+        parts = {name: output[name].split(counts) for name in _ANSWER_PARTS}
+        return [
+            Sam3ImageSegmentationOutput(**{name: part[i] for name, part in parts.items()})
+            for i in range(len(questions))
+        ]
+
+    def _encode_texts(self, input_ids: Tensor, levels: Sequence[InstructionLevel]) -> Tensor:
+        features = self.model.encode_text(input_ids, levels).pooler_output
+        if features is None:
+            raise ValueError("the text encoder gave no features")
+        return features
+
+    def _check(self, prompts: Sequence[Prompt], size_hw: tuple[int, int]) -> None:
+        """Refuse bad prompts before they meet those of others."""
+        self.model.check_levels([prompt.level for prompt in prompts])
+        exemplars = [one for prompt in prompts for one in prompt.exemplars]
+        if exemplars and not self.takes_exemplars:
+            raise InputError(
+                f"the model {self.name!r} was not trained on example boxes",
+                "use --model facebook/sam3, or say in words what to look for",
+            )
+        for one in exemplars:
+            check_box(one.box_xyxy, size_hw)
+
+    def _boxes(self, questions: Sequence[_Question]) -> dict[str, Tensor]:
+        boxes, labels = pad_exemplars(
+            [(prompt.exemplars, one.size_hw) for one in questions for prompt in one.prompts]
+        )
+        return {
+            "input_boxes": boxes.to(self.model.device, self.model.dtype),
+            "input_boxes_labels": labels.to(self.model.device),
+        }
+
+
+_ANSWER_PARTS = ("pred_logits", "pred_boxes", "pred_masks", "presence_logits")
+"""Of the model's output, what instances are made of."""
+
+
+def _photos_per_pass(model: InstructionSam3) -> int:
+    """Return how many photos are worth encoding together."""
+    if model.device.type != "cpu":
+        return MAX_PHOTOS
+    backbone = model.config.vision_config.backbone_config
+    patches = (backbone.image_size // backbone.patch_size) ** 2
+    return max(1, min(MAX_PHOTOS, _PATCHES_FOR_CPU // patches))
+
+
+def _rows_per_pass(model: InstructionSam3) -> int:
+    """Return how many prompts fit into a pass; queries' masks and fine maps take the memory."""
+    config = model.config
+    side = config.vision_config.backbone_feature_sizes[0][0]
+    maps = config.detr_decoder_config.num_queries
+    maps += _MAPS_OF_MASK_SIZE * config.vision_config.fpn_hidden_size
+    return max(1, min(MAX_ROWS, PASS_BYTES // (maps * side * side * model.dtype.itemsize)))
+
+
+def _row(vision: Sam3VisionEncoderOutput, index: int) -> Sam3VisionEncoderOutput:
+    """Return one photo's features, without holding on to the others'."""
+    return Sam3VisionEncoderOutput(
+        last_hidden_state=vision.last_hidden_state[index : index + 1].clone(),
+        fpn_hidden_states=tuple(one[index : index + 1].clone() for one in vision.fpn_hidden_states),
+        fpn_position_encoding=tuple(one[:1] for one in vision.fpn_position_encoding),
+    )
+
+
+def _side_by_side(questions: Sequence[_Question]) -> Sam3VisionEncoderOutput:
+    """Return the features that each prompt is about; one photo's are not copied."""
+    first = questions[0].vision
+    if all(one.vision is first for one in questions):
+        return first
+    return Sam3VisionEncoderOutput(
+        fpn_hidden_states=tuple(
+            torch.cat(
+                [
+                    one.vision.fpn_hidden_states[level].expand(len(one.prompts), -1, -1, -1)
+                    for one in questions
+                ]
+            )
+            for level in range(len(first.fpn_hidden_states))
+        ),
+        fpn_position_encoding=first.fpn_position_encoding,
+    )
+
+
+def _stop_hook(module: nn.Module, inputs: Any) -> None:
+    check_stop()
+
+
+@dataclass(frozen=True)
+class EncodedImage:
+    """The features of one photo, computed once, that answer any number of prompts."""
+
+    segmenter: Segmenter
+    vision: Sam3VisionEncoderOutput
+    size_hw: tuple[int, int]
+    """Of the photo, in pixels."""
+    encodings: int = 1
+    """Passes through the encoder that it took."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the features."""
+        vision = self.vision
+        maps = (*vision.fpn_hidden_states, *vision.fpn_position_encoding, vision.last_hidden_state)
+        return sum(one.nbytes for one in maps if one is not None)
+
+    def segment(
+        self, prompts: Sequence[Prompt], score_threshold: float = SCORE_THRESHOLD
+    ) -> list[Instances]:
+        """Return the instances of each prompt, in order, computed in one batch.
+
+        Args:
+            prompts: any number; different levels may be mixed.
+            score_threshold: scores must be above it, 0..1.
+
+        Raises:
+            InputError: a level needs an instruction head that the model lacks, the model takes no
+                exemplars, or a box does not lie in the photo.
+            StoppedError: the caller of `stopping.run_in_thread` was cancelled.
+        """
+        return self.segmenter.answer(self.vision, self.size_hw, prompts, score_threshold)

@@ -1,0 +1,1 @@
+"""What requests share: passes through the network, encoded photos and texts."""

@@ -1,0 +1,1 @@
+"""Following instances through a clip."""

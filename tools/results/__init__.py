@@ -1,0 +1,1 @@
+"""Results: kept, corrected and written in many forms."""

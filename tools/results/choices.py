@@ -1,0 +1,51 @@
+"""Several instances where one was meant: in words to choose from, and what is left of them."""
+
+from sam3i_agent.core.contracts import InstanceResult, SegmentationResult
+
+ALL = "all of them"
+
+
+def choices_of(result: SegmentationResult) -> list[str]:
+    """Return one line for each instance: its number on the overlay, place and size."""
+    return [
+        f"{number}: {_place(one, result)}, {_size(one)}"
+        for number, one in enumerate(result.instances, start=1)
+    ]
+
+
+def narrow(result: SegmentationResult, chosen: int | None, why_not: str) -> SegmentationResult:
+    """Keep what was chosen.
+
+    Args:
+        result: with all that fit.
+        chosen: position among its instances; None keeps all, with a warning.
+        why_not: why there is no choice, for the warning.
+    """
+    count = result.count
+    if chosen is None:
+        said = f"ambiguous: the words mean one thing and {count} fit; {why_not}"
+        return result.model_copy(update={"warnings": (*result.warnings, said)})
+    line = f"user: number {chosen + 1} of {count}"
+    return result.model_copy(
+        update={
+            "count": 1,
+            "instances": (result.instances[chosen],),
+            "trace": (*result.trace, line),
+        }
+    )
+
+
+def _place(one: InstanceResult, result: SegmentationResult) -> str:
+    x0, y0, x1, y1 = one.box
+    across = _third((x0 + x1) / 2 / result.image.width, ("left", "", "right"))
+    down = _third((y0 + y1) / 2 / result.image.height, ("top", "", "bottom"))
+    return " ".join(filter(None, (down, across))) or "centre"
+
+
+def _third(position: float, names: tuple[str, str, str]) -> str:
+    return names[min(2, int(position * 3))]
+
+
+def _size(one: InstanceResult) -> str:
+    x0, y0, x1, y1 = one.box
+    return f"{x1 - x0:.0f} x {y1 - y0:.0f} pixels"

@@ -1,0 +1,1 @@
+"""Serving over HTTP: probes, metrics and replicas of the model."""

@@ -1,0 +1,155 @@
+"""The MCP server over streamable HTTP: loopback by default, a bearer token anywhere else."""
+
+import hashlib
+import hmac
+import ipaddress
+import os
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+import uvicorn
+from mcp.server import MCPServer
+from mcp.server.auth.provider import AccessToken
+from mcp.server.auth.settings import AuthSettings
+from mcp.server.mcpserver import RequestStateSecurity
+from mcp.server.transport_security import TransportSecuritySettings
+from pydantic import AnyHttpUrl
+from starlette.applications import Starlette
+
+from sam3i_agent.core.errors import InputError
+from sam3i_agent.tools.mcp.server import build_server
+from sam3i_agent.tools.serving.probes import DRAIN_S, Calls, DrainingServer, add_probes
+from sam3i_agent.tools.toolbox import Toolbox
+
+TOKEN_VARIABLE = "SAM3I_TOKEN"
+PATH = "/mcp"
+MAX_BODY_BYTES = 64 * 1024 * 1024
+"""A picture of 48 MB as base64."""
+MIN_TOKEN_CHARACTERS = 16
+_CLIENT = "sam3i"
+
+
+class SharedToken:
+    """Accepts one token, known to the server's owner."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    async def verify_token(self, token: str) -> AccessToken | None:
+        """Compare in constant time."""
+        if hmac.compare_digest(token.encode(), self._token.encode()):
+            return AccessToken(token=token, client_id=_CLIENT, scopes=[])
+        return None
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Read `HOST:PORT`.
+
+    Raises:
+        InputError: it is not of that form, or the port is out of range.
+    """
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isdecimal() or not 0 <= int(port) <= 65535:
+        raise InputError(f"--http takes HOST:PORT, not {text!r}", "for example 127.0.0.1:8765")
+    return host, int(port)
+
+
+def serve_http(toolbox: Toolbox, host: str, port: int, names: Sequence[str] = ()) -> None:
+    """Serve until stopped; calls under way are finished first.
+
+    `/healthz` says that the process lives, `/readyz` whether the model is loaded, `/metrics` what
+    it has done (with the extra `serve`; with the token, where one is set).
+
+    Args:
+        toolbox: the tools.
+        host: address to listen on.
+        port: likewise.
+        names: further `HOST:PORT` under which clients reach it, through a proxy or a container.
+
+    The token in `SAM3I_TOKEN` is asked of every client where it is set, and must be set for any
+    address but loopback.
+
+    Raises:
+        InputError: the address needs a token that is not set, or is taken.
+    """
+    token = os.environ.get(TOKEN_VARIABLE, "")
+    if not token and not _is_loopback(host):
+        raise InputError(
+            f"{host} can be reached from other machines, so clients must show a token",
+            f"set {TOKEN_VARIABLE}, or serve on 127.0.0.1",
+        )
+    if token and len(token) < MIN_TOKEN_CHARACTERS:
+        raise InputError(f"{TOKEN_VARIABLE} must have {MIN_TOKEN_CHARACTERS} characters or more")
+    server = _with_token(toolbox, host, port, token) if token else build_server(toolbox)
+    calls = Calls()
+    add_probes(server, toolbox.service, calls, token)
+    config = server_config(http_app(server, host, port, names))
+    DrainingServer(config, calls, toolbox.service).run(sockets=[listen(host, port)])
+
+
+def http_app(server: MCPServer[Any], host: str, port: int, names: Sequence[str] = ()) -> Starlette:
+    """Return the ASGI application of a server that is reached at these addresses only."""
+    return server.streamable_http_app(
+        streamable_http_path=PATH,
+        max_request_body_size=MAX_BODY_BYTES,
+        transport_security=_security(host, port, names),
+        host=host,
+    )
+
+
+def server_config(app: Starlette) -> uvicorn.Config:
+    """Return how an application is served.
+
+    By h11, also where httptools is installed: that one leaves white space in header values, which
+    the protocol wants trimmed.
+    """
+    return uvicorn.Config(app, http="h11", log_level="warning", timeout_graceful_shutdown=DRAIN_S)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open the address.
+
+    Raises:
+        InputError: it is taken or not ours.
+    """
+    try:
+        return socket.create_server((host, port), family=_family(host))
+    except OSError as error:
+        raise InputError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+
+
+def _with_token(toolbox: Toolbox, host: str, port: int, token: str) -> MCPServer[Any]:
+    url = AnyHttpUrl(f"http://{_bracketed(host)}:{port}{PATH}")
+    auth = AuthSettings(issuer_url=url, resource_server_url=url, validate_token_resource=False)
+    # A call that goes on after a question survives a restart, and may reach another replica.
+    state = RequestStateSecurity(keys=[hashlib.sha256(f"state {token}".encode()).digest()])
+    return build_server(
+        toolbox, auth=auth, token_verifier=SharedToken(token), request_state_security=state
+    )
+
+
+def _security(host: str, port: int, more: Sequence[str]) -> TransportSecuritySettings:
+    """Only requests to these very addresses, and from pages of them: no DNS rebinding."""
+    names = {_bracketed(host)} | ({"localhost", "127.0.0.1"} if _is_loopback(host) else set())
+    hosts = [*(f"{name}:{port}" for name in sorted(names)), *more]
+    origins = [f"http://{one}" for one in hosts] + [f"https://{one}" for one in more]
+    return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

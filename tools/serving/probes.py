@@ -1,0 +1,116 @@
+"""What runs beside the protocol on HTTP: health, readiness, metrics, and stopping without loss."""
+
+import asyncio
+import hmac
+import logging
+import signal
+import socket
+import time
+from http import HTTPStatus
+from typing import Any
+
+import uvicorn
+from mcp.server import MCPServer
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from sse_starlette.sse import AppStatus
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from sam3i_agent.tools.service import SegmentationService
+
+logger = logging.getLogger(__name__)
+
+TOOL_CALL = "tools/call"
+"""The protocol's name for what takes time."""
+DRAIN_S = 60
+"""How long calls under way may take when the server is told to stop."""
+_POLL_S = 0.1
+_FLUSH_S = 0.5
+"""For the last answers to leave."""
+
+
+class Calls:
+    """Counts the tool calls under way; its `middleware` sees them."""
+
+    def __init__(self) -> None:
+        self.running = 0
+        self.draining = False
+
+    async def middleware(
+        self, ctx: ServerRequestContext[Any, Any], call_next: CallNext
+    ) -> HandlerResult:
+        """Count a message if it is a tool call."""
+        if ctx.method != TOOL_CALL:
+            return await call_next(ctx)
+        self.running += 1
+        try:
+            return await call_next(ctx)
+        finally:
+            self.running -= 1
+
+
+class DrainingServer(uvicorn.Server):
+    """Lets tool calls finish before it closes their connections.
+
+    Left alone, the event streams that carry the answers would be cut at the first signal.
+    """
+
+    def __init__(self, config: uvicorn.Config, calls: Calls, service: SegmentationService) -> None:
+        super().__init__(config)
+        self._calls = calls
+        self._service = service
+        AppStatus.disable_automatic_graceful_drain()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Wait for calls under way, at most `DRAIN_S`; `/readyz` says so meanwhile."""
+        if hasattr(signal, "alarm"):
+            signal.alarm(0)  # Ray's handler of SIGTERM has set one, to abort after 3 s
+        self._calls.draining = True
+        end = time.monotonic() + DRAIN_S
+        while self._calls.running and time.monotonic() < end and not self.force_exit:
+            await asyncio.sleep(_POLL_S)
+        await asyncio.sleep(_FLUSH_S)
+        AppStatus.should_exit = True
+        await super().shutdown(sockets)
+        await asyncio.to_thread(self._service.stop)
+        self._captured_signals.clear()  # not to be raised once more: this is a good end
+
+
+def add_probes(
+    server: MCPServer[Any], service: SegmentationService, calls: Calls, token: str
+) -> None:
+    """Add `/healthz`, `/readyz` and, with the extra `serve`, `/metrics`.
+
+    Args:
+        server: before its application is made.
+        service: the model.
+        calls: under way.
+        token: that `/metrics` wants; empty where clients need none.
+    """
+    server.middleware.append(calls.middleware)
+
+    @server.custom_route("/healthz", methods=["GET"])
+    async def healthz(request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    @server.custom_route("/readyz", methods=["GET"])
+    async def readyz(request: Request) -> Response:
+        if service.is_ready and not calls.draining:
+            return PlainTextResponse("ready\n")
+        why = "stopping" if calls.draining else "loading"
+        return PlainTextResponse(f"{why}\n", status_code=HTTPStatus.SERVICE_UNAVAILABLE)
+
+    try:
+        from sam3i_agent.tools.serving.prometheus import Metrics
+    except ImportError:
+        logger.info("no /metrics: pip install 'sam3i-agent[serve]'")
+        return
+    counted = Metrics(service)
+    server.middleware.append(counted.middleware)
+
+    @server.custom_route("/metrics", methods=["GET"])
+    async def metrics(request: Request) -> Response:
+        shown = request.headers.get("authorization", "").encode()
+        if token and not hmac.compare_digest(shown, f"Bearer {token}".encode()):
+            return PlainTextResponse("show the token\n", status_code=HTTPStatus.UNAUTHORIZED)
+        return PlainTextResponse(counted.text())

@@ -1,0 +1,102 @@
+"""What a server counts, in Prometheus form (extra `serve`): calls, seconds, the model's work."""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from sam3i_agent.segmodel.sam3_segmenter import Segmenter
+from sam3i_agent.tools.service import SegmentationService
+from sam3i_agent.tools.serving.probes import TOOL_CALL
+
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+
+
+class Metrics:
+    """Counts the tool calls of one server; its `middleware` sees them.
+
+    Args:
+        service: whose model is counted too, where it runs in this process.
+    """
+
+    def __init__(self, service: SegmentationService) -> None:
+        self._registry = CollectorRegistry()
+        self._calls = Counter(
+            "sam3i_tool_calls", "Tool calls by how they ended.", ("tool", "outcome"),
+            registry=self._registry,
+        )  # fmt: skip
+        self._seconds = Histogram(
+            "sam3i_tool_call_seconds", "Seconds that a tool call took.", ("tool",),
+            buckets=_SECONDS, registry=self._registry,
+        )  # fmt: skip
+        self._running = Gauge(
+            "sam3i_tool_calls_running", "Tool calls under way.", registry=self._registry
+        )
+        self._registry.register(_ModelCollector(service))
+
+    async def middleware(
+        self, ctx: ServerRequestContext[Any, Any], call_next: CallNext
+    ) -> HandlerResult:
+        """Count a message if it is a tool call."""
+        if ctx.method != TOOL_CALL:
+            return await call_next(ctx)
+        tool = str((ctx.params or {}).get("name", ""))
+        outcome, started = "error", time.perf_counter()
+        self._running.inc()
+        try:
+            result = await call_next(ctx)
+            failed = (
+                result.get("isError")
+                if isinstance(result, dict)
+                else (getattr(result, "is_error", False))
+            )
+            outcome = "error" if failed else "ok"
+            return result
+        finally:
+            self._running.dec()
+            self._calls.labels(tool, outcome).inc()
+            self._seconds.labels(tool).observe(time.perf_counter() - started)
+
+    def text(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+        return generate_latest(self._registry)
+
+
+class _ModelCollector(Collector):
+    """Reads the counters of the model when it is asked; nothing before it is loaded."""
+
+    def __init__(self, service: SegmentationService) -> None:
+        self._service = service
+
+    def collect(self) -> Iterable[Metric]:
+        loaded = self._service.loaded
+        if loaded is None:
+            return
+        yield from _metrics_of(loaded)
+
+
+def _metrics_of(segmenter: Segmenter) -> Iterable[Metric]:
+    encodings, texts = segmenter.encodings, segmenter.texts
+    cache = CounterMetricFamily(
+        "sam3i_cache_lookups", "Lookups of kept features.", labels=("cache", "outcome")
+    )
+    for name, one in (("photos", encodings), ("texts", texts)):
+        cache.add_metric((name, "hit"), one.hits)
+        cache.add_metric((name, "miss"), one.misses)
+    yield cache
+    yield GaugeMetricFamily(
+        "sam3i_cache_bytes", "Bytes of kept photo features.", value=encodings.nbytes
+    )
+    passes = CounterMetricFamily("sam3i_model_passes", "Passes of the model.", labels=("part",))
+    jobs = CounterMetricFamily(
+        "sam3i_model_jobs", "Requests answered in these passes.", labels=("part",)
+    )
+    for name, combiner in (("encoder", segmenter.encoder), ("decoder", segmenter.decoder)):
+        passes.add_metric((name,), combiner.batches)
+        jobs.add_metric((name,), combiner.jobs)
+    yield passes
+    yield jobs

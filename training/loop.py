@@ -1,0 +1,383 @@
+"""The training loop: seeded, checkpointed, resumed exactly after a kill, on one process or many.
+
+Distribution is Hugging Face Accelerate's: `accelerate launch -m sam3i_agent.cli train CONFIG` on
+any number of GPUs and machines, `torchrun -m sam3i_agent.cli train CONFIG` on CPUs (Accelerate's
+own launcher needs MPI there). Each process takes every N-th batch of the one series.
+"""
+
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+
+from sam3i_agent.core.errors import ModelError
+from sam3i_agent.segmodel.checkpoints.loading import base_model_of, load_model, pick_device
+from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
+from sam3i_agent.segmodel.progress import hide_progress_unless_terminal
+from sam3i_agent.training.batches import BatchPlan, TrainingBatch, stream_batches
+from sam3i_agent.training.checkpoints import (
+    CHECKPOINT_NAME,
+    LOG_NAME,
+    MODEL_FOLDER,
+    append_log,
+    load_checkpoint,
+    save_checkpoint,
+    save_half,
+    save_half_head,
+    trim_log,
+)
+from sam3i_agent.training.config import LossWeights, TrainConfig
+from sam3i_agent.training.initialisation import initialise
+from sam3i_agent.training.objective import Objective
+from sam3i_agent.training.pictures import PictureSource, RecordSource, SceneSource
+from sam3i_agent.training.small_model import small_config
+from sam3i_agent.training.stages import Stage
+
+logger = logging.getLogger(__name__)
+
+TENSORBOARD_FOLDER = "tensorboard"
+_ATTENTION = "eager"
+"""On the CPU the fused attention's backward pass is twice as slow as plain matrix products."""
+_LOG_EVERY = 20
+_FINAL_RATE = 0.05
+"""Of the peak learning rate, at the end."""
+_TEXT_PREFIX = "model.text_encoder."
+
+
+@dataclass
+class TrainState:
+    """All that a resumed run needs, on one process."""
+
+    objective: Objective
+    average: dict[str, Tensor]
+    """Averaged values of the model's trained weights, by name in the model."""
+    optimizer: torch.optim.Optimizer
+    step: int
+
+    def trained(self) -> dict[str, Tensor]:
+        """Return all trained weights, of the model and the auxiliary heads, by name."""
+        named = self.objective.named_parameters()
+        return {name: value for name, value in named if value.requires_grad}
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What a run would do, found out by one step that is thrown away."""
+
+    trained_parameters: int
+    frozen_parameters: int
+    samples: int
+    """In the first batch."""
+    losses: dict[str, float]
+    device: str
+
+
+def train(config: TrainConfig, *, progress: bool = True) -> Path:
+    """Run `config` to its end, from its last checkpoint if there is one.
+
+    Args:
+        config: what to do.
+        progress: show a bar with the time left on standard error.
+
+    Returns:
+        The folder of the finished model, or of the finished head for all stages but `concept`.
+
+    Raises:
+        InputError: the dataset or the device cannot be used.
+        ModelError: the loss became infinite or not a number (the last checkpoint is kept), or the
+            model to start from cannot be loaded.
+    """
+    hide_progress_unless_terminal()
+    accelerator = _accelerator(config)
+    state = _start(config, accelerator.device)
+    checkpoint = config.output / CHECKPOINT_NAME
+    if accelerator.is_main_process:
+        config.output.mkdir(parents=True, exist_ok=True)
+    if checkpoint.exists():
+        _restore(state, load_checkpoint(checkpoint, accelerator.device))
+        logger.info("resuming at step %d from %s", state.step, checkpoint)
+    accelerator.wait_for_everyone()
+    with _Journal(config, accelerator, state, progress) as journal:
+        _run(state, config, accelerator, journal)
+    folder = config.output / MODEL_FOLDER
+    if accelerator.is_main_process:
+        state.objective.model.load_state_dict(state.average, strict=False)
+        if config.stage.trains_head:
+            save_half_head(state.objective.model, folder, base_model_of(config.start_from or ""))
+        else:
+            save_half(state.objective.model, folder)
+    accelerator.wait_for_everyone()
+    return folder
+
+
+def dry_run(config: TrainConfig) -> DryRun:
+    """Load everything, run one batch forward and backward, and write nothing.
+
+    Raises:
+        InputError: as `train`.
+        ModelError: as `train`.
+    """
+    hide_progress_unless_terminal()
+    accelerator = _accelerator(config)
+    state = _start(config, accelerator.device)
+    dense = config.dense_steps > 0
+    plan = _plan(config, state.objective.model, dense=dense)
+    batch = next(stream_batches(plan, 0, workers=0)).to(accelerator.device)
+    losses = state.objective(batch, dense_only=dense)
+    total = weighted_sum(losses, config.losses)
+    total.backward()
+    trained = sum(value.numel() for value in state.trained().values())
+    everything = sum(value.numel() for value in state.objective.parameters())
+    return DryRun(
+        trained_parameters=trained,
+        frozen_parameters=everything - trained,
+        samples=len(batch.target_counts),
+        losses={name: float(value.detach()) for name, value in losses.items()},
+        device=str(accelerator.device),
+    )
+
+
+class _Journal:
+    """Log, TensorBoard scalars, checkpoints and the progress bar, by the main process alone."""
+
+    def __init__(
+        self, config: TrainConfig, accelerator: Accelerator, state: TrainState, progress: bool
+    ) -> None:
+        self._config = config
+        self._main = accelerator.is_main_process
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not (progress and self._main),
+        )
+        self._task = self._bar.add_task("training", total=config.steps, completed=state.step)
+        self._scalars = None
+        if self._main:
+            trim_log(config.output / LOG_NAME, state.step)
+            self._scalars = SummaryWriter(
+                str(config.output / TENSORBOARD_FOLDER), purge_step=state.step + 1
+            )
+
+    def __enter__(self) -> "_Journal":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.stop()
+        if self._scalars is not None:
+            self._scalars.close()
+
+    def record(self, state: TrainState, values: dict[str, float]) -> None:
+        """Note the step that has just been made."""
+        config, step = self._config, state.step
+        self._bar.update(self._task, completed=step, description=f"loss {values['total']:.3f}")
+        if self._scalars is None:
+            return
+        if step % _LOG_EVERY == 0:
+            append_log(config.output / LOG_NAME, step, values)
+            for name, value in values.items():
+                self._scalars.add_scalar(name, value, step)
+        if step % config.checkpoint_every == 0 or step == config.steps:
+            save_checkpoint(_content(state), config.output / CHECKPOINT_NAME)
+
+
+def _run(
+    state: TrainState, config: TrainConfig, accelerator: Accelerator, journal: _Journal
+) -> None:
+    objective = accelerator.prepare_model(state.objective)
+    processes = accelerator.num_processes
+    # Chance after the start comes from the batch number alone, so that a resumed run repeats it.
+    for dense, end in ((True, config.dense_steps), (False, config.steps)):
+        if state.step >= end:
+            continue
+        # The two phases have batches of different sizes, so each counts its own.
+        done = state.step if dense else state.step - config.dense_steps
+        batches = stream_batches(
+            _plan(config, state.objective.model, dense=dense),
+            done * config.accumulate * processes + accelerator.process_index,
+            processes,
+            workers=config.workers,
+        )
+        while state.step < end:
+            values = _step(state, objective, config, accelerator, batches, dense=dense)
+            state.step += 1
+            journal.record(state, values)
+
+
+def _step(
+    state: TrainState,
+    objective: torch.nn.Module,
+    config: TrainConfig,
+    accelerator: Accelerator,
+    batches: Iterator[TrainingBatch],
+    *,
+    dense: bool,
+) -> dict[str, float]:
+    rate = learning_rate_at(state.step, config)
+    for group in state.optimizer.param_groups:
+        group["lr"] = rate * group["rate_factor"]
+    state.optimizer.zero_grad(set_to_none=True)
+    sums: dict[str, Tensor] = {}
+    for micro in range(config.accumulate):
+        batch = next(batches).to(accelerator.device)
+        last = micro == config.accumulate - 1
+        with nullcontext() if last else accelerator.no_sync(objective):
+            losses = objective(batch, dense_only=dense)
+            total = weighted_sum(losses, config.losses)
+            accelerator.backward(total / config.accumulate)
+        for name, value in {**losses, "total": total}.items():
+            sums[name] = sums.get(name, 0) + value.detach() / config.accumulate
+    report = {
+        name: float(accelerator.reduce(value, "mean"))  # pyright: ignore[reportArgumentType]
+        for name, value in sums.items()
+    }
+    norm = torch.nn.utils.clip_grad_norm_(state.trained().values(), config.gradient_clip)
+    if not torch.isfinite(norm):
+        raise ModelError(
+            f"the loss is not finite at step {state.step}: {report}",
+            "lower learning_rate and start again from the last checkpoint",
+        )
+    state.optimizer.step()
+    _update_average(state, min(config.ema_decay, state.step / (state.step + 10)))
+    return {**report, "norm": float(norm), "rate": rate}
+
+
+def weighted_sum(losses: dict[str, Tensor], weights: LossWeights) -> Tensor:
+    """Return the scalar that is minimised."""
+    return torch.stack([getattr(weights, name) * value for name, value in losses.items()]).sum()
+
+
+def learning_rate_at(step: int, config: TrainConfig) -> float:
+    """Linear warm-up, then cosine to a twentieth; each phase has its own warm-up."""
+    first, last = (
+        (0, config.dense_steps) if step < config.dense_steps else (config.dense_steps, config.steps)
+    )
+    warm = min(1.0, (step - first + 1) / config.warmup_steps)
+    if step < config.dense_steps:
+        return config.learning_rate * warm
+    done = (step - first) / max(1, last - first)
+    cosine = _FINAL_RATE + (1 - _FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * done))
+    return config.learning_rate * warm * cosine
+
+
+@torch.no_grad()
+def _update_average(state: TrainState, decay: float) -> None:
+    parameters = dict(state.objective.model.named_parameters())
+    for name, average in state.average.items():
+        average.lerp_(parameters[name], 1 - decay)
+
+
+def _accelerator(config: TrainConfig) -> Accelerator:
+    return Accelerator(
+        # Accelerate joins processes on CPUs only where it is told that they are meant.
+        cpu=pick_device(config.device).type == "cpu",
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+    )
+
+
+def _start(config: TrainConfig, device: torch.device) -> TrainState:
+    torch.manual_seed(config.seed)
+    model = _start_model(config)
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(config.stage.trains(name))
+    objective = Objective(model, config).to(device).train()
+    trained = {name: one for name, one in objective.named_parameters() if one.requires_grad}
+    groups = [
+        {
+            "params": [
+                one
+                for name, one in trained.items()
+                if (one.ndim > 1) == decays and name.startswith(_TEXT_PREFIX) == is_text
+            ],
+            "weight_decay": config.weight_decay if decays else 0.0,
+            "rate_factor": config.text_rate_factor if is_text else 1.0,
+        }
+        for decays in (True, False)
+        for is_text in (True, False)
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
+    average = {
+        name: one.detach().clone() for name, one in model.named_parameters() if one.requires_grad
+    }
+    return TrainState(objective, average, optimizer, 0)
+
+
+def _start_model(config: TrainConfig) -> InstructionSam3:
+    if config.start_from is None:
+        model = InstructionSam3._from_config(
+            small_config(config.model), attn_implementation=_ATTENTION
+        )
+        initialise(model)
+        return model
+    model = load_model(
+        config.start_from, _ATTENTION, with_head=config.stage is not Stage.EXEMPLARS
+    ).float()
+    model.config.takes_exemplars |= config.stage is Stage.EXEMPLARS
+    if config.stage.trains_head and not model.config.has_instruction_head:
+        model = model.with_fresh_head(config.adapter_dim, config.adapter_heads)
+    if config.complex_from_simple:
+        model.copy_simple_to_complex()
+    return model
+
+
+def _plan(config: TrainConfig, model: InstructionSam3, *, dense: bool) -> BatchPlan:
+    sizes: Any = model.config  # transformers' annotations hide what a configuration holds
+    samples = 1 if dense else config.samples_per_image
+    source: PictureSource
+    if config.data is None:
+        seed = config.seed * 2 + int(dense)
+        source = SceneSource(seed, config.stage, samples, config.scenes)
+    else:
+        source = RecordSource(
+            config.data,
+            config.stage,
+            seed=config.seed,
+            samples_per_picture=samples,
+            max_instances=sizes.detr_decoder_config.num_queries,
+        )
+    return plan_of(model, source, config.dense_images if dense else config.images)
+
+
+def plan_of(model: InstructionSam3, source: PictureSource, images: int) -> BatchPlan:
+    """Return what a batch for `model` holds: `images` pictures of `source` in its sizes."""
+    sizes: Any = model.config  # transformers' annotations hide what a configuration holds
+    return BatchPlan(
+        source=source,
+        images=images,
+        image_size=sizes.image_size,
+        mask_size=sizes.vision_config.backbone_feature_sizes[0][0],
+        vocabulary_size=sizes.text_config.vocab_size,
+    )
+
+
+def _content(state: TrainState) -> dict[str, Any]:
+    return {
+        "trained": {name: value.detach() for name, value in state.trained().items()},
+        "average": state.average,
+        "optimizer": state.optimizer.state_dict(),
+        "step": state.step,
+    }
+
+
+@torch.no_grad()
+def _restore(state: TrainState, content: dict[str, Any]) -> None:
+    for name, value in state.trained().items():
+        value.copy_(content["trained"][name])
+    for name, value in state.average.items():
+        value.copy_(content["average"][name])
+    state.optimizer.load_state_dict(content["optimizer"])
+    state.step = content["step"]
