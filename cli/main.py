@@ -4,22 +4,12 @@ import os
 
 import typer
 
-from sam3i_agent.cli import (
-    commands_bench,
-    commands_data,
-    commands_evaluation,
-    commands_model,
-    commands_segment,
-    commands_serve,
-)
 from sam3i_agent.cli.app import app
+from sam3i_agent.cli.commands import bench, dataset, evaluate, segment, serve, train
 from sam3i_agent.cli.options import FAILURE, USAGE_ERROR
 from sam3i_agent.core.errors import InputError, Sam3iError
 
-COMMANDS = (
-    commands_segment, commands_serve, commands_data, commands_model, commands_evaluation,
-    commands_bench,
-)  # fmt: skip
+COMMANDS = (segment, serve, dataset, train, evaluate, bench)
 """Importing these has put their commands into `app`."""
 
 

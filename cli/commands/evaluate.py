@@ -93,7 +93,7 @@ def compare(
     Run again after an interruption, it goes on behind the last answer.
     """
     log_to_stderr(verbose)
-    from sam3i_agent.cli.comparing import CompareCommand
+    from sam3i_agent.cli.commands.compare import CompareCommand
 
     command = CompareCommand(
         dataset=dataset,

@@ -90,7 +90,7 @@ def segment(
     With --box or --point it goes without an instruction.
     """
     log_to_stderr(verbose)
-    from sam3i_agent.cli.segmenting import SegmentCommand
+    from sam3i_agent.cli.segment_run import SegmentCommand
 
     if resume is not None:
         if image is not None or instruction is not None:
@@ -185,7 +185,7 @@ def track(
 def list_runs() -> None:
     """List recorded runs, the latest first."""
     from sam3i_agent.agent.runs import RunStore
-    from sam3i_agent.cli.segmenting import describe_run
+    from sam3i_agent.cli.segment_run import describe_run
 
     for run in RunStore().list():
         typer.echo(describe_run(run))
@@ -195,7 +195,7 @@ def list_runs() -> None:
 def show_run(run_id: Annotated[str, typer.Argument(help="As sam3i runs list names it.")]) -> None:
     """Print a recorded run: what was asked, each step, the answer and its pictures."""
     from sam3i_agent.agent.runs import RunStore
-    from sam3i_agent.cli.segmenting import describe_run, run_details
+    from sam3i_agent.cli.segment_run import describe_run, run_details
 
     run = RunStore().open(run_id)
     typer.echo(describe_run(run))

@@ -83,7 +83,7 @@ def verify(
     ] = 10_000,
 ) -> None:
     """Check a dataset's masks and their completeness by a language model, or by rules."""
-    from sam3i_agent.cli.verifying import verify_with_progress
+    from sam3i_agent.cli.verification import verify_with_progress
 
     report = verify_with_progress(
         annotations,

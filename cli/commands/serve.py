@@ -66,7 +66,7 @@ def serve(
     log_to_stderr(verbose)
     if max_replicas is not None and replicas is None:
         raise InputError("--max-replicas goes with --replicas")
-    from sam3i_agent.cli.serving import build_toolbox, service_of
+    from sam3i_agent.cli.toolbox import build_toolbox, service_of
 
     address = None
     if http is not None:
@@ -117,7 +117,7 @@ def mcp_config(
 @tools_app.command("openai")
 def openai_tools() -> None:
     """Print the tools as OpenAI function schemas, for assistants without MCP."""
-    from sam3i_agent.cli.serving import build_toolbox, service_of
+    from sam3i_agent.cli.toolbox import build_toolbox, service_of
     from sam3i_agent.tools.mcp.openai_schema import function_schemas
     from sam3i_agent.tools.mcp.server import build_server
 
