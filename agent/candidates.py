@@ -3,6 +3,7 @@
 They stay outside the graph's state: the state names them by id, the store holds the pixels.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,7 +18,8 @@ from sam3i_agent.core.masks import Masks, mask_ious
 class Candidate:
     """One instance that the model found for a noun phrase."""
 
-    phrase: str
+    key: str
+    """Of the phrase that found it: what it stands for (`ProposedPhrase.key`)."""
     masks: Masks
     """One, not empty."""
     box_xyxy: tuple[float, float, float, float]
@@ -46,10 +48,10 @@ class Candidate:
         return (x0 + x1) / 2, (y0 + y1) / 2
 
 
-def candidates_of(phrase: str, instances: Instances) -> list[Candidate]:
-    """Return the instances of `phrase` that have any pixel, best first."""
+def candidates_of(key: str, instances: Instances) -> list[Candidate]:
+    """Return the instances found under `key` that have any pixel, best first."""
     return [
-        Candidate(phrase, instances.masks[[index]], (x0, y0, x1, y1), score)
+        Candidate(key, instances.masks[[index]], (x0, y0, x1, y1), score)
         for index, ((x0, y0, x1, y1), score, area) in enumerate(
             zip(
                 instances.boxes_xyxy.tolist(),
@@ -65,6 +67,15 @@ def candidates_of(phrase: str, instances: Instances) -> list[Candidate]:
 def mask_iou(a: Candidate, b: Candidate) -> float:
     """Return the intersection over union of two masks, 0..1."""
     return float(mask_ious(a.masks, b.masks)[0, 0])
+
+
+def doubles_of(candidates: Sequence[Candidate], min_iou: float) -> frozenset[int]:
+    """Return the positions of candidates that overlap an earlier one by more than `min_iou`."""
+    kept: list[int] = []
+    for position, one in enumerate(candidates):
+        if all(mask_iou(candidates[other], one) <= min_iou for other in kept):
+            kept.append(position)
+    return frozenset(range(len(candidates))) - frozenset(kept)
 
 
 def without_doubles(candidates: list[Candidate], max_iou: float) -> list[Candidate]:

@@ -4,9 +4,9 @@ from typing import Any, Final
 
 from langgraph.types import Command
 
-from sam3i_agent.agent.language.side import Decision, Role
+from sam3i_agent.agent.language.side import Decision, Role, roles_of
 from sam3i_agent.agent.state import State, Workspace
-from sam3i_agent.agent.views import open_positions, roles_of
+from sam3i_agent.agent.views import open_positions
 from sam3i_agent.core.contracts import Route, RunStatus
 from sam3i_agent.core.errors import LanguageError
 
@@ -18,12 +18,14 @@ def end_exhausted(state: State, workspace: Workspace, why: str) -> Command[Any]:
     """End with the best answer so far: chosen before, else accepted, else not judged."""
     chosen = list(state.get("chosen", ()))
     if not chosen:
-        helpers = {key for key, role in roles_of(state).items() if role is Role.HELPER}
+        helpers = {
+            key for key, role in roles_of(state.get("tried", ())).items() if role is Role.HELPER
+        }
         verdicts = state.get("verdicts", {})
         targets = [
             position
             for position in open_positions(state, workspace)
-            if workspace.candidates[position].phrase not in helpers
+            if workspace.candidates[position].key not in helpers
         ]
         accepted = [
             position
@@ -31,8 +33,8 @@ def end_exhausted(state: State, workspace: Workspace, why: str) -> Command[Any]:
             if str(position) in verdicts and verdicts[str(position)].decision is Decision.ACCEPT
         ]
         chosen = accepted or targets
-    if not workspace.language.is_model:
-        chosen = []  # what the rules did not select contradicts the instruction
+    if not workspace.language.keeps_unselected():
+        chosen = []
     return Command(
         goto=FINISH,
         update={

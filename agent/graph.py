@@ -17,7 +17,7 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from sam3i_agent.agent.candidates import Candidate, candidates_of, mask_iou
+from sam3i_agent.agent.candidates import Candidate, candidates_of
 from sam3i_agent.agent.endings import (
     FINISH,
     end_absent,
@@ -25,14 +25,14 @@ from sam3i_agent.agent.endings import (
     end_failed,
     end_with_nothing,
 )
-from sam3i_agent.agent.instructions import try_plan
-from sam3i_agent.agent.language.side import Decision, Role, TriedPhrase, Verdict
+from sam3i_agent.agent.instructions import noun_phrase_of, try_plan
+from sam3i_agent.agent.language.side import Decision, Role, TriedPhrase, Verdict, roles_of
 from sam3i_agent.agent.planner.parsing import concept_text
 from sam3i_agent.agent.routing import decide, reason_to_escalate, surest_level
 from sam3i_agent.agent.state import DIRECT_KEY, EncodedImageLike, InputState, State, Workspace
 from sam3i_agent.agent.telemetry import tracer
-from sam3i_agent.agent.views import open_positions, roles_of, view_of
-from sam3i_agent.core.contracts import Route, RouteChoice, RunStatus
+from sam3i_agent.agent.views import open_positions, view_of
+from sam3i_agent.core.contracts import Route, RouteChoice, RunStatus, SegmentRequest
 from sam3i_agent.core.drawing import draw_marks
 from sam3i_agent.core.errors import BudgetError, LanguageError, LanguageReplyError
 from sam3i_agent.core.instances import Instances
@@ -43,10 +43,6 @@ from sam3i_agent.core.stopping import run_in_thread
 STEPS_PER_ROUND = 5
 STEPS_AROUND = 6
 """Graph steps of one agent round, and of everything before and after the rounds."""
-SAME_MASK_IOU = 0.9
-"""Masks of different wordings that overlap more are one candidate."""
-MAX_CANDIDATES = 100
-"""That a model is shown; more numbers than that cannot be read on one picture."""
 
 Graph = CompiledStateGraph[State, Workspace, InputState, State]
 
@@ -97,16 +93,16 @@ async def direct(
 ) -> Command[Literal["propose", "__end__"]]:
     """Answer in one pass; on the auto route a doubtful answer goes to the agent."""
     workspace, request, level = runtime.context, state["request"], state["level"]
-    may_escalate = request.route is RouteChoice.AUTO and _agent_may_help(state, workspace)
+    may_escalate = (
+        request.route is RouteChoice.AUTO
+        and not request.exemplars
+        and workspace.language.may_help(request.instruction, level)
+    )
     levels = _levels_to_ask(state, workspace, may_escalate)
-    prompts = [_direct_prompt(request.instruction, one) for one in levels]
+    prompts = [_direct_prompt(request, one) for one in levels]
     found, encodings = await _ask(workspace, prompts)
     answers = dict(zip(levels, found, strict=True))
-    lines = [
-        f"direct: {prompt.text!r} at level {prompt.level}: {len(answers[prompt.level])} instances, "
-        f"presence {answers[prompt.level].presence:.2f}"
-        for prompt in prompts
-    ]
+    lines = [_direct_line(prompt, answers[prompt.level]) for prompt in prompts]
     if state["joint"]:
         level = surest_level(answers)
         lines.append(f"direct: level {level} is the surest")
@@ -132,14 +128,6 @@ async def direct(
     return Command(goto="propose", update={**update, "route": Route.AGENT})
 
 
-def _agent_may_help(state: State, workspace: Workspace) -> bool:
-    """Whether the agent can read the instruction, and would ask for more than its very words."""
-    language, instruction = workspace.language, state["request"].instruction
-    if state["level"] is InstructionLevel.CONCEPT and not language.is_model:
-        return False
-    return language.can_read(instruction)
-
-
 def _levels_to_ask(
     state: State, workspace: Workspace, may_escalate: bool
 ) -> tuple[InstructionLevel, ...]:
@@ -152,9 +140,20 @@ def _levels_to_ask(
     return (level,)
 
 
-def _direct_prompt(instruction: str, level: InstructionLevel) -> Prompt:
-    text = concept_text(instruction) if level is InstructionLevel.CONCEPT else instruction
-    return Prompt(text, level)
+def _direct_prompt(request: SegmentRequest, level: InstructionLevel) -> Prompt:
+    if request.exemplars:
+        return Prompt(noun_phrase_of(request.instruction), exemplars=request.exemplars)
+    text = request.instruction
+    return Prompt(concept_text(text) if level is InstructionLevel.CONCEPT else text, level)
+
+
+def _direct_line(prompt: Prompt, answer: Instances) -> str:
+    what = f"{prompt.text!r} at level {prompt.level}" if prompt.text else "no words"
+    if prompt.exemplars:
+        positive = sum(one.positive for one in prompt.exemplars)
+        negative = len(prompt.exemplars) - positive
+        what += f" with {positive} examples and {negative} counterexamples"
+    return f"direct: {what}: {len(answer)} instances, presence {answer.presence:.2f}"
 
 
 async def propose(
@@ -164,11 +163,15 @@ async def propose(
     workspace = runtime.context
     number, most = state.get("round", 0) + 1, state["request"].budgets.max_rounds
     over = f"the budget of {most} rounds is used up"
-    if number > most and workspace.language.is_model:
+    view = view_of(state, workspace, number)
+    if number > most:
+        nothing = workspace.language.out_of_proposals(view)
+        if nothing is not None:
+            return end_with_nothing(state, nothing)
         return end_exhausted(state, workspace, over)
     try:
         workspace.meter.check_time()
-        proposal = await workspace.language.propose(view_of(state, workspace, number))
+        proposal = await workspace.language.propose(view)
     except LanguageReplyError as error:
         line = f"propose: round {number} failed: {error.message}"
         return Command(goto="propose", update={"round": number, "trace": [line]})
@@ -180,8 +183,6 @@ async def propose(
         return end_absent(state, workspace, proposal.reason)
     if not proposal.phrases:
         return end_with_nothing(state, proposal.reason or "nothing else to try")
-    if number > most:
-        return end_exhausted(state, workspace, over)
     words = ", ".join(
         repr(one.text) + (" (helper)" if one.role is Role.HELPER else "")
         for one in proposal.phrases
@@ -208,8 +209,9 @@ async def segment(state: State, runtime: Runtime[Workspace]) -> dict[str, Any]:
         counts.append(len(some))
         found += some
     known = state.get("candidate_count", 0)
-    if workspace.language.is_model:
-        found = found[: max(0, MAX_CANDIDATES - known)]
+    limit = workspace.language.max_candidates
+    if limit is not None:
+        found = found[: max(0, limit - known)]
     workspace.add_candidates(known, found)
     lines = ", ".join(
         f"{count} for {phrase.text!r}" for phrase, count in zip(phrases, counts, strict=True)
@@ -232,26 +234,13 @@ async def segment(state: State, runtime: Runtime[Workspace]) -> dict[str, Any]:
 async def inspect(state: State, runtime: Runtime[Workspace]) -> dict[str, Any]:
     """Drop what needs no judgement: the same mask under another wording."""
     workspace = runtime.context
-    if not workspace.language.is_model:
-        return {}  # rules tell phrases apart, and need each one's masks
-    roles = roles_of(state)
-    kept: list[int] = []
+    roles, positions = roles_of(state["tried"]), open_positions(state, workspace)
     doubles: dict[str, Verdict] = {}
-    for position in open_positions(state, workspace):
-        one = workspace.candidates[position]
-        twin = next(
-            (
-                other
-                for other in kept
-                if roles[workspace.candidates[other].phrase] == roles[one.phrase]
-                and mask_iou(workspace.candidates[other], one) > SAME_MASK_IOU
-            ),
-            None,
-        )
-        if twin is None:
-            kept.append(position)
-        else:
-            doubles[str(position)] = Verdict(decision=Decision.REJECT, reason="a double")
+    for role in Role:
+        some = [one for one in positions if roles[workspace.candidates[one].key] is role]
+        found = workspace.language.doubles([workspace.candidates[one] for one in some])
+        twin = Verdict(decision=Decision.REJECT, reason="a double")
+        doubles |= {str(some[index]): twin for index in sorted(found)}
     lines = [f"inspect: {len(doubles)} masks are doubles"] if doubles else []
     return {"verdicts": doubles, "trace": lines}
 
@@ -262,20 +251,18 @@ async def verify(
     """Judge each new candidate on its own, several at a time."""
     workspace = runtime.context
     judged = state.get("verdicts", {})
-    helpers = {key for key, role in roles_of(state).items() if role is Role.HELPER}
-    positions = [
-        position
+    number = state["round"]
+    views = {
+        position: view_of(state, workspace, number, (position,))
         for position in open_positions(state, workspace)
         if str(position) not in judged
-        # A model is not asked about helpers: they are never the answer.
-        and not (workspace.language.is_model and workspace.candidates[position].phrase in helpers)
-    ]
+    }
+    positions = [one for one, view in views.items() if workspace.language.wants_verdict(view)]
     turns = asyncio.Semaphore(state["request"].budgets.concurrency)
 
     async def judge(position: int) -> Verdict:
         async with turns:
-            view = view_of(state, workspace, state["round"], (position,))
-            return await workspace.language.verify(view)
+            return await workspace.language.verify(views[position])
 
     outcomes = await asyncio.gather(*map(judge, positions), return_exceptions=True)
     verdicts: dict[str, Verdict] = {}
@@ -296,13 +283,10 @@ async def verify(
 
 
 def _verdict_lines(workspace: Workspace, verdicts: dict[str, Verdict]) -> list[str]:
-    """Return one line per kind of verdict that is worth telling."""
+    """Return one line per kind of verdict."""
     groups: dict[tuple[str, Decision, str], int] = {}
     for position, verdict in verdicts.items():
-        if verdict.decision is Decision.ACCEPT and not workspace.language.is_model:
-            continue
-        phrase = workspace.candidates[int(position)].phrase
-        key = (phrase, verdict.decision, verdict.reason)
+        key = (workspace.candidates[int(position)].key, verdict.decision, verdict.reason)
         groups[key] = groups.get(key, 0) + 1
     return [
         f"verify: {decision} {count} of {phrase!r}" + (f": {reason}" if reason else "")
@@ -345,7 +329,7 @@ async def select_instances(
         update={
             "status": RunStatus.SELECTED,
             "chosen": chosen,
-            "presence": max(presences[workspace.candidates[one].phrase] for one in chosen),
+            "presence": max(presences[workspace.candidates[one].key] for one in chosen),
             "trace": [line],
             "warnings": list(selection.warnings),
         },

@@ -65,6 +65,14 @@ def classify_level(instruction: str) -> InstructionLevel:
     return InstructionLevel.CONCEPT if plan.is_plain_concept else InstructionLevel.SIMPLE
 
 
+def noun_phrase_of(instruction: str) -> str:
+    """Return the one noun phrase that the instruction is about; empty where it names none."""
+    plan = try_plan(instruction)
+    if plan is None or len(plan.targets) != 1:
+        return ""
+    return plan.targets[0].phrase.text
+
+
 def speaks_of_one(instruction: str) -> bool:
     """Whether the words mean exactly one thing: `the cup`, not `cup`, `cups` or `a cup`."""
     plan = try_plan(instruction)

@@ -1,5 +1,6 @@
 """Requests, put together from what a caller gives."""
 
+from collections.abc import Sequence
 from typing import TypedDict, Unpack
 
 from sam3i_agent.agent.instructions import check_instruction
@@ -10,7 +11,9 @@ from sam3i_agent.core.contracts import (
     RoutingPolicy,
     SegmentRequest,
 )
+from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.photo import Photo
+from sam3i_agent.core.prompt import Exemplar
 
 
 class RequestOptions(TypedDict, total=False):
@@ -18,6 +21,8 @@ class RequestOptions(TypedDict, total=False):
 
     route: RouteChoice
     """Direct, agent, or auto."""
+    exemplars: tuple[Exemplar, ...]
+    """Boxes around examples and counterexamples, in pixels."""
     level: LevelChoice
     """How the direct route reads the words; auto and joint choose a level."""
     max_instances: int | None
@@ -35,12 +40,29 @@ def make_request(
 
     Args:
         photo: the picture, upright.
-        instruction: English text.
+        instruction: English text; may be empty where there are example boxes.
         **options: see `RequestOptions`.
 
     Raises:
-        InputError: the instruction cannot be used.
+        InputError: the instruction cannot be used, or an example box contradicts another option.
     """
-    return SegmentRequest(
-        image_sha256=photo.sha256, instruction=check_instruction(instruction), **options
-    )
+    exemplars = options.get("exemplars", ())
+    if exemplars:
+        _check_exemplars(exemplars, options)
+    text = check_instruction(instruction) if instruction or not exemplars else ""
+    return SegmentRequest(image_sha256=photo.sha256, instruction=text, **options)
+
+
+def _check_exemplars(exemplars: Sequence[Exemplar], options: RequestOptions) -> None:
+    boxes = {one.box_xyxy for one in exemplars if one.positive}
+    contradictions = boxes & {one.box_xyxy for one in exemplars if not one.positive}
+    if contradictions:
+        raise InputError(f"the box {list(contradictions.pop())} is both an example and none")
+    if options.get("route") is RouteChoice.AGENT:
+        raise InputError(
+            "example boxes are answered directly, not by the agent", "leave out --route agent"
+        )
+    if options.get("level", LevelChoice.AUTO) not in (LevelChoice.AUTO, LevelChoice.CONCEPT):
+        raise InputError(
+            "example boxes go with noun phrases alone", "leave out --level, or take concept"
+        )

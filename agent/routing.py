@@ -48,6 +48,9 @@ def decide(request: SegmentRequest, levels: tuple[InstructionLevel, ...], tokens
         levels: that the loaded model answers.
         tokens: that the instruction needs.
     """
+    if request.exemplars:
+        reason = "example boxes, which the model answers directly"
+        return Routing(Route.DIRECT, InstructionLevel.CONCEPT, reason)
     joint = request.level is LevelChoice.JOINT
     guessed = joint or request.level is LevelChoice.AUTO
     wanted = classify_level(request.instruction) if guessed else InstructionLevel(request.level)

@@ -4,25 +4,19 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar, Unpack
 
 from langchain_core.runnables import RunnableConfig
 
-from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.graph import STEPS_AROUND, STEPS_PER_ROUND, build_graph
 from sam3i_agent.agent.language.budgets import Meter
+from sam3i_agent.agent.language.factory import LanguageFactory, offline_planner
 from sam3i_agent.agent.language.ledger import Ledger, MemoryLedger
-from sam3i_agent.agent.language.side import LanguageModel
-from sam3i_agent.agent.planner.offline import OfflinePlanner
 from sam3i_agent.agent.requests import RequestOptions, make_request
 from sam3i_agent.agent.runs import RecordedRun
 from sam3i_agent.agent.state import InputState, SegmenterLike, Workspace
 from sam3i_agent.agent.telemetry import tracer
 from sam3i_agent.core.contracts import (
-    CompressedMask,
-    ImageInfo,
-    InstanceResult,
     LevelChoice,
     Route,
     RouteChoice,
@@ -33,30 +27,7 @@ from sam3i_agent.core.contracts import (
 )
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.photo import Photo
-
-LanguageFactory = Callable[[Meter], LanguageModel]
-"""Makes the language side of one run, which spends through the run's meter."""
-
-
-@dataclass(frozen=True)
-class MllmSettings:
-    """A multimodal model behind an OpenAI-compatible server; a `LanguageFactory`."""
-
-    url: str
-    model: str
-
-    def __call__(self, meter: Meter) -> LanguageModel:
-        """Connect to the server."""
-        # The client takes a second to import, and most runs need none.
-        from sam3i_agent.agent.language.mllm import MllmLanguage
-        from sam3i_agent.agent.language.openai_server import ChatClient
-
-        return MllmLanguage(ChatClient(self.url, self.model, meter))
-
-
-def offline_planner(meter: Meter) -> LanguageModel:
-    """Return the rules that need no model."""
-    return OfflinePlanner()
+from sam3i_agent.core.results import build_result, instance_of
 
 
 async def segment_photo(
@@ -142,18 +113,18 @@ async def _open_workspace(
     language: LanguageFactory,
     recorded: RecordedRun | None,
 ) -> AsyncIterator[Workspace]:
-    model = language(meter)
+    side = language(meter)
     try:
         yield Workspace(
             segmenter,
             photo,
-            model,
+            side,
             meter,
             record=recorded,
             candidates=[] if recorded is None else recorded.load_candidates(),
         )
     finally:
-        await model.close()
+        await side.close()
         meter.ledger.close()
 
 
@@ -201,25 +172,17 @@ def _result(
     seconds: float,
     recorded: RecordedRun | None,
 ) -> SegmentationResult:
-    photo, ledger = workspace.photo, workspace.meter.ledger
-    warnings = [*photo.notes, *state["warnings"]]
+    ledger = workspace.meter.ledger
     chosen = [workspace.candidates[position] for position in state.get("chosen", ())]
-    chosen.sort(key=lambda one: -one.score)
-    count, most = len(chosen), request.max_instances
-    if most is not None and count > most:
-        warnings.append(f"{count} instances were found, the best {most} are kept")
-        chosen = chosen[:most]
-    height, width = photo.size_hw
-    return SegmentationResult(
-        image=ImageInfo(width=width, height=height, sha256=photo.sha256),
-        instruction=request.instruction,
+    return build_result(
+        request,
+        workspace.photo,
+        [instance_of(one.masks, one.box_xyxy, one.score) for one in chosen],
         route=state.get("route", Route.AGENT),
         level=state["level"],
         status=state.get("status", RunStatus.FAILED),
         presence=state.get("presence", 0.0),
-        count=count,
-        instances=tuple(_instance(one) for one in chosen),
-        trace=tuple(state["trace"]),
+        trace=state["trace"],
         usage=Usage(
             seconds=round(seconds, 4),
             image_encodings=state.get("image_encodings", 0),
@@ -228,17 +191,8 @@ def _result(
             tokens=ledger.tokens,
             rounds=state.get("round", 0),
         ),
-        warnings=tuple(warnings),
+        warnings=state["warnings"],
         run_id=None if recorded is None else recorded.info.run_id,
-    )
-
-
-def _instance(one: Candidate) -> InstanceResult:
-    return InstanceResult(
-        mask=CompressedMask(size=one.masks.size_hw, counts=one.counts),
-        box=one.box_xyxy,
-        score=one.score,
-        area=one.area,
     )
 
 

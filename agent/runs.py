@@ -12,14 +12,16 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from PIL.Image import Image
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from sam3i_agent.agent.candidates import Candidate
+from sam3i_agent.agent.language.choice import LanguageChoice
 from sam3i_agent.agent.language.ledger import SqliteLedger
 from sam3i_agent.core.contracts import Frozen, SegmentRequest
 from sam3i_agent.core.errors import InputError, StorageError
@@ -48,13 +50,19 @@ _STATE_TYPES = (
     ("sam3i_agent.agent.language.side", "TriedPhrase"),
     ("sam3i_agent.agent.language.side", "Verdict"),
     ("sam3i_agent.core.levels", "InstructionLevel"),
+    ("sam3i_agent.core.prompt", "Exemplar"),
 )
 """All that a checkpoint may bring back to life."""
+
+
+RECORD_FORMAT = 2
+"""Of the folders written now. 1 had no number; its checkpoints name modules that are gone."""
 
 
 class RunInfo(Frozen):
     """What a run was asked, enough to go on with it."""
 
+    format: int = 1
     run_id: str
     started: datetime
     image: str
@@ -63,8 +71,18 @@ class RunInfo(Frozen):
     model: str
     device: str
     tiling: Tiling = Tiling.AUTO
-    mllm_url: str | None = None
-    mllm_model: str | None = None
+    language: LanguageChoice | None = None
+    """None for the offline planner."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_format_1(cls, values: Any) -> Any:
+        """Read the language model of a record that named it in two fields."""
+        if not isinstance(values, dict) or "mllm_url" not in values:
+            return values
+        url, model = values["mllm_url"], values.get("mllm_model")
+        kept = {key: one for key, one in values.items() if key not in ("mllm_url", "mllm_model")}
+        return {**kept, "language": None if url is None else {"url": url, "model": model}}
 
 
 class RecordedRun:
@@ -115,7 +133,7 @@ class RecordedRun:
         """Keep all candidates of the run, whole or not at all."""
         content = [
             {
-                "phrase": one.phrase,
+                "phrase": one.key,
                 "mask": {"size": one.masks.size_hw, "counts": one.counts},
                 "box": one.box_xyxy,
                 "score": one.score,
@@ -145,7 +163,7 @@ class RecordedRun:
             return []
         return [
             Candidate(
-                phrase=one["phrase"],
+                key=one["phrase"],
                 masks=Masks(tuple(one["mask"]["size"]), [one["mask"]["counts"]]),
                 box_xyxy=tuple(one["box"]),
                 score=one["score"],
@@ -172,8 +190,7 @@ class RunStore:
         model: str,
         device: str,
         tiling: Tiling = Tiling.AUTO,
-        mllm_url: str | None = None,
-        mllm_model: str | None = None,
+        language: LanguageChoice | None = None,
     ) -> RecordedRun:
         """Begin a run.
 
@@ -183,6 +200,7 @@ class RunStore:
         now = datetime.now(UTC)
         run_id = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
         info = RunInfo(
+            format=RECORD_FORMAT,
             run_id=run_id,
             started=now,
             image=str(image.resolve()),
@@ -190,8 +208,7 @@ class RunStore:
             model=model,
             device=device,
             tiling=tiling,
-            mllm_url=mllm_url,
-            mllm_model=mllm_model,
+            language=language,
         )
         folder = self.folder / run_id
         try:
@@ -219,6 +236,21 @@ class RunStore:
         except (OSError, ValidationError) as error:
             raise StorageError(f"the record of run {run_id!r} is damaged") from error
         return RecordedRun(folder, info)
+
+    def resume(self, run_id: str) -> RecordedRun:
+        """Return a run that shall go on.
+
+        Raises:
+            InputError: there is none.
+            StorageError: its record is damaged, or of a version whose runs cannot go on.
+        """
+        run = self.open(run_id)
+        if run.info.format != RECORD_FORMAT:
+            raise StorageError(
+                f"run {run_id!r} was recorded by another version and cannot go on",
+                "start it again; sam3i runs show still shows it",
+            )
+        return run
 
     def list(self) -> list[RecordedRun]:
         """Return all runs, the latest first."""

@@ -13,7 +13,7 @@ from PIL.Image import Image
 
 from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.language.budgets import Meter
-from sam3i_agent.agent.language.side import LanguageModel, ProposedPhrase, TriedPhrase, Verdict
+from sam3i_agent.agent.language.side import LanguageSide, ProposedPhrase, TriedPhrase, Verdict
 from sam3i_agent.core.contracts import Route, RunStatus, SegmentRequest
 from sam3i_agent.core.instances import Instances
 from sam3i_agent.core.levels import InstructionLevel
@@ -69,7 +69,7 @@ class Workspace:
 
     segmenter: SegmenterLike
     photo: Photo
-    language: LanguageModel
+    language: LanguageSide
     meter: Meter
     record: RunRecord | None = None
     encoded: EncodedImageLike | None = None

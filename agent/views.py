@@ -2,18 +2,8 @@
 
 from collections.abc import Sequence
 
-from sam3i_agent.agent.language.side import Decision, Role, View
+from sam3i_agent.agent.language.side import Decision, View
 from sam3i_agent.agent.state import DIRECT_KEY, State, Workspace
-
-
-def roles_of(state: State) -> dict[str, Role]:
-    """Return the role of each phrase; a target anywhere is a target."""
-    roles: dict[str, Role] = {}
-    for one in state.get("tried", ()):
-        key = one.phrase.key
-        if roles.get(key) is not Role.TARGET:
-            roles[key] = one.phrase.role
-    return roles
 
 
 def open_positions(state: State, workspace: Workspace) -> list[int]:
@@ -22,7 +12,7 @@ def open_positions(state: State, workspace: Workspace) -> list[int]:
     return [
         position
         for position, one in enumerate(workspace.candidates)
-        if one.phrase != DIRECT_KEY
+        if one.key != DIRECT_KEY
         and (
             str(position) not in verdicts or verdicts[str(position)].decision is not Decision.REJECT
         )

@@ -19,9 +19,10 @@ from PIL import Image
 
 from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.language.budgets import Meter
+from sam3i_agent.agent.language.choice import LanguageChoice
+from sam3i_agent.agent.language.factory import language_factory
 from sam3i_agent.agent.language.ledger import MemoryLedger
 from sam3i_agent.agent.language.side import View
-from sam3i_agent.agent.run import MllmSettings
 from sam3i_agent.core.contracts import Budgets, Frozen
 from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.photo import Photo
@@ -160,7 +161,9 @@ def _phrases(segmenter: Segmenter, photo: Photo, count: int) -> tuple[float, flo
 
 async def _verdicts(url: str, photo: Photo, count: int, together: bool) -> float:
     budgets = Budgets(max_mllm_calls=count + 1, max_tokens=_NO_LIMIT)
-    model = MllmSettings(url, "stand-in")(Meter(budgets, MemoryLedger()))
+    model = language_factory(LanguageChoice(url=url, model="stand-in"))(
+        Meter(budgets, MemoryLedger())
+    )
     views = [View(photo, "the mug", 1, candidates=(_candidate(photo, i),)) for i in range(count)]
     started = time.perf_counter()
     try:

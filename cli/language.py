@@ -1,10 +1,10 @@
 """The options that name a language model."""
 
-from sam3i_agent.agent.run import MllmSettings
+from sam3i_agent.agent.language.choice import LanguageChoice
 from sam3i_agent.core.errors import InputError
 
 
-def mllm_settings(url: str | None, model: str | None) -> MllmSettings | None:
+def language_choice(url: str | None, model: str | None) -> LanguageChoice | None:
     """Return where the model is; None where neither option is given.
 
     Raises:
@@ -14,4 +14,4 @@ def mllm_settings(url: str | None, model: str | None) -> MllmSettings | None:
         return None
     if url is None or model is None:
         raise InputError("--mllm-url and --mllm-model go together")
-    return MllmSettings(url, model)
+    return LanguageChoice(url=url, model=model)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sam3i_agent.agent.language.choice import LanguageChoice
+from sam3i_agent.agent.language.factory import language_factory
 from sam3i_agent.agent.requests import make_request
-from sam3i_agent.agent.run import MllmSettings
 from sam3i_agent.agent.runs import RecordedRun, RunStore
-from sam3i_agent.cli.language import mllm_settings
+from sam3i_agent.cli.language import language_choice
 from sam3i_agent.core.contracts import (
     Budgets,
     LevelChoice,
@@ -24,8 +25,9 @@ from sam3i_agent.core.errors import InputError, StorageError
 from sam3i_agent.core.model_choice import Tiling
 from sam3i_agent.core.photo import Photo, read_photo
 from sam3i_agent.core.prompt import Exemplar
+from sam3i_agent.core.results import empty_result
 from sam3i_agent.tools.results.export import RESULT_NAME, check_writable, write_result
-from sam3i_agent.tools.results.refining import NO_EDITS, refine_by_clicks, refine_by_exemplars
+from sam3i_agent.tools.results.refining import NO_EDITS, refine_by_clicks
 from sam3i_agent.tools.service import SegmentationService, summarise
 
 logger = logging.getLogger(__name__)
@@ -37,21 +39,23 @@ class SegmentCommand:
 
     image: Path
     photo: Photo
-    request: SegmentRequest
+    request: SegmentRequest | None
+    """None where clicks alone say what is meant."""
     service: SegmentationService
-    mllm: MllmSettings | None
+    language: LanguageChoice | None
     recorded: RecordedRun | None
-    exemplars: tuple[Exemplar, ...] = ()
-    """To apply to the answer."""
     clicks: tuple[tuple[float, float], ...] = ()
+    """To apply to the answer."""
     not_clicks: tuple[tuple[float, float], ...] = ()
 
     @classmethod
     def new(
         cls,
         image: Path,
-        instruction: str,
+        instruction: str | None,
         *,
+        boxes: Sequence[str] = (),
+        not_boxes: Sequence[str] = (),
         route: RouteChoice,
         level: LevelChoice,
         budgets: Budgets,
@@ -63,20 +67,43 @@ class SegmentCommand:
     ) -> "SegmentCommand":
         """Check the input and begin to record a run.
 
+        Args:
+            image: a file.
+            instruction: None where there are boxes, or clicks to come.
+            boxes: around examples, each as x0,y0,x1,y1.
+            not_boxes: around counterexamples.
+            route: which pipeline.
+            level: how the direct route reads the words.
+            budgets: of the agent.
+            model: as `load_segmenter` takes it.
+            device: likewise.
+            tiling: when the photo is seen in tiles.
+            mllm_url: of a language model's server.
+            mllm_model: the model there.
+
         Raises:
             InputError: the image, the instruction or the options cannot be used.
         """
-        mllm = mllm_settings(mllm_url, mllm_model)
+        mllm = language_choice(mllm_url, mllm_model)
         photo = read_photo(image)
-        request = make_request(photo, instruction, route=route, level=level, budgets=budgets)
+        service = SegmentationService(model, device, tiling)
+        exemplars = [_exemplar(text, "--box", True) for text in boxes]
+        exemplars += [_exemplar(text, "--not-box", False) for text in not_boxes]
+        if instruction is None and not exemplars:
+            return cls(image, photo, None, service, mllm, None)
+        request = make_request(
+            photo,
+            instruction or "",
+            exemplars=tuple(exemplars),
+            route=route,
+            level=level,
+            budgets=budgets,
+        )
         try:
-            recorded = RunStore().create(
-                image, request, model, device, tiling, mllm_url, mllm_model
-            )
+            recorded = RunStore().create(image, request, model, device, tiling, mllm)
         except StorageError as error:
             logger.warning("%s; this run cannot be resumed", error)
             recorded = None
-        service = SegmentationService(model, device, tiling)
         return cls(image, photo, request, service, mllm, recorded)
 
     @classmethod
@@ -85,38 +112,28 @@ class SegmentCommand:
 
         Raises:
             InputError: there is no such run, or its photo is gone or changed.
-            StorageError: its record is damaged.
+            StorageError: its record is damaged, or of another version.
         """
-        recorded = RunStore().open(run_id)
+        recorded = RunStore().resume(run_id)
         info = recorded.info
         return cls(
             Path(info.image),
             read_photo(Path(info.image)),
             info.request,
             SegmentationService(info.model, info.device, info.tiling),
-            mllm_settings(info.mllm_url, info.mllm_model),
+            info.language,
             recorded,
         )
 
-    def with_corrections(
-        self,
-        boxes: Sequence[str],
-        not_boxes: Sequence[str],
-        points: Sequence[str],
-        not_points: Sequence[str],
-    ) -> "SegmentCommand":
-        """Return this run with examples and clicks to apply to its answer.
+    def with_clicks(self, points: Sequence[str], not_points: Sequence[str]) -> "SegmentCommand":
+        """Return this run with clicks to apply to its answer.
 
         Raises:
-            InputError: one is not of the form x0,y0,x1,y1 or x,y.
+            InputError: one is not of the form x,y.
         """
-        exemplars = [_exemplar(text, "--box", True) for text in boxes]
-        exemplars += [_exemplar(text, "--not-box", False) for text in not_boxes]
         clicks = [_point(text, "--point") for text in points]
         not_clicks = [_point(text, "--not-point") for text in not_points]
-        return replace(
-            self, exemplars=tuple(exemplars), clicks=tuple(clicks), not_clicks=tuple(not_clicks)
-        )
+        return replace(self, clicks=tuple(clicks), not_clicks=tuple(not_clicks))
 
     def run(self, out: Path | None, *, show_steps: bool) -> SegmentationResult:
         """Run to the end and write the result.
@@ -138,31 +155,30 @@ class SegmentCommand:
                 if show_steps:
                     sys.stderr.write(f"{line}\n")
 
-            result = asyncio.run(
-                self.service.answer(
-                    self.photo,
-                    self.request,
-                    language=self.mllm,
-                    recorded=self.recorded,
-                    on_step=on_step,
-                )
-            )
-            result = self._corrected(result, on_step)
+            result = self._corrected(self._answer(on_step), on_step)
         for folder in (out, None if self.recorded is None else self.recorded.result_folder):
             if folder is not None:
                 write_result(result, self.photo, folder)
         return result
 
+    def _answer(self, on_step: Callable[[str], None]) -> SegmentationResult:
+        if self.request is None:
+            return empty_result(self.photo)
+        return asyncio.run(
+            self.service.answer(
+                self.photo,
+                self.request,
+                language=language_factory(self.language),
+                recorded=self.recorded,
+                on_step=on_step,
+            )
+        )
+
     def _corrected(
         self, result: SegmentationResult, on_step: Callable[[str], None]
     ) -> SegmentationResult:
-        """Apply the example boxes and the clicks of the command line."""
+        """Apply the clicks of the command line."""
         edits, known = NO_EDITS, len(result.trace)
-        if self.exemplars:
-            segmenter = self.service.segmenter().segmenter
-            result, edits = refine_by_exemplars(
-                segmenter, self.photo, result, edits, self.exemplars
-            )
         if self.clicks or self.not_clicks:
             from sam3i_agent.segmodel.clicks import Click
 

@@ -45,7 +45,8 @@ def build_toolbox(
     source = ImageSource(ResultStore(), allowed, allow_urls)
     if mllm_url is None and mllm_model is None:
         return Toolbox(service, source, client_model=client_model)
-    from sam3i_agent.cli.language import mllm_settings
+    from sam3i_agent.agent.language.factory import language_factory
+    from sam3i_agent.cli.language import language_choice
 
-    language = mllm_settings(mllm_url, mllm_model)
-    return Toolbox(service, source, language, mllm_model or "", client_model)
+    language = language_choice(mllm_url, mllm_model)
+    return Toolbox(service, source, language_factory(language), mllm_model or "", client_model)

@@ -4,8 +4,9 @@ import asyncio
 from pathlib import Path
 
 from sam3i_agent.agent.language.budgets import Meter
+from sam3i_agent.agent.language.factory import language_factory
 from sam3i_agent.agent.language.ledger import MemoryLedger
-from sam3i_agent.cli.language import mllm_settings
+from sam3i_agent.cli.language import language_choice
 from sam3i_agent.cli.progress import progress_bar
 from sam3i_agent.core.contracts import Budgets
 from sam3i_agent.evaluation.verification import (
@@ -29,7 +30,7 @@ def verify_with_progress(
     budgets: Budgets,
 ) -> VerificationReport:
     """Verify a dataset with a language model where one is named, else with rules."""
-    settings = mllm_settings(mllm_url, mllm_model)
+    settings = language_choice(mllm_url, mllm_model)
 
     async def run() -> VerificationReport:
         with progress_bar("verifying") as (bar, task):
@@ -40,7 +41,7 @@ def verify_with_progress(
             if settings is None:
                 judge = OfflineJudge(load_segmenter(model, device=device))
                 return await verify_dataset(annotations, judge, out, drop=drop, advance=advance)
-            language = settings(Meter(budgets, MemoryLedger()))
+            language = language_factory(settings)(Meter(budgets, MemoryLedger()))
             try:
                 judge = ModelJudge(language)
                 return await verify_dataset(annotations, judge, out, drop=drop, advance=advance)

@@ -4,11 +4,13 @@
 """
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.masks import Masks
+from sam3i_agent.core.prompt import Exemplar
 
 MAX_INSTRUCTION_CHARACTERS = 2_000
 """Longer texts are refused: no model here reads them."""
@@ -98,13 +100,22 @@ class SegmentRequest(Frozen):
     """One instruction about one photo."""
 
     image_sha256: str
-    instruction: Annotated[str, Field(min_length=1, max_length=MAX_INSTRUCTION_CHARACTERS)]
+    instruction: Annotated[str, Field(max_length=MAX_INSTRUCTION_CHARACTERS)]
+    """Empty where the example boxes say it all."""
+    exemplars: tuple[Exemplar, ...] = ()
+    """Boxes around examples and counterexamples; with any, the direct route answers."""
     route: RouteChoice = RouteChoice.AUTO
     level: LevelChoice = LevelChoice.AUTO
     max_instances: Annotated[int, Field(ge=1)] | None = None
     """Keep at most so many, best first; None keeps all."""
     budgets: Budgets = DEFAULT_BUDGETS
     policy: RoutingPolicy = DEFAULT_POLICY
+
+    @model_validator(mode="after")
+    def _asks_for_something(self) -> Self:
+        if not self.instruction and not self.exemplars:
+            raise ValueError("a request needs an instruction or an example box")
+        return self
 
 
 class ImageInfo(Frozen):
@@ -149,6 +160,11 @@ class Usage(Frozen):
     rounds: int = 0
     """Of the agent route."""
 
+    def __add__(self, other: "Usage") -> "Usage":
+        """Return what both cost together."""
+        names = type(self).model_fields
+        return Usage(**{name: getattr(self, name) + getattr(other, name) for name in names})
+
 
 class SegmentationResult(Frozen):
     """The answer to a `SegmentRequest`."""
@@ -171,3 +187,20 @@ class SegmentationResult(Frozen):
     warnings: tuple[str, ...]
     run_id: str | None = None
     """Names the run for `--resume` and `sam3i runs show`; None where it was not recorded."""
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.count < len(self.instances):
+            raise ValueError(
+                f"{len(self.instances)} instances are more than the count {self.count}"
+            )
+        if self.status is RunStatus.SELECTED and not self.instances:
+            raise ValueError("a result without instances cannot be `selected`")
+        if self.status is RunStatus.NO_TARGET and self.instances:
+            raise ValueError("a result with instances cannot be `no_target`")
+        return self
+
+    def masks(self) -> Masks:
+        """Return the masks of the instances, in their order."""
+        size = (self.image.height, self.image.width)
+        return Masks(size, (one.mask.counts for one in self.instances))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sam3i_agent.core.levels import InstructionLevel
 
 VISUAL = "visual"
-"""Stands for the text where only boxes are given, as in the official predictor."""
+"""What the model reads where only boxes are given, as in the official predictor."""
 
 
 @dataclass(frozen=True)
@@ -23,5 +23,11 @@ class Prompt:
     """A text and the level it is read at, with examples if there are any."""
 
     text: str
+    """Empty where the exemplars say it all."""
     level: InstructionLevel = InstructionLevel.CONCEPT
     exemplars: tuple[Exemplar, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """What the text encoder reads."""
+        return self.text or VISUAL

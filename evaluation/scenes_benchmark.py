@@ -14,7 +14,6 @@ from sam3i_agent.core.masks import Masks, mask_ious, union_iou
 from sam3i_agent.core.photo import read_photo
 from sam3i_agent.data.formats.sam3i import read_records
 from sam3i_agent.evaluation.metrics.concept_f1 import MIN_SCORE, concept_f1
-from sam3i_agent.tools.results.export import result_masks
 
 LOOSE_IOU = 0.5
 
@@ -99,4 +98,4 @@ def run_benchmark(
 
 def _kept_masks(result: SegmentationResult) -> Masks:
     keep = [one.score >= MIN_SCORE for one in result.instances]
-    return result_masks(result)[np.array(keep, dtype=bool)]
+    return result.masks()[np.array(keep, dtype=bool)]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sam3i_agent.agent.candidates import Candidate
-from sam3i_agent.agent.language.side import Decision, LanguageModel, View
+from sam3i_agent.agent.language.side import Decision, LanguageSide, View
 from sam3i_agent.agent.run import segment_photo
 from sam3i_agent.agent.state import SegmenterLike
 from sam3i_agent.core.contracts import RouteChoice, RunStatus
@@ -24,7 +24,6 @@ from sam3i_agent.core.photo import Photo, read_photo
 from sam3i_agent.core.rle import tight_box
 from sam3i_agent.data.formats.sam3i import read_records
 from sam3i_agent.data.records import Record
-from sam3i_agent.tools.results.export import result_masks
 
 SAME_INSTANCE_IOU = 0.5
 
@@ -69,7 +68,7 @@ class OfflineJudge:
         result = await segment_photo(self._segmenter, photo, text, route=RouteChoice.AGENT)
         if result.status is RunStatus.FAILED:
             return Judgement(None, None, "the offline planner cannot read the text")
-        ious = mask_ious(result_masks(result), masks)
+        ious = mask_ious(result.masks(), masks)
         unconfirmed = int((ious.max(axis=0, initial=0) < SAME_INSTANCE_IOU).sum())
         unannotated = int((ious.max(axis=1, initial=0) < SAME_INSTANCE_IOU).sum())
         reasons = []
@@ -87,7 +86,7 @@ class ModelJudge:
         model: the language side of the agent, whose verdicts serve here too.
     """
 
-    def __init__(self, model: LanguageModel) -> None:
+    def __init__(self, model: LanguageSide) -> None:
         self._model = model
 
     async def judge(self, photo: Photo, text: str, masks: Masks) -> Judgement:

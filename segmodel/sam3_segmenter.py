@@ -166,11 +166,11 @@ class Segmenter:
     @torch.inference_mode()
     def _answer_together(self, questions: Sequence[_Question]) -> list[Sam3ImageSegmentationOutput]:
         prompts = [prompt for one in questions for prompt in one.prompts]
-        tokens = self.tokenizer([prompt.text for prompt in prompts])
+        tokens = self.tokenizer([prompt.words for prompt in prompts])
         input_ids = tokens.input_ids.to(self.model.device)
         levels = [prompt.level for prompt in prompts]
         features = self.texts.get(
-            [(one.text, one.level, self.model.dtype, self.model.device) for one in prompts],
+            [(one.words, one.level, self.model.dtype, self.model.device) for one in prompts],
             lambda rows: self._encode_texts(input_ids[rows], [levels[row] for row in rows]),
         )
         boxes = self._boxes(questions) if prompts[0].exemplars else {}

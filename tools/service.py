@@ -13,8 +13,8 @@ from sam3i_agent.core.photo import Photo
 if TYPE_CHECKING:
     from transformers import Sam3VideoModel
 
+    from sam3i_agent.agent.language.factory import LanguageFactory
     from sam3i_agent.agent.language.ledger import Ledger
-    from sam3i_agent.agent.run import LanguageFactory
     from sam3i_agent.agent.runs import RecordedRun
     from sam3i_agent.segmodel.clicks import ClickModel
     from sam3i_agent.segmodel.sam3_segmenter import Segmenter
@@ -108,7 +108,8 @@ class SegmentationService:
     ) -> SegmentationResult:
         """Answer a request about `photo`; see `agent.run.answer_request`."""
         segmenter = await asyncio.to_thread(self.segmenter)
-        from sam3i_agent.agent.run import answer_request, offline_planner
+        from sam3i_agent.agent.language.factory import offline_planner
+        from sam3i_agent.agent.run import answer_request
 
         return await answer_request(
             segmenter,
@@ -133,15 +134,16 @@ class SegmentationService:
 def summarise(result: SegmentationResult, *, limit: int = 10) -> str:
     """Return a result in a few lines of plain words."""
     count = result.count
+    asked = repr(result.instruction) if result.instruction else "what was pointed out"
     match result.status:
         case "selected":
-            head = f"{count} instance{'s' if count != 1 else ''} of {result.instruction!r}"
+            head = f"{count} instance{'s' if count != 1 else ''} of {asked}"
         case "no_target":
-            head = f"nothing found for {result.instruction!r} (presence {result.presence:.2f})"
+            head = f"nothing found for {asked} (presence {result.presence:.2f})"
         case "budget_exhausted":
-            head = f"budget used up on {result.instruction!r}; best so far: {count} instances"
+            head = f"budget used up on {asked}; best so far: {count} instances"
         case _:
-            head = f"could not work on {result.instruction!r}"
+            head = f"could not work on {asked}"
     lines = [f"{head} by the {result.route} route"]
     for number, one in enumerate(result.instances[:limit], start=1):
         box = ", ".join(f"{side:.0f}" for side in one.box)

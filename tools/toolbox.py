@@ -23,7 +23,6 @@ from sam3i_agent.core.photo import FORMATS, MAX_PIXELS
 from sam3i_agent.core.prompt import Exemplar
 from sam3i_agent.core.stopping import run_in_thread
 from sam3i_agent.tools.results.clips import ClipStore
-from sam3i_agent.tools.results.export import result_masks
 from sam3i_agent.tools.results.formats import TEXT_FORMATS
 from sam3i_agent.tools.results.outputs import (
     SCHEME,
@@ -36,13 +35,13 @@ from sam3i_agent.tools.results.outputs import (
     Overlap,
     segment_output,
 )
-from sam3i_agent.tools.results.refining import refine_by_clicks, refine_by_exemplars
+from sam3i_agent.tools.results.refining import refine_by_clicks, request_with_exemplars
 from sam3i_agent.tools.results.store import ResultStore, StoredResult
 from sam3i_agent.tools.service import SegmentationService
 from sam3i_agent.tools.sources.sources import ImageSource
 
 if TYPE_CHECKING:
-    from sam3i_agent.agent.run import LanguageFactory
+    from sam3i_agent.agent.language.factory import LanguageFactory
     from sam3i_agent.tools.mcp.dialogue import Dialogue
     from sam3i_agent.tools.track import ClipSummary
 
@@ -190,13 +189,12 @@ class Toolbox:
         if bool(boxes) is bool(points):
             raise InputError("give either boxes (examples) or points (clicks)")
         service, photo = self.service, stored.photo
-        segmenter = (await asyncio.to_thread(service.segmenter)).segmenter
         if boxes:
             exemplars = tuple(Exemplar(box, positive) for box in boxes)
-            result, edits = await run_in_thread(
-                refine_by_exemplars, segmenter, photo, stored.result, stored.edits, exemplars
-            )
+            request, edits = request_with_exemplars(photo, stored.result, stored.edits, exemplars)
+            result = await service.answer(photo, request)
         else:
+            segmenter = (await asyncio.to_thread(service.segmenter)).segmenter
             clicker = await asyncio.to_thread(service.clicker)
             from sam3i_agent.segmodel.clicks import Click
 
@@ -277,7 +275,7 @@ class Toolbox:
 
 
 def _measure(result_id: str, result: SegmentationResult) -> MeasureOutput:
-    masks = result_masks(result)
+    masks = result.masks()
     pixels = result.image.width * result.image.height
     instances = [
         Measurement(

@@ -25,7 +25,6 @@ from sam3i_agent.core.files import write_whole
 from sam3i_agent.core.masks import Masks, mask_ious
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.segmodel.video.linking import Tracker
-from sam3i_agent.tools.results.export import result_masks
 from sam3i_agent.tools.results.track_outputs import (
     FRAMES_NAME,
     OVERLAY_NAME,
@@ -165,7 +164,7 @@ class TrackRun:
         if result.status is not RunStatus.SELECTED:
             return set()
         line = next(one for one in _lines(self.out / FRAMES_NAME) if one.frame == key_frame)
-        ious = mask_ious(_masks_of(line.instances, photo.size_hw), result_masks(result))
+        ious = mask_ious(_masks_of(line.instances, photo.size_hw), result.masks())
         best = ious.max(axis=1, initial=0.0)
         pairs = zip(line.instances, best.tolist(), strict=True)
         return {one.track for one, iou in pairs if iou > _SAME_IOU}

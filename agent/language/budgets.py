@@ -25,11 +25,6 @@ class Meter:
         """Wall time that is left, never negative."""
         return max(0.0, self.budgets.max_seconds - (time.monotonic() - self._started))
 
-    @property
-    def calls_left(self) -> int:
-        """Requests that may still be sent."""
-        return max(0, self.budgets.max_mllm_calls - self.ledger.calls)
-
     def check_time(self) -> None:
         """Raise a `BudgetError` where the time is used up."""
         if self.seconds_left <= 0:

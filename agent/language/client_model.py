@@ -82,7 +82,9 @@ def merge(questions: Sequence[Question]) -> list[Message]:
         Messages, the first of the system.
     """
     count = len(questions)
-    order = load_prompt("fields").render(count=count, fields=fields_of(questions[0].kind))
+    order = load_prompt("fields").render(
+        count=count, fields=fields_of(questions[0].function, questions[0].kind)
+    )
     closing: Message = {"role": "user", "content": order}
     if count == 1:
         return [*questions[0].messages, closing]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sam3i_agent.agent.language.budgets import Meter
-from sam3i_agent.agent.language.replies import Reply, read_arguments, read_text
+from sam3i_agent.agent.language.replies import Reply, read_arguments, read_text, schema_of
 from sam3i_agent.core.errors import LanguageReplyError
-from sam3i_agent.prompts.templates import load_prompt
+from sam3i_agent.prompts.templates import complaint, load_prompt
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class Conversation(ABC):
                 problem = error.message
             logger.info("%s: unusable reply: %s", label, problem)
             correction = load_prompt("correct").render(
-                problem=problem, function=function, fields=fields_of(kind)
+                problem=problem, function=function, fields=fields_of(function, kind)
             )
             messages += [
                 {"role": "assistant", "content": _as_text(message)},
@@ -127,14 +127,14 @@ class Conversation(ABC):
         return message
 
 
-def fields_of(kind: type[Reply]) -> str:
+def fields_of(function: str, kind: type[Reply]) -> str:
     """Return the fields of a reply as JSON, for a prompt."""
-    return json.dumps(kind.model_json_schema()["properties"])
+    return json.dumps(schema_of(function, kind)["properties"])
 
 
 def _read(message: Message, function: str, kind: type[T]) -> T:
     if message.get("refusal"):
-        raise LanguageReplyError("the request was refused")
+        raise LanguageReplyError(complaint("refused"))
     calls = message.get("tool_calls") or []
     if calls:
         call = calls[0]["function"]

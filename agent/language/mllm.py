@@ -1,11 +1,13 @@
 """A multimodal model as the agent's language side: prompts and pictures in, typed answers out."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sam3i_agent.agent.candidates import Candidate, doubles_of
 from sam3i_agent.agent.language.conversation import Conversation
 from sam3i_agent.agent.language.replies import (
     ExhaustiveReply,
@@ -21,13 +23,18 @@ from sam3i_agent.agent.language.side import (
     Selection,
     Verdict,
     View,
+    roles_of,
 )
 from sam3i_agent.core.drawing import crop_around, data_url, draw_marks, fit, scale_mask
+from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.masks import Masks
-from sam3i_agent.prompts.templates import load_prompt
+from sam3i_agent.prompts.templates import complaint, load_prompt
 
 PHOTO_SIDE = 1024
 """Longest side of the pictures a model is shown, in pixels."""
+SAME_MASK_IOU = 0.9
+"""Masks of different wordings that overlap more are one candidate."""
+MAX_CANDIDATES = 100
 VERDICT_SIDE = 768
 """The same for the verdict on one mask, which has a cut-out for the detail."""
 
@@ -50,12 +57,28 @@ class MllmLanguage:
         return self._client.model
 
     @property
-    def is_model(self) -> bool:
-        """It costs calls."""
+    def max_candidates(self) -> int:
+        """More numbers than that cannot be read on one picture."""
+        return MAX_CANDIDATES
+
+    def may_help(self, instruction: str, level: InstructionLevel) -> bool:
+        """Yes: it reads whatever people write."""
         return True
 
-    def can_read(self, instruction: str) -> bool:
-        """Whatever people write."""
+    def out_of_proposals(self, view: View) -> str | None:
+        """Never known: a model always has words, and a question tells whether they help."""
+        return None
+
+    def wants_verdict(self, view: View) -> bool:
+        """Only of targets: helpers are never the answer, and questions cost."""
+        return roles_of(view.tried)[view.candidates[0].key] is Role.TARGET
+
+    def doubles(self, candidates: Sequence[Candidate]) -> frozenset[int]:
+        """Return those that are the same mask under another wording."""
+        return doubles_of(candidates, SAME_MASK_IOU)
+
+    def keeps_unselected(self) -> bool:
+        """Yes: it proposed what they were found by."""
         return True
 
     async def propose(self, view: View) -> Proposal:
@@ -69,10 +92,10 @@ class MllmLanguage:
             if reply.absent:
                 return None
             if not reply.targets:
-                return "targets is empty; name at least one phrase, or set absent to true"
+                return complaint("no_targets")
             texts = [*reply.targets, *reply.helpers]
             if all(_tidy(one).lower() in view.tried_texts for one in texts):
-                return "all of these phrases have been tried; name a different one"
+                return complaint("nothing_new")
             return None
 
         reply = await self._client.ask(
@@ -141,7 +164,7 @@ class MllmLanguage:
         (candidate,) = view.candidates
         pictures = await asyncio.to_thread(self._verdict_pictures, view)
         text = load_prompt("verify").render(
-            instruction=view.instruction, phrase=candidate.phrase, number_of_images=len(pictures)
+            instruction=view.instruction, phrase=candidate.key, number_of_images=len(pictures)
         )
         # The pictures are part of the key, so equal labels of different masks do not meet.
         reply = await self._client.ask(
@@ -153,11 +176,11 @@ class MllmLanguage:
         """Show all masks numbered on one picture."""
         pictures = await asyncio.to_thread(self._all_marked, view)
         height, width = view.photo.size_hw
-        helpers = {one.phrase.key for one in view.tried if one.phrase.role is Role.HELPER}
+        roles = roles_of(view.tried)
         marks = [
             {
-                "phrase": one.phrase,
-                "helper": one.phrase in helpers,
+                "phrase": one.key,
+                "helper": roles[one.key] is Role.HELPER,
                 "centre": tuple(round(value) for value in one.centre_xy),
                 "share": round(100 * one.area / (height * width), 1),
             }
@@ -170,9 +193,9 @@ class MllmLanguage:
         def check(reply: SelectReply) -> str | None:
             wrong = [number for number in reply.masks if not 1 <= number <= len(marks)]
             if wrong:
-                return f"there is no mask {wrong[0]}; masks are numbered 1 to {len(marks)}"
+                return complaint("unknown_mask", number=wrong[0], count=len(marks))
             if any(marks[number - 1]["helper"] for number in reply.masks):
-                return "a helper is never part of the answer"
+                return complaint("helper_chosen")
             return None
 
         reply = await self._client.ask(

@@ -16,6 +16,7 @@ from tenacity import (
 )
 
 from sam3i_agent.agent.language.budgets import Meter
+from sam3i_agent.agent.language.choice import LanguageChoice
 from sam3i_agent.agent.language.conversation import (
     CHARACTERS_PER_TOKEN,
     Conversation,
@@ -23,6 +24,7 @@ from sam3i_agent.agent.language.conversation import (
     Question,
     fields_of,
 )
+from sam3i_agent.agent.language.replies import schema_of
 from sam3i_agent.agent.telemetry import tracer
 from sam3i_agent.core.errors import BudgetError, LanguageError
 from sam3i_agent.prompts.templates import load_prompt
@@ -56,19 +58,18 @@ class ChatClient(Conversation):
     that holds the fields is accepted.
 
     Args:
-        url: base URL of the API, such as `http://localhost:11434/v1`.
-        model: the model's name there.
+        choice: the server and the model there.
         meter: what may be spent; every request is counted before it is sent.
         call_timeout_s: longest wait for one reply, in seconds; never beyond the run's time.
     """
 
     def __init__(
-        self, url: str, model: str, meter: Meter, *, call_timeout_s: float = _CALL_TIMEOUT_S
+        self, choice: LanguageChoice, meter: Meter, *, call_timeout_s: float = _CALL_TIMEOUT_S
     ) -> None:
-        super().__init__(model, meter)
+        super().__init__(choice.model, meter)
         key = next((os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)), _NO_KEY)
-        self._client = AsyncOpenAI(base_url=url, api_key=key, max_retries=0)
-        self.url = url
+        self._client = AsyncOpenAI(base_url=choice.url, api_key=key, max_retries=0)
+        self.url = choice.url
         self._call_timeout_s = call_timeout_s
         self._mode = _MODES[0]
         self._mode_works = False
@@ -125,18 +126,22 @@ class ChatClient(Conversation):
     async def _post(self, question: Question) -> tuple[Message, int]:
         """Send one HTTP request in the present mode; return the message and its tokens."""
         function, kind = question.function, question.kind
-        messages, schema = list(question.messages), kind.model_json_schema()
+        messages, schema = list(question.messages), schema_of(function, kind)
         more: dict[str, Any] = {}
         match self._mode:
             case "function calls":
-                about = {"name": function, "description": kind.__doc__, "parameters": schema}
+                about = {
+                    "name": function,
+                    "description": schema["description"],
+                    "parameters": schema,
+                }
                 more["tools"] = [{"type": "function", "function": about}]
                 more["tool_choice"] = {"type": "function", "function": {"name": function}}
             case "JSON schema":
                 wanted = {"name": function, "schema": schema}
                 more["response_format"] = {"type": "json_schema", "json_schema": wanted}
             case _:
-                order = load_prompt("fields").render(count=1, fields=fields_of(kind))
+                order = load_prompt("fields").render(count=1, fields=fields_of(function, kind))
                 messages.append({"role": "system", "content": order})
         meter = self._meter
         meter.check_call()

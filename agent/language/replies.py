@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sam3i_agent.core.errors import LanguageReplyError
+from sam3i_agent.prompts.templates import complaint, load_function
 
 MAX_PHRASES = 8
 """Of one proposal; more would be a list of everything in the photo."""
@@ -54,7 +55,6 @@ class ExhaustiveReply(Reply):
     missing: str = ""
 
 
-_WRONG_FIELDS = "its fields are wrong"
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)
 _THOUGHT = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
 _REFUSAL = re.compile(
@@ -63,6 +63,24 @@ _REFUSAL = re.compile(
 
 
 T = TypeVar("T", bound=Reply)
+
+
+class _WrongFieldsError(LanguageReplyError):
+    """There is a JSON object, which is nearer to an answer than none."""
+
+
+def schema_of(function: str, kind: type[Reply]) -> dict[str, Any]:
+    """Return the JSON schema of a reply, described in the words of the prompts.
+
+    Args:
+        function: that the model is to call.
+        kind: the fields of its arguments.
+    """
+    words, schema = load_function(function), kind.model_json_schema()
+    schema["description"] = words.description
+    for name, text in words.fields.items():
+        schema["properties"][name]["description"] = text
+    return schema
 
 
 def read_arguments(arguments: str, called: str, function: str, kind: type[T]) -> T:
@@ -78,7 +96,9 @@ def read_arguments(arguments: str, called: str, function: str, kind: type[T]) ->
         LanguageReplyError: another function, no JSON, or wrong fields.
     """
     if called != function:
-        raise LanguageReplyError(f"the function {called!r} does not exist, {function!r} does")
+        raise LanguageReplyError(
+            complaint("unknown_function", called=repr(called), function=repr(function))
+        )
     return _validate(_parse(arguments), kind)
 
 
@@ -90,7 +110,7 @@ def read_text(text: str, kind: type[T]) -> T:
     """
     text = _THOUGHT.sub("", text).strip()
     if not text:
-        raise LanguageReplyError("the answer was empty")
+        raise LanguageReplyError(complaint("empty"))
     fenced = _FENCE.search(text)
     objects = [one for one in (text, fenced[1] if fenced else "", *_objects_in(text)) if one]
     problems: list[LanguageReplyError] = []
@@ -100,8 +120,8 @@ def read_text(text: str, kind: type[T]) -> T:
         except LanguageReplyError as error:
             problems.append(error)
     if _REFUSAL.search(text):
-        raise LanguageReplyError("the request was refused")
-    raise next((one for one in problems if _WRONG_FIELDS in one.message), problems[0])
+        raise LanguageReplyError(complaint("refused"))
+    raise next((one for one in problems if isinstance(one, _WrongFieldsError)), problems[0])
 
 
 def _objects_in(text: str) -> list[str]:
@@ -123,12 +143,12 @@ def _parse(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise LanguageReplyError(f"it is no JSON object ({error})") from error
+        raise LanguageReplyError(complaint("no_json", error=str(error))) from error
     # Some models wrap the arguments as {"name": ..., "arguments": {...}}.
     if isinstance(value, dict) and isinstance(value.get("arguments"), dict):
         value = value["arguments"]
     if not isinstance(value, dict):
-        raise LanguageReplyError("it is no JSON object")
+        raise LanguageReplyError(complaint("no_json", error=""))
     return value
 
 
@@ -138,4 +158,6 @@ def _validate(value: dict[str, Any], kind: type[T]) -> T:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise LanguageReplyError(f"{_WRONG_FIELDS}: {where}: {first['msg']}") from error
+        raise _WrongFieldsError(
+            complaint("wrong_fields", where=where, problem=first["msg"])
+        ) from error

@@ -1,15 +1,17 @@
 """The language side of the agent: what it is asked and what it answers.
 
-Three kinds of model implement `LanguageModel`: the offline planner, any OpenAI-compatible server,
-and the model of an MCP client.
+Three kinds implement `LanguageSide`: the offline planner, any OpenAI-compatible server, and the
+model of an MCP client.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
 from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.core.contracts import Frozen
+from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.photo import Photo
 
 
@@ -83,6 +85,15 @@ class TriedPhrase(Frozen):
     """Instances."""
 
 
+def roles_of(tried: Sequence[TriedPhrase]) -> dict[str, Role]:
+    """Return the role of each phrase by its key; a target anywhere is a target."""
+    roles: dict[str, Role] = {}
+    for one in tried:
+        if roles.get(one.phrase.key) is not Role.TARGET:
+            roles[one.phrase.key] = one.phrase.role
+    return roles
+
+
 @dataclass(frozen=True)
 class View:
     """What a language model sees of a run."""
@@ -101,7 +112,7 @@ class View:
         return frozenset(one.phrase.text.lower() for one in self.tried)
 
 
-class LanguageModel(Protocol):
+class LanguageSide(Protocol):
     """Proposes phrases, judges masks and selects among them.
 
     Every method may raise a `LanguageError` (a `LanguageReplyError` where only this reply is
@@ -114,12 +125,32 @@ class LanguageModel(Protocol):
         ...
 
     @property
-    def is_model(self) -> bool:
-        """Whether a model answers, at a cost, and not rules."""
+    def max_candidates(self) -> int | None:
+        """How many candidates it can be shown; None for any number."""
         ...
 
-    def can_read(self, instruction: str) -> bool:
-        """Whether it is any use to ask about this instruction."""
+    def may_help(self, instruction: str, level: InstructionLevel) -> bool:
+        """Whether the agent may do better with it than one direct pass at `level`."""
+        ...
+
+    def out_of_proposals(self, view: View) -> str | None:
+        """Return why it has nothing more to propose, where that is known without asking."""
+        ...
+
+    def wants_verdict(self, view: View) -> bool:
+        """Whether the one candidate of `view` is to be judged."""
+        ...
+
+    def doubles(self, candidates: Sequence[Candidate]) -> frozenset[int]:
+        """Return the positions of candidates that show the same thing as an earlier one.
+
+        Args:
+            candidates: of phrases in the same role.
+        """
+        ...
+
+    def keeps_unselected(self) -> bool:
+        """Whether candidates that it has not selected may be the best answer so far."""
         ...
 
     async def propose(self, view: View) -> Proposal:

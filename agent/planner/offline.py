@@ -1,4 +1,6 @@
-"""The offline planner as a language model: rules, geometry and colours, no requests."""
+"""The offline planner as a language side: rules, geometry and colours, no requests."""
+
+from collections.abc import Sequence
 
 from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.instructions import try_plan
@@ -14,17 +16,34 @@ from sam3i_agent.agent.language.side import (
 from sam3i_agent.agent.planner.parsing import plan_instruction
 from sam3i_agent.agent.planner.selection import MIN_COLOUR_SHARE, colour_share, select
 from sam3i_agent.agent.planner.wordings import wordings
+from sam3i_agent.core.levels import InstructionLevel
 
 
 class OfflinePlanner:
     """Answers from the words of the instruction alone."""
 
     name = "the offline planner"
-    is_model = False
+    max_candidates = None
 
-    def can_read(self, instruction: str) -> bool:
-        """Whether the rules cover the instruction."""
-        return try_plan(instruction) is not None
+    def may_help(self, instruction: str, level: InstructionLevel) -> bool:
+        """Whether the rules cover the instruction, and would ask for more than its very words."""
+        return level is not InstructionLevel.CONCEPT and try_plan(instruction) is not None
+
+    def out_of_proposals(self, view: View) -> str | None:
+        """Say so where each noun phrase has candidates or no other wording."""
+        return None if self._untried(view) else "no other wording is left"
+
+    def wants_verdict(self, view: View) -> bool:
+        """Where its phrase names a colour, which can be measured."""
+        return self._colour(view) is not None
+
+    def doubles(self, candidates: Sequence[Candidate]) -> frozenset[int]:
+        """None: rules tell phrases apart, and need each one's masks."""
+        return frozenset()
+
+    def keeps_unselected(self) -> bool:
+        """No: what the rules did not select contradicts the instruction."""
+        return False
 
     async def propose(self, view: View) -> Proposal:
         """Word each noun phrase that has no candidates yet in a way not tried before.
@@ -32,9 +51,16 @@ class OfflinePlanner:
         Raises:
             LanguageError: the instruction is beyond the rules.
         """
+        phrases = self._untried(view)
+        plan = plan_instruction(view.instruction)
+        return Proposal(
+            phrases=phrases, reason=plan.describe() if phrases else "no other wording is left"
+        )
+
+    def _untried(self, view: View) -> tuple[ProposedPhrase, ...]:
         plan = plan_instruction(view.instruction)
         targets = {target.phrase.text for target in plan.targets}
-        found = {candidate.phrase for candidate in view.candidates}
+        found = {candidate.key for candidate in view.candidates}
         tried = set(view.tried_texts)
         phrases: list[ProposedPhrase] = []
         for phrase in plan.phrases:
@@ -45,31 +71,29 @@ class OfflinePlanner:
                 role = Role.TARGET if phrase.text in targets else Role.HELPER
                 phrases.append(ProposedPhrase(text=untried[0], role=role, stands_for=phrase.text))
                 tried.add(untried[0])
-        return Proposal(
-            phrases=tuple(phrases),
-            reason=plan.describe() if phrases else "no other wording is left",
-        )
+        return tuple(phrases)
 
     async def verify(self, view: View) -> Verdict:
         """Reject a candidate whose pixels contradict the colour that its phrase names."""
-        (candidate,) = view.candidates
-        plan = plan_instruction(view.instruction)
-        colour = next(
-            (phrase.colour for phrase in plan.phrases if phrase.text == candidate.phrase), None
-        )
+        colour = self._colour(view)
         if colour is None:
-            return Verdict(decision=Decision.ACCEPT)
-        share = colour_share(view.photo.pixels, candidate.mask, colour)
+            return Verdict(decision=Decision.UNJUDGED, reason="rules judge no more than colours")
+        share = colour_share(view.photo.pixels, view.candidates[0].mask, colour)
         if share < MIN_COLOUR_SHARE:
             return Verdict(decision=Decision.REJECT, reason=f"not {colour}")
-        return Verdict(decision=Decision.ACCEPT)
+        return Verdict(decision=Decision.ACCEPT, reason=colour)
+
+    def _colour(self, view: View) -> str | None:
+        plan = plan_instruction(view.instruction)
+        key = view.candidates[0].key
+        return next((phrase.colour for phrase in plan.phrases if phrase.text == key), None)
 
     async def select(self, view: View) -> Selection:
         """Keep what satisfies the plan's positions, sizes and relations."""
         plan = plan_instruction(view.instruction)
         found: dict[str, list[Candidate]] = {}
         for candidate in view.candidates:
-            found.setdefault(candidate.phrase, []).append(candidate)
+            found.setdefault(candidate.key, []).append(candidate)
         chosen = select(plan, found, view.photo.size_hw)
         numbers = tuple(
             next(i for i, one in enumerate(view.candidates, start=1) if one is candidate)

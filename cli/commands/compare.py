@@ -11,8 +11,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from sam3i_agent.agent.run import offline_planner
-from sam3i_agent.cli.language import mllm_settings
+from sam3i_agent.agent.language.factory import language_factory
+from sam3i_agent.cli.language import language_choice
 from sam3i_agent.cli.progress import progress_bar
 from sam3i_agent.core.contracts import DEFAULT_BUDGETS, RouteChoice
 from sam3i_agent.core.levels import InstructionLevel
@@ -42,7 +42,7 @@ class CompareCommand:
 
     def run(self) -> str:
         """Run what is left to run, write the report, and return its reading."""
-        language = mllm_settings(self.mllm_url, self.mllm_model)
+        language = language_factory(language_choice(self.mllm_url, self.mllm_model))
         shard = Shard.parse(self.shard)
         dataset = open_dataset(self.dataset, self.images)
         cases = read_cases(dataset, self.levels, self.limit)
@@ -58,8 +58,7 @@ class CompareCommand:
                 from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
 
                 segmenter = load_segmenter(self.model, device=self.device)
-                planner = language or offline_planner
-                answerer = Answerer(segmenter, dataset.images, DEFAULT_BUDGETS, planner)
+                answerer = Answerer(segmenter, dataset.images, DEFAULT_BUDGETS, language)
                 yield from answerer.answer(tasks)
                 return
             from sam3i_agent.evaluation.compare.ray_workers import WorkerSettings, answer_with_ray

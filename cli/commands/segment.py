@@ -25,7 +25,6 @@ from sam3i_agent.core.contracts import (
 )
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.model_choice import Tiling
-from sam3i_agent.core.prompt import VISUAL
 
 runs_app = typer.Typer(help="Recorded runs.", no_args_is_help=True)
 app.add_typer(runs_app, name="runs")
@@ -93,13 +92,11 @@ def segment(
     from sam3i_agent.cli.segment_run import SegmentCommand
 
     if resume is not None:
-        if image is not None or instruction is not None:
+        if image is not None or instruction is not None or box or not_box:
             raise InputError("--resume takes image and instruction from the run's record")
         command = SegmentCommand.resumed(resume)
     else:
-        if instruction is None and (box or point):
-            instruction, route, level = VISUAL, RouteChoice.DIRECT, LevelChoice.CONCEPT
-        if image is None or instruction is None:
+        if image is None or (instruction is None and not (box or point)):
             raise InputError("an image and an instruction are needed", "see sam3i segment --help")
         budgets = read_budgets(
             max_rounds=max_rounds,
@@ -111,6 +108,8 @@ def segment(
         command = SegmentCommand.new(
             image,
             instruction,
+            boxes=box or (),
+            not_boxes=not_box or (),
             route=route,
             level=level,
             budgets=budgets,
@@ -120,7 +119,7 @@ def segment(
             mllm_url=mllm_url,
             mllm_model=mllm_model,
         )
-    command = command.with_corrections(box or (), not_box or (), point or (), not_point or ())
+    command = command.with_clicks(point or (), not_point or ())
     if out is None and not as_json:
         out = Path("outputs") / command.image.stem
     result = command.run(out, show_steps=verbose)

@@ -12,7 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TextIO
 
-from sam3i_agent.agent.run import LanguageFactory, offline_planner, segment_photo_sync
+from sam3i_agent.agent.language.factory import LanguageFactory, offline_planner
+from sam3i_agent.agent.run import segment_photo_sync
 from sam3i_agent.agent.state import SegmenterLike
 from sam3i_agent.core.contracts import Budgets, LevelChoice, RouteChoice, SegmentationResult
 from sam3i_agent.core.errors import InputError, StorageError

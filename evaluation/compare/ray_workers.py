@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from sam3i_agent.agent.run import LanguageFactory, offline_planner
+from sam3i_agent.agent.language.factory import LanguageFactory
 from sam3i_agent.core.contracts import Budgets, RouteChoice
 from sam3i_agent.core.errors import ModelError
 from sam3i_agent.evaluation.compare.cases import Prediction
@@ -27,7 +27,7 @@ class WorkerSettings:
     images: Path
     """Must be readable under this name on every machine."""
     budgets: Budgets
-    language: LanguageFactory | None
+    language: LanguageFactory
 
 
 class _Worker:
@@ -40,7 +40,7 @@ class _Worker:
             load_segmenter(settings.model, device=settings.device),
             settings.images,
             settings.budgets,
-            settings.language or offline_planner,
+            settings.language,
         )
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from sam3i_agent.agent.run import MllmSettings, segment_photo_sync
+from sam3i_agent.agent.language.choice import LanguageChoice
+from sam3i_agent.agent.language.factory import language_factory
+from sam3i_agent.agent.run import segment_photo_sync
 from sam3i_agent.core.contracts import Budgets, RouteChoice, RunStatus
 from sam3i_agent.core.photo import read_photo
 
@@ -60,7 +62,7 @@ def test_a_blind_small_model_ends_in_a_typed_outcome(url, tiny, scene_file, inst
         instruction,
         route=RouteChoice.AGENT,
         budgets=BUDGETS,
-        language=MllmSettings(url, "smollm2"),
+        language=language_factory(LanguageChoice(url=url, model="smollm2")),
     )
     print("\n".join([f"{result.status}: {result.usage}", *result.trace, *result.warnings]))
     assert result.status in tuple(RunStatus)

@@ -7,7 +7,9 @@ import pytest
 from opentelemetry import trace
 
 from sam3i_agent.agent.language import openai_server
-from sam3i_agent.agent.run import MllmSettings, segment_photo_sync
+from sam3i_agent.agent.language.choice import LanguageChoice
+from sam3i_agent.agent.language.factory import language_factory
+from sam3i_agent.agent.run import segment_photo_sync
 from sam3i_agent.core.contracts import Budgets, Route, RouteChoice, RoutingPolicy, RunStatus
 from sam3i_agent.core.levels import InstructionLevel
 from tests.agent.scripted_server import Reply, asked, call, question, say, serve
@@ -45,7 +47,7 @@ def _run(server, photo, answers=None, **budgets):
         TEXT,
         route=RouteChoice.AGENT,
         budgets=Budgets(**{"max_seconds": 20, **budgets}),
-        language=MllmSettings(server.url, "scripted"),
+        language=language_factory(LanguageChoice(url=server.url, model="scripted")),
     )
     assert result.usage.mllm_calls == len(server.log)
     assert result.usage.image_encodings == model.encodings <= 1
@@ -264,7 +266,7 @@ def test_no_server_at_all_is_a_failed_run(grey_photo):
         grey_photo,
         TEXT,
         route=RouteChoice.AGENT,
-        language=MllmSettings("http://127.0.0.1:9/v1", "nobody"),
+        language=language_factory(LanguageChoice(url="http://127.0.0.1:9/v1", model="nobody")),
     )
     assert result.status is RunStatus.FAILED
     assert any("check --mllm-url" in warning for warning in result.warnings)
@@ -348,7 +350,7 @@ def test_a_run_has_spans(grey_photo, monkeypatch):
 def test_reasoning_that_the_head_is_unsure_of_goes_to_the_model(grey_photo):
     levels = tuple(InstructionLevel)
     with serve(_perfect) as server:
-        language = MllmSettings(server.url, "scripted")
+        language = language_factory(LanguageChoice(url=server.url, model="scripted"))
         known = {"umbrella": [LEFT, RIGHT], "table": [LEFT], TEXT: [LEFT]}
         model = KnowingSegmenter(known, levels)  # its presence is 0.9
         sure = segment_photo_sync(model, grey_photo, TEXT, language=language)
@@ -365,7 +367,7 @@ def test_a_direct_answer_stands_where_the_model_cannot_be_reached(grey_photo):
         model,
         grey_photo,
         TEXT,
-        language=MllmSettings("http://127.0.0.1:9/v1", "nobody"),
+        language=language_factory(LanguageChoice(url="http://127.0.0.1:9/v1", model="nobody")),
         policy=RoutingPolicy(min_reasoning_presence=1.0),
     )
     assert result.status is RunStatus.SELECTED and result.route is Route.DIRECT

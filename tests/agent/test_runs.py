@@ -148,3 +148,26 @@ def test_unknown_and_damaged_runs_are_refused(tmp_path):
     (tmp_path / "x" / "run.json").write_text("{}")
     with pytest.raises(StorageError, match="damaged"):
         store.open("x")
+
+
+def test_a_run_of_the_first_format_is_shown_but_does_not_go_on(tmp_path):
+    (tmp_path / "old").mkdir()
+    record = {
+        "run_id": "old", "started": "2026-11-01T00:00:00Z", "image": str(SCENE), "model": "tiny",
+        "device": "auto", "tiling": "auto", "mllm_url": "http://x/v1", "mllm_model": "m",
+        "request": {"image_sha256": "0", "instruction": "the star"},
+    }  # fmt: skip
+    (tmp_path / "old" / "run.json").write_text(json.dumps(record))
+    store = RunStore(tmp_path)
+    info = store.open("old").info
+    assert info.language is not None and info.language.url == "http://x/v1"
+    with pytest.raises(StorageError, match="another version"):
+        store.resume("old")
+    refused = subprocess.run(
+        [*COMMAND, "segment", "--resume", "old"],
+        env={**os.environ, "SAM3I_RUNS": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert refused.returncode == 1 and "start it again" in refused.stderr

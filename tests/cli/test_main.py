@@ -116,3 +116,12 @@ def test_bad_training_configuration(tmp_path: Path):
     run = _sam3i("train", "bad.yaml", cwd=tmp_path)
     assert run.returncode == 2
     assert "steps" in run.stderr and "Traceback" not in run.stderr
+
+
+def test_boxes_alone_report_the_presence_of_what_they_show(scene_file: Path, tmp_path: Path, scene):
+    box = ",".join(str(side) for side in scene.objects[0].box_xyxy)
+    run = _sam3i("segment", str(scene_file), "--box", box, "--json", cwd=tmp_path)
+    result = json.loads(run.stdout)
+    assert result["status"] == "selected" and result["count"] >= 1, run.stderr
+    assert result["presence"] > 0.5 and result["instruction"] == ""
+    assert result["usage"]["prompts"] == 1

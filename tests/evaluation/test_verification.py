@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from sam3i_agent.agent.language.budgets import Meter
+from sam3i_agent.agent.language.choice import LanguageChoice
+from sam3i_agent.agent.language.factory import language_factory
 from sam3i_agent.agent.language.ledger import MemoryLedger
-from sam3i_agent.agent.run import MllmSettings
 from sam3i_agent.core.contracts import Budgets
 from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.rle import encode_mask
@@ -66,7 +67,9 @@ def test_an_empty_mask_is_wrong_without_asking(grey_photo):
         return call(body, verdict="accept") if number == 0 else call(body, complete=True)
 
     async def run(url):
-        model = MllmSettings(url, "m")(Meter(Budgets(), MemoryLedger()))
+        model = language_factory(LanguageChoice(url=url, model="m"))(
+            Meter(Budgets(), MemoryLedger())
+        )
         try:
             return await ModelJudge(model).judge(
                 grey_photo, "cat", Masks.encode([CAT, CAT & False], CAT.shape)
@@ -90,7 +93,9 @@ def test_a_model_judges_masks_and_completeness(dataset):
     out = dataset.with_name("checked.json")
 
     async def run(url):
-        model = MllmSettings(url, "m")(Meter(Budgets(), MemoryLedger()))
+        model = language_factory(LanguageChoice(url=url, model="m"))(
+            Meter(Budgets(), MemoryLedger())
+        )
         try:
             return await verify_dataset(dataset, ModelJudge(model), out, drop=True)
         finally:

@@ -1,19 +1,21 @@
 """Corrections add up, never change an earlier result, and are refused in words."""
 
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 import anyio
 import numpy as np
 import pytest
 
 from sam3i_agent.agent.run import segment_photo_sync
+from sam3i_agent.core.contracts import LevelChoice, RouteChoice, RunStatus
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.instances import Instances
+from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.prompt import Exemplar, Prompt
 from sam3i_agent.segmodel.clicks import ClickMasks
 from sam3i_agent.tools.results.store import ResultStore
+from sam3i_agent.tools.service import SegmentationService
 from sam3i_agent.tools.sources.sources import ImageSource
 from sam3i_agent.tools.toolbox import Toolbox
 from tests.conftest import KnowingSegmenter, block
@@ -28,6 +30,11 @@ class _Model:
     prompts: list[Prompt] = field(default_factory=list)
     clicked: list[tuple[tuple, bool]] = field(default_factory=list)
     takes_exemplars = True
+    levels = (InstructionLevel.CONCEPT,)
+    encodings = 1
+
+    def count_tokens(self, text):
+        return 1
 
     @property
     def segmenter(self):
@@ -50,11 +57,16 @@ class _Model:
         return Instances(masks, boxes, np.full(count, 0.9, np.float32), 0.9)
 
 
+class _Service(SegmentationService):
+    def __init__(self, model):
+        super().__init__()
+        self.segmenter = self.clicker = lambda: model
+
+
 @pytest.fixture
 def setup(grey_photo):
     model = _Model()
-    service = SimpleNamespace(segmenter=lambda: model, clicker=lambda: model)
-    toolbox = Toolbox(service, ImageSource(ResultStore()))
+    toolbox = Toolbox(_Service(model), ImageSource(ResultStore()))
     knowing = KnowingSegmenter({"umbrella": [(LEFT, 0.9), (RIGHT, 0.8)]})
     result = segment_photo_sync(knowing, grey_photo, "umbrella")
     return toolbox, model, toolbox.results.add(result, grey_photo)
@@ -123,3 +135,40 @@ def test_a_box_cannot_be_example_and_counterexample(setup):
     second = _refine(toolbox, first.id, [(10, 10, 30, 30)])
     with pytest.raises(InputError, match="both an example and none"):
         _refine(toolbox, second.id, [(10, 10, 30, 30)], positive=False)
+
+
+def test_a_refined_result_tells_of_the_new_answer_and_not_of_the_one_before(setup, grey_photo):
+    toolbox, _, _ = setup
+    nothing = segment_photo_sync(KnowingSegmenter(), grey_photo, "umbrella")
+    assert nothing.status is RunStatus.NO_TARGET and nothing.presence == pytest.approx(0.1)
+    first = toolbox.results.add(nothing, grey_photo)
+    by_box = _refine(toolbox, first.id, [(10, 10, 30, 30)]).result
+    assert by_box.status is RunStatus.SELECTED and by_box.count == 2
+    assert by_box.presence == pytest.approx(0.9)
+    assert by_box.usage.prompts == 1 and by_box.usage.seconds != nothing.usage.seconds
+    assert not any("presence 0.10" in line for line in by_box.trace)
+    by_click = _refine(toolbox, first.id, points=[(50, 90)]).result
+    assert by_click.status is RunStatus.SELECTED and by_click.presence == pytest.approx(0.9)
+    assert by_click.usage.seconds > nothing.usage.seconds
+    assert by_click.trace[:-1] == nothing.trace  # the other instances still come from there
+
+
+def test_boxes_alone_need_no_word(setup, grey_photo):
+    _, model, _ = setup
+    result = segment_photo_sync(model, grey_photo, "", exemplars=(Exemplar((1, 1, 9, 9)),))
+    (prompt,) = model.prompts
+    assert prompt.text == "" and prompt.exemplars == (Exemplar((1, 1, 9, 9)),)
+    assert result.instruction == "" and result.count == 2 and result.presence > 0.8
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"route": RouteChoice.AGENT}, "leave out --route agent"),
+        ({"level": LevelChoice.COMPLEX}, "leave out --level"),
+    ],
+)
+def test_examples_refuse_what_contradicts_them(setup, grey_photo, options, said):
+    _, model, _ = setup
+    with pytest.raises(InputError, match=said):
+        segment_photo_sync(model, grey_photo, "x", exemplars=(Exemplar((1, 1, 9, 9)),), **options)

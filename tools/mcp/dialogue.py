@@ -39,7 +39,7 @@ from sam3i_agent.agent.language.client_model import (
 from sam3i_agent.agent.language.conversation import Message, Question
 from sam3i_agent.agent.language.ledger import Entries, MemoryLedger
 from sam3i_agent.agent.language.mllm import MllmLanguage
-from sam3i_agent.agent.language.side import LanguageModel
+from sam3i_agent.agent.language.side import LanguageSide
 from sam3i_agent.core.contracts import SegmentationResult
 from sam3i_agent.tools.results.choices import ALL, choices_of, narrow
 
@@ -85,7 +85,7 @@ class Dialogue:
         self._responses = dict(ctx.input_responses or {}) if self._returns else {}
         self._refusal = ""
 
-    def language(self, meter: Meter) -> LanguageModel:
+    def language(self, meter: Meter) -> LanguageSide:
         """Return the client's model as the agent's language side."""
         return MllmLanguage(ClientModel(meter, self._refusal))
 

@@ -1,6 +1,7 @@
 """Several instances where one was meant: in words to choose from, and what is left of them."""
 
 from sam3i_agent.core.contracts import InstanceResult, SegmentationResult
+from sam3i_agent.core.results import with_instances, with_warning
 
 ALL = "all of them"
 
@@ -24,15 +25,9 @@ def narrow(result: SegmentationResult, chosen: int | None, why_not: str) -> Segm
     count = result.count
     if chosen is None:
         said = f"ambiguous: the words mean one thing and {count} fit; {why_not}"
-        return result.model_copy(update={"warnings": (*result.warnings, said)})
+        return with_warning(result, said)
     line = f"user: number {chosen + 1} of {count}"
-    return result.model_copy(
-        update={
-            "count": 1,
-            "instances": (result.instances[chosen],),
-            "trace": (*result.trace, line),
-        }
-    )
+    return with_instances(result, (result.instances[chosen],), line)
 
 
 def _place(one: InstanceResult, result: SegmentationResult) -> str:

@@ -10,18 +10,11 @@ from PIL import Image
 from sam3i_agent.core.contracts import SegmentationResult
 from sam3i_agent.core.drawing import draw_marks
 from sam3i_agent.core.errors import StorageError
-from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.photo import Photo
 
 RESULT_NAME = "result.json"
 OVERLAY_NAME = "overlay.png"
 MASKS_FOLDER = "masks"
-
-
-def result_masks(result: SegmentationResult) -> Masks:
-    """Return the masks of a result."""
-    size = (result.image.height, result.image.width)
-    return Masks(size, (one.mask.counts for one in result.instances))
 
 
 def write_result(result: SegmentationResult, photo: Photo, folder: Path) -> None:
@@ -39,7 +32,7 @@ def write_result(result: SegmentationResult, photo: Photo, folder: Path) -> None
     except OSError as error:
         raise _unwritable(folder, error) from error
     try:
-        masks = result_masks(result)
+        masks = result.masks()
         (staging / MASKS_FOLDER).mkdir()
         for number, mask in enumerate(masks, start=1):
             Image.fromarray(mask).save(staging / MASKS_FOLDER / f"{number}.png")

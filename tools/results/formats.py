@@ -12,7 +12,6 @@ from PIL import Image
 from sam3i_agent.core.contracts import SegmentationResult
 from sam3i_agent.core.drawing import draw_marks
 from sam3i_agent.core.photo import Photo
-from sam3i_agent.tools.results.export import result_masks
 from sam3i_agent.tools.results.polygons import polygons_of
 
 _PERCENT = 100.0
@@ -56,7 +55,7 @@ def to_geojson(result: SegmentationResult) -> str:
             },
         }
         for number, (one, mask) in enumerate(
-            zip(result.instances, result_masks(result), strict=True), start=1
+            zip(result.instances, result.masks(), strict=True), start=1
         )
     ]
     return json.dumps({"type": "FeatureCollection", "features": features})
@@ -66,7 +65,7 @@ def to_yolo(result: SegmentationResult) -> str:
     """Return YOLO lines: class 0 and the largest outline, in shares of the image's sides."""
     size = (result.image.width, result.image.height)
     lines: list[str] = []
-    for mask in result_masks(result):
+    for mask in result.masks():
         rings = polygons_of(mask)
         if rings:
             ring = max(rings, key=len)
@@ -86,7 +85,7 @@ def to_svg(result: SegmentationResult) -> str:
         f'{(number * 137) % 360},80%,50%)" d="'
         + "".join("M" + "L".join(f"{x} {y}" for x, y in ring) + "Z" for ring in polygons_of(mask))
         + '"/>'
-        for number, mask in enumerate(result_masks(result), start=1)
+        for number, mask in enumerate(result.masks(), start=1)
     ]
     width, height = result.image.width, result.image.height
     return (
@@ -101,7 +100,7 @@ def to_label_studio(result: SegmentationResult) -> str:
     """Return a Label Studio task with one polygon per outline, in percent of the sides."""
     width, height = result.image.width, result.image.height
     regions: list[dict[str, Any]] = []
-    for one, mask in zip(result.instances, result_masks(result), strict=True):
+    for one, mask in zip(result.instances, result.masks(), strict=True):
         for ring in polygons_of(mask):
             points = [[_PERCENT * x / width, _PERCENT * y / height] for x, y in ring]
             regions.append(
@@ -134,12 +133,12 @@ TEXT_FORMATS: dict[str, tuple[str, Callable[[SegmentationResult], str]]] = {
 
 def overlay_png(result: SegmentationResult, photo: Photo, max_side: int) -> bytes:
     """Draw the photo with the instances numbered, as PNG."""
-    return _png(draw_marks(photo.pixels, result_masks(result), max_side=max_side))
+    return _png(draw_marks(photo.pixels, result.masks(), max_side=max_side))
 
 
 def mask_png(result: SegmentationResult, number: int) -> bytes:
     """Draw the mask of instance `number` (from 1) as a 1-bit PNG of the photo's size."""
-    return _png(Image.fromarray(np.ascontiguousarray(result_masks(result)[number - 1])))
+    return _png(Image.fromarray(np.ascontiguousarray(result.masks()[number - 1])))
 
 
 def _png(picture: Image.Image) -> bytes:

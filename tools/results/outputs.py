@@ -13,7 +13,6 @@ from sam3i_agent.core.contracts import (
     Usage,
 )
 from sam3i_agent.core.levels import InstructionLevel
-from sam3i_agent.tools.results.export import result_masks
 from sam3i_agent.tools.results.formats import TEXT_FORMATS
 from sam3i_agent.tools.results.polygons import Ring, polygons_of
 from sam3i_agent.tools.results.store import StoredResult
@@ -144,7 +143,7 @@ class CapabilitiesOutput(Frozen):
 def segment_output(stored: StoredResult, include: frozenset[Include]) -> SegmentOutput:
     """Return a result as a tool shows it."""
     result = stored.result
-    masks = result_masks(result) if Include.POLYGONS in include else [None] * len(result.instances)
+    masks = result.masks() if Include.POLYGONS in include else [None] * len(result.instances)
     return SegmentOutput(
         result_id=stored.id,
         parent_id=stored.parent,

@@ -3,20 +3,16 @@
 Results do not change: each correction makes a new one, so the id of an earlier one undoes it.
 """
 
+import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from sam3i_agent.agent.instructions import try_plan
-from sam3i_agent.core.contracts import (
-    CompressedMask,
-    InstanceResult,
-    RunStatus,
-    SegmentationResult,
-)
+from sam3i_agent.agent.requests import make_request
+from sam3i_agent.core.contracts import SegmentationResult, SegmentRequest, Usage
 from sam3i_agent.core.errors import InputError
-from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.photo import Photo
-from sam3i_agent.core.prompt import VISUAL, Exemplar, Prompt
+from sam3i_agent.core.prompt import Exemplar
+from sam3i_agent.core.results import instance_of, with_instances
 from sam3i_agent.core.rle import decode_mask, tight_box
 
 if TYPE_CHECKING:
@@ -36,37 +32,16 @@ class Edits:
 NO_EDITS = Edits()
 
 
-def refine_by_exemplars(
-    segmenter: "Segmenter",
-    photo: Photo,
-    result: SegmentationResult,
-    edits: Edits,
-    new: tuple[Exemplar, ...],
-) -> tuple[SegmentationResult, Edits]:
-    """Ask again for the result's noun phrase, with all examples given so far.
+def request_with_exemplars(
+    photo: Photo, result: SegmentationResult, edits: Edits, new: tuple[Exemplar, ...]
+) -> tuple[SegmentRequest, Edits]:
+    """Return the request whose answer corrects `result`: its words, with all examples given so far.
 
     Raises:
-        InputError: the model takes no examples, a box is not in the photo, or it is given both as
-            more like this and as not this.
+        InputError: a box is given both as more like this and as not this.
     """
     exemplars = (*edits.exemplars, *new)
-    contradiction = {one.box_xyxy for one in exemplars if one.positive} & {
-        one.box_xyxy for one in exemplars if not one.positive
-    }
-    if contradiction:
-        raise InputError(f"the box {list(contradiction.pop())} is both an example and none")
-    plan = try_plan(result.instruction)
-    text = plan.targets[0].phrase.text if plan is not None and len(plan.targets) == 1 else VISUAL
-    (found,) = segmenter.encode(photo).segment([Prompt(text, exemplars=exemplars)])
-    instances = tuple(
-        _instance(found.masks[[index]], (x0, y0, x1, y1), score)
-        for index, ((x0, y0, x1, y1), score) in enumerate(
-            zip(found.boxes_xyxy.tolist(), found.scores.tolist(), strict=True)
-        )
-    )
-    count = sum(one.positive for one in exemplars)
-    line = f"refine: {text!r} with {count} examples and {len(exemplars) - count} counterexamples"
-    return _changed(result, instances, line), Edits(exemplars)
+    return make_request(photo, result.instruction, exemplars=exemplars), Edits(exemplars)
 
 
 def refine_by_clicks(
@@ -95,7 +70,7 @@ def refine_by_clicks(
     Raises:
         InputError: there is no such instance or reading, or the clicks cannot be used.
     """
-    count = len(result.instances)
+    started, count = time.perf_counter(), len(result.instances)
     if number is not None and not 1 <= number <= count:
         raise InputError(f"there is no instance {number}; the result has 1 to {count}")
     if number is None:
@@ -112,13 +87,20 @@ def refine_by_clicks(
     box = tight_box(chosen[0])
     if box is None:
         raise InputError("nothing is left of the instance", "click on it once more, or undo")
-    one = _instance(chosen, box, float(found.scores[reading - 1]))
+    one = instance_of(chosen, box, float(found.scores[reading - 1]))
     instances = [*result.instances]
     instances[number - 1 : number] = [one]
     scores = ", ".join(f"{score:.2f}" for score in found.scores)
     line = f"refine: {len(new)} clicks on instance {number}; readings {scores}, number {reading}"
     clicks = {**edits.clicks, number: (*before, *new)}
-    return _changed(result, tuple(instances), line), replace(edits, clicks=clicks)
+    changed = with_instances(
+        result,
+        instances,
+        line,
+        presence=max(result.presence, one.score),
+        usage=Usage(seconds=round(time.perf_counter() - started, 4)),
+    )
+    return changed, replace(edits, clicks=clicks)
 
 
 def _under(result: SegmentationResult, clicks: "tuple[Click, ...]") -> int:
@@ -132,21 +114,3 @@ def _under(result: SegmentationResult, clicks: "tuple[Click, ...]") -> int:
         if decode_mask(one.mask.size, one.mask.counts)[y, x]:
             return number
     return len(result.instances) + 1
-
-
-def _instance(masks: Masks, box: tuple[float, float, float, float], score: float) -> InstanceResult:
-    packed = CompressedMask(size=masks.size_hw, counts=masks.counts[0])
-    return InstanceResult(mask=packed, box=box, score=score, area=int(masks.areas[0]))
-
-
-def _changed(
-    result: SegmentationResult, instances: tuple[InstanceResult, ...], line: str
-) -> SegmentationResult:
-    return result.model_copy(
-        update={
-            "status": RunStatus.SELECTED if instances else RunStatus.NO_TARGET,
-            "count": len(instances),
-            "instances": instances,
-            "trace": (*result.trace, line),
-        }
-    )
