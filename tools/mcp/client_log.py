@@ -16,20 +16,30 @@ from mcp.server.mcpserver import Context
 from mcp.shared.exceptions import MCPDeprecationWarning
 from mcp_types import EmptyResult, LoggingLevel, SetLevelRequestParams
 
+from sam3i_agent.core.contracts import SegmentationResult
+
 _LEVELS: tuple[LoggingLevel, ...] = get_args(LoggingLevel)
 """The least grave first."""
 _LOGGER = "sam3i"
 
 
+def has_client(ctx: Context[Any, Any]) -> bool:
+    """Whether a protocol's request stands behind the call."""
+    try:
+        ctx.request_context  # noqa: B018 (raises where there is none)
+    except ValueError:
+        return False
+    return True
+
+
 class ClientLog:
-    """Sends what a client wants to hear.
+    """Sends what a client wants to hear."""
 
-    Args:
-        server: which from now on takes `logging/setLevel`.
-    """
-
-    def __init__(self, server: MCPServer[Any]) -> None:
+    def __init__(self) -> None:
         self._least: WeakKeyDictionary[Connection, LoggingLevel] = WeakKeyDictionary()
+
+    def offer(self, server: MCPServer[Any]) -> None:
+        """Let the server take `logging/setLevel`."""
         server._lowlevel_server.add_request_handler(
             "logging/setLevel", SetLevelRequestParams, self._set_level
         )
@@ -39,6 +49,14 @@ class ClientLog:
     ) -> EmptyResult:
         self._least[ctx.session._connection] = params.level
         return EmptyResult()
+
+    async def tell(self, ctx: Context[Any, Any], result: SegmentationResult) -> None:
+        """Log a result's warnings and what it took."""
+        if not has_client(ctx):
+            return
+        for warning in result.warnings:
+            await self.send(ctx, "warning", warning)
+        await self.send(ctx, "info", f"{result.count} instances in {result.usage.seconds:.2f} s")
 
     async def send(self, ctx: Context[Any, Any], level: LoggingLevel, line: str) -> None:
         """Send one line, unless the client has asked for graver ones only."""

@@ -1,10 +1,13 @@
-"""What a tool asks of the client that called it: its model (sampling) and its user (elicitation).
+"""What a tool says to the client that called it, and asks of its model and its user.
+
+Its model is asked by sampling, its user by elicitation.
 
 Both protocol eras are served by one flow. Where the client can be asked during a call, it is. Where
 it cannot (2026-07-28), the call ends with an `InputRequiredResult` and comes again with the
 answers: it then takes the same steps, with all earlier answers at hand, up to the next question.
 """
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
@@ -41,6 +44,7 @@ from sam3i_agent.agent.language.ledger import Entries, MemoryLedger
 from sam3i_agent.agent.language.mllm import MllmLanguage
 from sam3i_agent.agent.language.side import LanguageSide
 from sam3i_agent.core.contracts import SegmentationResult
+from sam3i_agent.tools.mcp.client_log import has_client
 from sam3i_agent.tools.results.choices import ALL, choices_of, narrow
 
 _INPUT_REQUIRED_SINCE = "2026-07-28"
@@ -178,6 +182,25 @@ class Dialogue:
             )
         related = ServerMessageMetadata(related_request_id=self._ctx.request_id)
         return await self._ctx.session.send_request(request, kind, metadata=related)
+
+
+def dialogue_with(ctx: Context[Any, Any], use_model: bool) -> Dialogue | None:
+    """Return the dialogue with the client that called, if a client did; see `Dialogue`."""
+    return Dialogue(ctx, use_model) if has_client(ctx) else None
+
+
+def progress_to(ctx: Context[Any, Any]) -> Callable[[str], None]:
+    """Return a reporter of steps, each a progress notification with the line as its message."""
+    if not has_client(ctx):
+        return lambda line: None
+    loop = asyncio.get_running_loop()
+    sent: list[asyncio.Task[None]] = []
+
+    def report(line: str) -> None:
+        step = len(sent) + 1
+        sent.append(loop.create_task(ctx.report_progress(step, None, line)))
+
+    return report
 
 
 def _sampling_messages(message: Message) -> list[SamplingMessage]:

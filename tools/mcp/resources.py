@@ -1,0 +1,89 @@
+"""Earlier results and tracked clips as resources, and the completion of their ids."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from mcp.server import MCPServer
+from mcp_types import Completion, ResourceTemplateReference
+
+from sam3i_agent.core.errors import InputError
+from sam3i_agent.tools.results.formats import TEXT_FORMATS, mask_png, overlay_png
+from sam3i_agent.tools.results.outputs import CLIP_SCHEME, SCHEME
+from sam3i_agent.tools.results.track_outputs import FRAMES_NAME, OVERLAY_NAME, SUMMARY_NAME
+from sam3i_agent.tools.toolbox import Toolbox
+
+OVERLAY_SIDE = 1024
+"""Longest side of an overlay in pixels: enough for a model to look at."""
+CLIP_FILES = {
+    FRAMES_NAME: "application/jsonl",
+    SUMMARY_NAME: "application/json",
+    OVERLAY_NAME: "video/mp4",
+}
+"""Of a tracked clip, with their types."""
+
+
+def add_resources(server: MCPServer[Any], toolbox: Toolbox) -> None:
+    """Register the resources of results and clips, and the completion of their ids."""
+    results = toolbox.results
+
+    @server.resource(f"{SCHEME}/{{id}}/overlay.png", mime_type="image/png")
+    async def overlay(id: str) -> bytes:  # noqa: A002 (the template's variable)
+        """Draw the picture with the instances numbered."""
+        stored = results.get(id)
+        return await asyncio.to_thread(overlay_png, stored.result, stored.photo, OVERLAY_SIDE)
+
+    @server.resource(f"{SCHEME}/{{id}}/masks/{{number}}.png", mime_type="image/png")
+    async def mask(id: str, number: str) -> bytes:  # noqa: A002
+        """Draw the mask of one instance at the photo's size, white on black."""
+        result = results.get(id).result
+        if not number.isdecimal() or not 1 <= int(number) <= len(result.instances):
+            raise InputError(f"the result has instances 1 to {len(result.instances)}")
+        return await asyncio.to_thread(mask_png, result, int(number))
+
+    @server.resource(f"{SCHEME}/{{id}}/result.json", mime_type="application/json")
+    async def whole(id: str) -> str:  # noqa: A002
+        """Return the whole result with masks as COCO RLE."""
+        return results.get(id).result.model_dump_json()
+
+    for name, (mime_type, _) in TEXT_FORMATS.items():
+        server.resource(f"{SCHEME}/{{id}}/{name}", name=name, mime_type=mime_type)(
+            _export_reader(toolbox, name)
+        )
+
+    for name, mime_type in CLIP_FILES.items():
+        server.resource(f"{CLIP_SCHEME}/{{id}}/{name}", name=f"clip {name}", mime_type=mime_type)(
+            _clip_reader(toolbox, name)
+        )
+
+    @server.completion()
+    async def complete(ref: Any, argument: Any, context: Any) -> Completion | None:
+        if not isinstance(ref, ResourceTemplateReference) or not ref.uri.startswith(SCHEME):
+            return None
+        if argument.name == "id":
+            values = [one for one in results.ids() if one.startswith(argument.value)]
+            return Completion(values=values[:100], total=len(values))
+        known = (context.arguments or {}).get("id", "") if context is not None else ""
+        if argument.name == "number" and known in results.ids():
+            count = len(results.get(known).result.instances)
+            numbers = [str(number) for number in range(1, count + 1)]
+            return Completion(values=[one for one in numbers if one.startswith(argument.value)])
+        return None
+
+
+def _export_reader(toolbox: Toolbox, name: str) -> Callable[[str], Any]:
+    async def export(id: str) -> str:  # noqa: A002
+        return await asyncio.to_thread(TEXT_FORMATS[name][1], toolbox.results.get(id).result)
+
+    export.__doc__ = f"The result as {name}."
+    return export
+
+
+def _clip_reader(toolbox: Toolbox, name: str) -> Callable[[str], Any]:
+    async def read(id: str) -> bytes | str:  # noqa: A002
+        path = toolbox.clips.file(id, name)
+        data = await asyncio.to_thread(path.read_bytes)
+        return data if name == OVERLAY_NAME else data.decode()
+
+    read.__doc__ = f"{name} of a tracked clip."
+    return read
