@@ -6,7 +6,7 @@ IMAGE ?= examples/scene.png
 INSTRUCTION ?= the red square left of the orange square
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test slow check interop interop-tools
+.PHONY: demo test slow check reference interop interop-tools
 demo: $(STAMP)
 	$(BIN)/sam3i segment "$(IMAGE)" "$(INSTRUCTION)"
 
@@ -21,6 +21,11 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
+
+# The reference of the command line, from the command line; a test compares them.
+reference: $(STAMP)
+	$(BIN)/python -m typer sam3i_agent.cli.app utils docs --name sam3i \
+	    --title "The command sam3i" --output docs/cli.md
 
 # The public MCP suites against this server and the report in a browser; npm fetches all of it.
 interop: $(STAMP) interop-tools

@@ -1,16 +1,14 @@
 """The command `sam3i`: parse, call, print."""
 
 import os
+import sys
 
 import typer
 
 from sam3i_agent.cli.app import app
-from sam3i_agent.cli.commands import bench, dataset, evaluate, segment, serve, train
 from sam3i_agent.cli.options import FAILURE, USAGE_ERROR
+from sam3i_agent.cli.renamed import new_name
 from sam3i_agent.core.errors import InputError, Sam3iError
-
-COMMANDS = (segment, serve, dataset, train, evaluate, bench)
-"""Importing these has put their commands into `app`."""
 
 
 def main() -> None:
@@ -19,6 +17,8 @@ def main() -> None:
     # faster for prompts of a full-size model on a CPU.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     try:
+        if (name := new_name(sys.argv[1:])) is not None:
+            raise InputError(f"`sam3i {sys.argv[1]}` is now `sam3i {name}`")
         app()
     except Sam3iError as error:
         typer.echo(f"error: {error}", err=True)

@@ -36,8 +36,9 @@ MllmModelOption = Annotated[str | None, typer.Option(help="The model's name ther
 RootOption = Annotated[
     list[Path] | None,
     typer.Option(
+        metavar="FOLDER",
         help="Folder that image paths must be in; may be repeated. Without it: over HTTP the "
-        "working directory, over stdio whatever the server's user can read."
+        "working directory, over stdio whatever the server's user can read.",
     ),
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="Log to standard error.")]

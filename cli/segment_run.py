@@ -26,9 +26,9 @@ from sam3i_agent.core.model_choice import Tiling
 from sam3i_agent.core.photo import Photo, read_photo
 from sam3i_agent.core.prompt import Exemplar
 from sam3i_agent.core.results import empty_result
-from sam3i_agent.tools.results.export import RESULT_NAME, check_writable, write_result
+from sam3i_agent.tools.results.export import check_writable, write_result
 from sam3i_agent.tools.results.refining import NO_EDITS, refine_by_clicks
-from sam3i_agent.tools.service import SegmentationService, summarise
+from sam3i_agent.tools.service import SegmentationService
 
 logger = logging.getLogger(__name__)
 
@@ -211,34 +211,3 @@ def _numbers(text: str, count: int, flag: str) -> tuple[float, ...]:
     if len(values) != count:
         raise InputError(f"{flag} takes {count} numbers separated by commas, not {text!r}")
     return values
-
-
-def describe_run(run: RecordedRun) -> str:
-    """Return a run in one line."""
-    info = run.info
-    result = _result_of(run)
-    state = "unfinished" if result is None else f"{result.status}, {result.count} found"
-    return f"{info.run_id}  {state:<24}  {Path(info.image).name}: {info.request.instruction!r}"
-
-
-def run_details(run: RecordedRun) -> list[str]:
-    """Return the steps, the answer and the pictures of a run, line by line."""
-    result = _result_of(run)
-    lines: list[str] = []
-    if result is None:
-        lines.append(f"not finished; go on with: sam3i segment --resume {run.info.run_id}")
-    else:
-        usage = result.usage
-        lines += [f"  {line}" for line in result.trace]
-        lines.append(summarise(result))
-        lines.append(
-            f"{usage.seconds:.2f} s, {usage.image_encodings} image encodings, {usage.prompts} "
-            f"prompts, {usage.rounds} rounds, {usage.mllm_calls} model calls, {usage.tokens} tokens"
-        )
-    pictures = [*run.pictures, *sorted(run.result_folder.glob("*.png"))]
-    return [*lines, *(f"picture: {path}" for path in pictures)]
-
-
-def _result_of(run: RecordedRun) -> SegmentationResult | None:
-    path = run.result_folder / RESULT_NAME
-    return SegmentationResult.model_validate_json(path.read_bytes()) if path.exists() else None

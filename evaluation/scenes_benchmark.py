@@ -55,7 +55,7 @@ def run_benchmark(
 
     Args:
         segmenter: a loaded model.
-        annotations: SAM3-I JSON as `sam3i scenes` writes it, beside its images.
+        annotations: SAM3-I JSON as `sam3i dataset scenes` writes it, beside its images.
         level: which text.
         route: which pipeline.
         read_as: how the direct route reads the texts.

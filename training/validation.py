@@ -1,7 +1,7 @@
 """Held-out scenes through the training's own forward pass, in batches: quick, on the mask grid.
 
-For watching a training and comparing runs. `sam3i benchmark` and `sam3i scorecard` measure what a
-user gets, at the photo's resolution.
+For watching a training and comparing runs. `sam3i evaluate scenes` and `sam3i evaluate scorecard`
+measure what a user gets, at the photo's resolution.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Commands that measure speed, each as ratios or differences within one run."""
+"""`sam3i bench`: speed, each as ratios or differences within one run."""
 
 import asyncio
 import tempfile
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sam3i_agent.cli.app import app
 from sam3i_agent.cli.options import DeviceOption, ModelOption
 from sam3i_agent.core.errors import InputError
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from sam3i_agent.segmodel.sam3_segmenter import Segmenter
 
 bench_app = typer.Typer(help="Measure speed; every command prints JSON.", no_args_is_help=True)
-app.add_typer(bench_app, name="bench")
 
 
 @bench_app.command()

@@ -1,4 +1,4 @@
-"""Commands about datasets."""
+"""`sam3i dataset`: make, join and check datasets."""
 
 import json
 from pathlib import Path
@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from sam3i_agent.cli.app import app
 from sam3i_agent.cli.options import (
     DeviceOption,
     MllmModelOption,
@@ -15,8 +14,10 @@ from sam3i_agent.cli.options import (
     read_budgets,
 )
 
+dataset_app = typer.Typer(help="Make, join and check datasets.", no_args_is_help=True)
 
-@app.command()
+
+@dataset_app.command()
 def scenes(
     count: Annotated[int, typer.Argument(help="How many.")],
     out: Annotated[Path, typer.Argument(help="New or empty folder.")],
@@ -49,8 +50,8 @@ def scenes(
     typer.echo(f"{count} scenes written to {path}")
 
 
-@app.command()
-def dataset(
+@dataset_app.command()
+def build(
     instances: Annotated[Path, typer.Argument(help="COCO JSON with the masks.")],
     instructions: Annotated[
         Path, typer.Argument(help="CSV: file_name, level, instruction, annotation_ids.")
@@ -67,7 +68,7 @@ def dataset(
     typer.echo(f"{count} records written to {out}")
 
 
-@app.command()
+@dataset_app.command()
 def verify(
     annotations: Annotated[Path, typer.Argument(help="SAM3-I JSON, beside its images.")],
     out: Annotated[Path, typer.Argument(help="JSON file to write, in the same folder.")],

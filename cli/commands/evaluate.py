@@ -1,4 +1,4 @@
-"""Commands that measure."""
+"""`sam3i evaluate`: the quality of predictions, routes and models."""
 
 import json
 from pathlib import Path
@@ -6,15 +6,11 @@ from typing import Annotated
 
 import typer
 
-from sam3i_agent.cli.app import app
+from sam3i_agent.cli.commands.train import import_trainer
 from sam3i_agent.cli.options import (
     FAILURE,
     DeviceOption,
-    MllmModelOption,
-    MllmUrlOption,
     ModelOption,
-    VerboseOption,
-    log_to_stderr,
     parse_list,
 )
 from sam3i_agent.core.contracts import (
@@ -24,10 +20,35 @@ from sam3i_agent.core.contracts import (
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.evaluation.metrics.protocol import Protocol
 
+evaluate_app = typer.Typer(help="Measure the quality of answers and models.", no_args_is_help=True)
 
-@app.command()
-def benchmark(
-    annotations: Annotated[Path, typer.Argument(help="annotations.json of `sam3i scenes`.")],
+
+@evaluate_app.command()
+def predictions(
+    protocol: Annotated[Protocol, typer.Option(help="The evaluation's rules.")],
+    gt: Annotated[
+        list[Path],
+        typer.Option(metavar="FILE", help="Ground truth in COCO form; saco takes several."),
+    ],
+    pred: Annotated[Path, typer.Option(metavar="FILE", help="COCO results.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Score a predictions file with the field's metrics, as their official evaluators do."""
+    from sam3i_agent.evaluation.metrics.protocols import evaluate
+
+    report = evaluate(protocol, gt, pred)
+    if as_json:
+        typer.echo(json.dumps(report))
+        return
+    for name, value in report.items():
+        typer.echo(f"{name:<24} {value:.4f}" if isinstance(value, float) else f"{name:<24} {value}")
+
+
+@evaluate_app.command()
+def scenes(
+    annotations: Annotated[
+        Path, typer.Argument(help="annotations.json of `sam3i dataset scenes`.")
+    ],
     level: Annotated[
         InstructionLevel, typer.Option(help="Which texts to ask.")
     ] = InstructionLevel.CONCEPT,
@@ -55,85 +76,7 @@ def benchmark(
     typer.echo(json.dumps(report.as_dict()))
 
 
-@app.command()
-def compare(
-    dataset: Annotated[
-        Path,
-        typer.Argument(
-            help="JSON of SAM3-I, SA-Co or RefCOCO in COCO form; or a folder of ReasonSeg, "
-            "gRefCOCO, or with images/ and instructions.csv."
-        ),
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for predictions and report.")],
-    images: Annotated[
-        Path | None, typer.Option(help="Where the photos are, if not beside the dataset.")
-    ] = None,
-    routes: Annotated[
-        str, typer.Option(help="Which routes, separated by commas.")
-    ] = "direct,agent,auto",
-    levels: Annotated[
-        str, typer.Option(help="Texts of which levels, separated by commas.")
-    ] = "concept,simple,complex",
-    limit: Annotated[int | None, typer.Option(help="At most so many cases.", min=1)] = None,
-    shard: Annotated[
-        str, typer.Option(metavar="I/N", help="Part of the cases, for several machines.")
-    ] = "1/1",
-    workers: Annotated[
-        int | None,
-        typer.Option(help="Answer with so many Ray workers, here or on a cluster.", min=1),
-    ] = None,
-    model: ModelOption = "tiny",
-    device: DeviceOption = "auto",
-    mllm_url: MllmUrlOption = None,
-    mllm_model: MllmModelOption = None,
-    verbose: VerboseOption = False,
-) -> None:
-    """Answer a dataset by several routes and report which is better, where, at what cost.
-
-    Run again after an interruption, it goes on behind the last answer.
-    """
-    log_to_stderr(verbose)
-    from sam3i_agent.cli.commands.compare import CompareCommand
-
-    command = CompareCommand(
-        dataset=dataset,
-        images=images,
-        out=out,
-        routes=parse_list(RouteChoice, routes, "--routes"),
-        levels=parse_list(InstructionLevel, levels, "--levels"),
-        limit=limit,
-        shard=shard,
-        workers=workers,
-        model=model,
-        device=device,
-        mllm_url=mllm_url,
-        mllm_model=mllm_model,
-    )
-    typer.echo(command.run())
-
-
-@app.command()
-def evaluate(
-    protocol: Annotated[Protocol, typer.Option(help="The evaluation's rules.")],
-    gt: Annotated[
-        list[Path],
-        typer.Option(metavar="FILE", help="Ground truth in COCO form; saco takes several."),
-    ],
-    pred: Annotated[Path, typer.Option(metavar="FILE", help="COCO results.")],
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
-) -> None:
-    """Score a predictions file with the field's metrics, as their official evaluators do."""
-    from sam3i_agent.evaluation.metrics.protocols import evaluate as score
-
-    report = score(protocol, gt, pred)
-    if as_json:
-        typer.echo(json.dumps(report))
-        return
-    for name, value in report.items():
-        typer.echo(f"{name:<24} {value:.4f}" if isinstance(value, float) else f"{name:<24} {value}")
-
-
-@app.command()
+@evaluate_app.command()
 def scorecard(
     count: Annotated[int, typer.Option(help="Scenes of each of the two series.")] = 500,
     model: ModelOption = "tiny",
@@ -160,3 +103,25 @@ def scorecard(
         )
     if not all(one.holds for one in claims):
         raise typer.Exit(FAILURE)
+
+
+@evaluate_app.command()
+def checkpoints(
+    models: Annotated[list[str], typer.Argument(help="As --model takes them.")],
+    levels: Annotated[str, typer.Option(help="Which, separated by commas.")] = "simple,complex",
+    scenes: Annotated[int, typer.Option(help="Held-out scenes.", min=1)] = 200,
+) -> None:
+    """Compare trained models quickly on held-out scenes: gIoU and right refusals, in percent."""
+    wanted = parse_list(InstructionLevel, levels, "--levels")
+    import_trainer()
+    from sam3i_agent.segmodel.checkpoints.loading import load_model
+    from sam3i_agent.training.validation import validate
+
+    for name in models:
+        model = load_model(name).float().eval()
+        for level in wanted:
+            one = validate(model, level, scenes)
+            typer.echo(
+                f"{name}  {level}: gIoU {one.giou:.1f}, right nothing {one.nothing_right:.1f} "
+                f"({one.samples} texts)"
+            )

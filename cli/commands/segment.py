@@ -1,11 +1,10 @@
-"""Commands that segment, and their recorded runs."""
+"""`sam3i segment`: a picture, an instruction, masks."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from sam3i_agent.cli.app import app
 from sam3i_agent.cli.options import (
     FAILURE,
     DeviceOption,
@@ -26,11 +25,20 @@ from sam3i_agent.core.contracts import (
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.model_choice import Tiling
 
-runs_app = typer.Typer(help="Recorded runs.", no_args_is_help=True)
-app.add_typer(runs_app, name="runs")
+EXAMPLES = """Examples:
+
+* `sam3i segment photo.jpg "the mug left of the laptop"`
+
+* `sam3i segment photo.jpg "all chairs except the broken one" --route agent`
+
+* `sam3i segment photo.jpg "red circle" --json > answer.json`
+
+* `sam3i segment photo.jpg --box 104,198,155,248`
+
+* `sam3i segment --resume RUN_ID`
+"""
 
 
-@app.command()
 def segment(
     image: Annotated[Path | None, typer.Argument(help="Picture to segment.")] = None,
     instruction: Annotated[str | None, typer.Argument(help="What to find, in English.")] = None,
@@ -132,70 +140,3 @@ def segment(
         typer.echo(f"written to {out}")
     if result.status is RunStatus.FAILED:
         raise typer.Exit(FAILURE)
-
-
-@app.command()
-def track(
-    video: Annotated[Path, typer.Argument(help="A video file, or a folder of frames.")],
-    instruction: Annotated[str, typer.Argument(help="What to follow, in English.")],
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for the results; outputs/VIDEO-NAME.")
-    ] = None,
-    key_frame: Annotated[
-        int | None,
-        typer.Option(
-            help="Frame on which the instruction selects what is followed, from 0.", min=0
-        ),
-    ] = None,
-    model: ModelOption = "tiny",
-    device: DeviceOption = "auto",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
-    verbose: VerboseOption = False,
-) -> None:
-    """Follow INSTRUCTION through VIDEO: writes tracks.jsonl, summary.json and overlay.mp4.
-
-    Run again after an interruption, it goes on behind the last frame.
-    """
-    log_to_stderr(verbose)
-    from rich.console import Console
-
-    from sam3i_agent.tools.service import SegmentationService
-    from sam3i_agent.tools.track import TrackRun
-
-    out = out or Path("outputs") / video.stem
-    run = TrackRun(
-        SegmentationService(model, device, Tiling.OFF), video, instruction, out, key_frame
-    )
-    with Console(stderr=True).status("starting") as status:
-        summary = run.run(lambda done: status.update(f"{done} frames"))
-    if as_json:
-        typer.echo(summary.model_dump_json())
-        return
-    typer.echo(f"{len(summary.tracks)} tracks of {summary.text!r} in {summary.frames} frames")
-    for one in summary.tracks:
-        typer.echo(
-            f"  {one.track}: frames {one.first_frame} to {one.last_frame}, seen in {one.frames}, "
-            f"score {one.mean_score:.2f}"
-        )
-    typer.echo(f"written to {out}")
-
-
-@runs_app.command("list")
-def list_runs() -> None:
-    """List recorded runs, the latest first."""
-    from sam3i_agent.agent.runs import RunStore
-    from sam3i_agent.cli.segment_run import describe_run
-
-    for run in RunStore().list():
-        typer.echo(describe_run(run))
-
-
-@runs_app.command("show")
-def show_run(run_id: Annotated[str, typer.Argument(help="As sam3i runs list names it.")]) -> None:
-    """Print a recorded run: what was asked, each step, the answer and its pictures."""
-    from sam3i_agent.agent.runs import RunStore
-    from sam3i_agent.cli.segment_run import describe_run, run_details
-
-    run = RunStore().open(run_id)
-    typer.echo(describe_run(run))
-    typer.echo("\n".join(run_details(run)))

@@ -99,7 +99,7 @@ def test_a_real_photograph_runs_and_says_what_it_found(tmp_path: Path):
 
 
 def test_scenes_are_a_dataset(tmp_path: Path):
-    run = _sam3i("scenes", 3, "data", "--seed", 5, cwd=tmp_path)
+    run = _sam3i("dataset", "scenes", 3, "data", "--seed", 5, cwd=tmp_path)
     assert run.returncode == 0, run.stderr
     content = json.loads((tmp_path / "data" / "annotations.json").read_text())
     assert {record["file_name"] for record in content["images"]} == {
@@ -107,7 +107,7 @@ def test_scenes_are_a_dataset(tmp_path: Path):
     }
     with Image.open(tmp_path / "data" / "images" / "000000.png") as image:
         assert image.size == (256, 256)
-    again = _sam3i("scenes", 3, "data", cwd=tmp_path)
+    again = _sam3i("dataset", "scenes", 3, "data", cwd=tmp_path)
     assert again.returncode == 2 and "not an empty folder" in again.stderr
 
 
