@@ -8,8 +8,11 @@ from importlib.metadata import entry_points, version
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from sam3i_agent.cli.renamed import BECAME_GROUPS, RENAMED
+from sam3i_agent.cli.app import app
+from sam3i_agent.cli.main import main
+from sam3i_agent.cli.renamed import BECAME_GROUPS, RENAMED, new_name
 
 ROOT = Path(__file__).parent.parent.parent
 HEAVY = ("torch", "transformers", "torchvision", "ray", "accelerate")
@@ -45,16 +48,24 @@ def _sam3i(*arguments: str) -> subprocess.CompletedProcess[str]:
         (("evaluate", "--json", "--protocol", "saco"), "evaluate predictions"),
     ],
 )
-def test_an_old_name_is_answered_with_the_new_one(typed: tuple[str, ...], now: str):
-    run = _sam3i(*typed)
-    assert run.returncode == 2 and run.stdout == ""
-    assert run.stderr == f"error: `sam3i {typed[0]}` is now `sam3i {now}`\n"
+def test_an_old_name_is_answered_with_the_new_one(
+    typed: tuple[str, ...],
+    now: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+):
+    monkeypatch.setattr(sys, "argv", ["sam3i", *typed])
+    with pytest.raises(SystemExit) as left:
+        main()
+    printed = capsys.readouterr()
+    assert left.value.code == 2 and printed.out == ""
+    assert printed.err == f"error: `sam3i {typed[0]}` is now `sam3i {now}`\n"
 
 
 @pytest.mark.parametrize("now", [*RENAMED.values(), *BECAME_GROUPS.values()])
 def test_every_new_name_is_a_command(now: str):
-    run = _sam3i(*now.split(), "--help")
-    assert run.returncode == 0 and f"sam3i_agent.cli {now}" in run.stdout
+    run = CliRunner().invoke(app, [*now.split(), "--help"], prog_name="sam3i")
+    assert run.exit_code == 0 and f"sam3i {now}" in run.output
 
 
 @pytest.mark.parametrize(
@@ -68,9 +79,9 @@ def test_every_new_name_is_a_command(now: str):
     ],
 )
 def test_groups_and_slips_are_answered_by_the_parser(typed: tuple[str, ...], code: int, said: str):
-    run = _sam3i(*typed)
-    assert run.returncode == code
-    assert said in run.stdout + run.stderr and "is now" not in run.stderr
+    assert new_name(typed) is None
+    run = CliRunner().invoke(app, typed)
+    assert run.exit_code == code and said in run.output
 
 
 def test_help_begins_with_segment_and_hides_old_names():
