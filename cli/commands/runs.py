@@ -5,12 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sam3i_agent.core.contracts import SegmentationResult
-from sam3i_agent.tools.results.export import RESULT_NAME
-from sam3i_agent.tools.service import summarise
-
 if TYPE_CHECKING:
     from sam3i_agent.agent.runs import RecordedRun
+    from sam3i_agent.core.contracts import SegmentationResult
 
 runs_app = typer.Typer(help="Recorded runs.", no_args_is_help=True)
 
@@ -44,6 +41,8 @@ def _describe(run: "RecordedRun") -> str:
 
 def _details(run: "RecordedRun") -> list[str]:
     """Return the steps, the answer and the pictures of a run, line by line."""
+    from sam3i_agent.tools.service import summarise
+
     result = _result_of(run)
     lines: list[str] = []
     if result is None:
@@ -60,6 +59,9 @@ def _details(run: "RecordedRun") -> list[str]:
     return [*lines, *(f"picture: {path}" for path in pictures)]
 
 
-def _result_of(run: "RecordedRun") -> SegmentationResult | None:
+def _result_of(run: "RecordedRun") -> "SegmentationResult | None":
+    from sam3i_agent.core.contracts import SegmentationResult
+    from sam3i_agent.tools.results.export import RESULT_NAME
+
     path = run.result_folder / RESULT_NAME
     return SegmentationResult.model_validate_json(path.read_bytes()) if path.exists() else None
