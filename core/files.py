@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,21 @@ from sam3i_agent.core.errors import InputError
 def write_whole(path: Path, text: str) -> None:
     """Replace a file in one step: a reader sees the old text or the new, never a part.
 
+    So it is after a crash of the machine, and where several processes write the same file.
+
     Raises:
         OSError: the folder is missing or cannot be written.
     """
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def read_json(path: Path, encodings: Sequence[str] = ("utf-8",)) -> Any:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from sam3i_agent.core.errors import InputError
 
@@ -23,6 +23,8 @@ MAX_PIXELS = 100_000_000
 MAX_FILE_BYTES = 256 * 1024 * 1024
 MIN_SIDE = 2
 """A picture of fewer pixels on a side shows nothing."""
+_FIRST_TURNED = 5
+"""EXIF orientations from this on swap width and height."""
 _SIXTEEN_BIT_MODES = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 
 
@@ -125,3 +127,18 @@ def _upright_rgb(image: Image.Image) -> tuple[np.ndarray, tuple[str, ...]]:
         layer = upright.convert("RGBA")
         upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
     return np.array(upright.convert("RGB")), tuple(notes)
+
+
+def read_size_hw(path: Path) -> tuple[int, int]:
+    """Return the height and width that `read_photo` gives, without reading the pixels.
+
+    Raises:
+        InputError: it is no image file.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= _FIRST_TURNED
+    except (OSError, UnidentifiedImageError) as error:
+        raise InputError(f"the photo {path.name!r} cannot be read: {error}") from error
+    return (width, height) if turned else (height, width)

@@ -7,15 +7,15 @@ instances become one record.
 """
 
 import csv
-import json
-import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sam3i_agent.core.errors import InputError, StorageError
-from sam3i_agent.core.files import write_whole
+from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.levels import InstructionLevel
-from sam3i_agent.data.formats.sam3i import TEXT_LISTS, read_records
+from sam3i_agent.data.formats.registry import open_dataset, read_dataset
+from sam3i_agent.data.formats.sam3i import sam3i_content, write_sam3i
+from sam3i_agent.data.records import Record, granularity_by_count
 
 COLUMNS = ("file_name", "level", "instruction", "annotation_ids")
 
@@ -37,30 +37,32 @@ def build_dataset(instances: Path, instructions: Path, images: Path, out: Path) 
             message names the row.
         StorageError: `out` cannot be written.
     """
+    pictures = {one.file_name: one for one in read_dataset(instances).records}
     try:
-        content = json.loads(instances.read_text(encoding="utf-8"))
-        pictures = {one["file_name"]: one for one in content["images"]}
-        annotations = {one["id"]: one for one in content["annotations"]}
         with instructions.open(encoding="utf-8-sig", newline="") as table:
             rows = list(csv.DictReader(table))
     except OSError as error:
-        raise InputError(f"{error.filename!r} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{instances.name!r} is no COCO file: {error!r}") from error
-    records: dict[tuple[str, tuple[int, ...]], dict[str, list[str]]] = {}
+        raise InputError(f"{str(instructions)!r} cannot be read: {error.strerror}") from error
+    except (ValueError, csv.Error) as error:
+        raise InputError(f"{instructions.name!r} is no table: {error}") from error
+    texts: dict[tuple[str, tuple[int, ...]], dict[InstructionLevel, list[str]]] = {}
     for number, row in enumerate(rows, start=2):  # as a spreadsheet counts, the header being 1
-        key, list_name, text = _read_row(row, number, pictures, annotations)
-        texts = records.setdefault(key, {name: [] for name in TEXT_LISTS.values()})
-        texts[list_name].append(text)
-    if not records:
+        target, level, text = _read_row(row, number, pictures)
+        texts.setdefault(target, {}).setdefault(level, []).append(text)
+    if not texts:
         raise InputError(f"{instructions.name!r} has no rows", f"columns: {', '.join(COLUMNS)}")
-    _write(_content(records, pictures, annotations, images, out.parent), out)
-    return len(read_records(out))
+    records = [
+        _record(id_, pictures[name], ids, some)
+        for id_, ((name, ids), some) in enumerate(texts.items(), start=1)
+    ]
+    write_sam3i(sam3i_content(records), images, out)
+    return len(open_dataset(out).records)
 
 
 def _read_row(
-    row: dict[str, Any], number: int, pictures: dict[str, Any], annotations: dict[int, Any]
-) -> tuple[tuple[str, tuple[int, ...]], str, str]:
+    row: dict[str, Any], number: int, pictures: Mapping[str, Record]
+) -> tuple[tuple[str, tuple[int, ...]], InstructionLevel, str]:
+    """Return the target (picture and annotations), the level and the text of a row."""
     where = f"row {number}"
     if any(row.get(column) is None for column in COLUMNS):
         raise InputError(f"{where} lacks a column", f"columns: {', '.join(COLUMNS)}")
@@ -70,60 +72,28 @@ def _read_row(
     if not text:
         raise InputError(f"{where}: the instruction is empty")
     try:
-        list_name = TEXT_LISTS[InstructionLevel(row["level"].strip().lower())]
+        level = InstructionLevel(row["level"].strip().lower())
         ids = tuple(sorted(int(one) for one in row["annotation_ids"].split()))
     except ValueError as error:
         raise InputError(f"{where}: {error}", "levels are concept, simple, complex") from error
     for one in ids:
-        if one not in annotations or annotations[one]["image_id"] != pictures[name]["id"]:
+        if one not in pictures[name].annotation_ids:
             raise InputError(f"{where}: {name!r} has no annotation {one}")
     # Absent targets have no instances to be told apart by, so each is a record of its own.
-    return (name, ids or (-number,)), list_name, text
+    return (name, ids or (-number,)), level, text
 
 
-def _content(
-    records: dict[tuple[str, tuple[int, ...]], dict[str, list[str]]],
-    pictures: dict[str, Any],
-    annotations: dict[int, Any],
-    images: Path,
-    folder: Path,
-) -> dict[str, Any]:
-    content: dict[str, Any] = {
-        "images": [],
-        "annotations": [],
-        "categories": [{"id": 1, "name": "object"}],
-    }
-    for image_id, ((name, ids), texts) in enumerate(records.items(), start=1):
-        picture = pictures[name]
-        found = [annotations[one] for one in ids if one >= 0]
-        content["images"].append(
-            {
-                "id": image_id,
-                "file_name": os.path.relpath(images / name, folder),
-                "width": picture["width"],
-                "height": picture["height"],
-                "text_inst_input": texts,
-                "granularity": "1to1" if len(found) <= 1 else "1toN",
-            }
-        )
-        for one in found:
-            content["annotations"].append(
-                {
-                    "id": len(content["annotations"]) + 1,
-                    "image_id": image_id,
-                    "category_id": 1,
-                    "segmentation": one["segmentation"],
-                    "area": one.get("area", 0),
-                    "bbox": one.get("bbox", [0, 0, 0, 0]),
-                    "iscrowd": one.get("iscrowd", 0),
-                }
-            )
-    return content
-
-
-def _write(content: dict[str, Any], out: Path) -> None:
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(out, json.dumps(content))
-    except OSError as error:
-        raise StorageError(f"{str(out)!r} cannot be written: {error.strerror}") from error
+def _record(
+    id_: int, picture: Record, ids: Sequence[int], texts: Mapping[InstructionLevel, Sequence[str]]
+) -> Record:
+    masks = dict(zip(picture.annotation_ids, picture.encoded_masks, strict=True))
+    found = tuple(masks[one] for one in ids if one in masks)
+    return Record(
+        id=id_,
+        file_name=picture.file_name,
+        height=picture.height,
+        width=picture.width,
+        texts={level: tuple(some) for level, some in texts.items()},
+        encoded_masks=found,
+        granularity=granularity_by_count(len(found)),
+    )

@@ -12,7 +12,7 @@ class Record:
 
     id: int
     file_name: str
-    """Relative to the JSON file's folder."""
+    """Relative to the dataset's folder of images."""
     height: int
     width: int
     texts: dict[InstructionLevel, tuple[str, ...]]
@@ -24,7 +24,14 @@ class Record:
     """Of the masks, as the dataset numbers them."""
     encoded_ignored: tuple[str, ...] = ()
     """Pixels that do not count in an evaluation."""
+    is_exhaustive: bool = True
+    """Whether all that the texts mean has a mask; SA-Co leaves the others out."""
 
     def masks(self) -> Masks:
         """Return the T masks of height x width pixels."""
         return Masks((self.height, self.width), self.encoded_masks)
+
+
+def granularity_by_count(instances: int) -> str:
+    """Return SAM3-I's word for so many targets, where nothing says that they are all there are."""
+    return "1to1" if instances <= 1 else "1toN"

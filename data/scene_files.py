@@ -1,20 +1,18 @@
 """Generated scenes written as a dataset, in the SAM3-I JSON format (`data.formats.sam3i`)."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from sam3i_agent.core.errors import InputError, StorageError
-from sam3i_agent.core.files import write_whole
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.rle import encode_mask
 from sam3i_agent.data.complex_texts import draw_complex_instructions
-from sam3i_agent.data.formats.sam3i import TEXT_LISTS
+from sam3i_agent.data.formats.sam3i import sam3i_content, write_sam3i
 from sam3i_agent.data.phrases import draw_concepts
+from sam3i_agent.data.records import Record
 from sam3i_agent.data.samples import Sample, draw_pairs
 from sam3i_agent.data.scenes import CANVAS_SIZE, Combinations, Scene, generate_scene
 from sam3i_agent.data.simple_texts import draw_instructions, granularity_of
@@ -56,39 +54,28 @@ def write_scenes(
         raise InputError(f"the seed must be 0 or more, got {seed}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{str(folder)!r} exists and is not an empty folder", "give another one")
-    content: dict[str, Any] = {
-        "info": {
-            "description": f"generated scenes, series {seed}, {combinations} combinations",
-            "version": "1",
-        },
-        "images": [],
-        "annotations": [],
-        "categories": [{"id": 1, "name": "object"}],
-    }
+    records: list[Record] = []
     try:
         (folder / IMAGES_FOLDER).mkdir(parents=True, exist_ok=True)
         for index in range(count):
             scene = generate_scene(seed, index, combinations=combinations)
             name = f"{IMAGES_FOLDER}/{index:06d}.png"
             Image.fromarray(scene.image).save(folder / name)
-            _add_records(
-                content, scene, name, np.random.default_rng([seed, index, 7]), combinations
-            )
+            rng = np.random.default_rng([seed, index, 7])
+            for sample in _draw_samples(rng, scene, combinations):
+                records.append(_record(len(records) + 1, scene, name, sample))
             advance()
-        path = folder / ANNOTATIONS_NAME
-        write_whole(path, json.dumps(content))
     except OSError as error:
         raise StorageError(f"{str(folder)!r} cannot be written: {error.strerror}") from error
+    path = folder / ANNOTATIONS_NAME
+    description = f"generated scenes, series {seed}, {combinations} combinations"
+    write_sam3i(sam3i_content(records, description), folder, path)
     return path
 
 
-def _add_records(
-    content: dict[str, Any],
-    scene: Scene,
-    file_name: str,
-    rng: np.random.Generator,
-    combinations: Combinations,
-) -> None:
+def _draw_samples(
+    rng: np.random.Generator, scene: Scene, combinations: Combinations
+) -> list[Sample]:
     samples = [
         Sample(
             {InstructionLevel.CONCEPT: target.phrase},
@@ -109,37 +96,17 @@ def _add_records(
         # A pair's concept may mean more than its target, so it is no text of the record.
         texts = {level: pair.texts[level] for level in tuple(InstructionLevel)[1:]}
         samples.append(Sample(texts, pair.indices, pair.granularity))
-    for sample in samples:
-        _add_record(content, scene, file_name, sample)
+    return samples
 
 
-def _add_record(content: dict[str, Any], scene: Scene, file_name: str, sample: Sample) -> None:
-    image_id = len(content["images"]) + 1
-    content["images"].append(
-        {
-            "id": image_id,
-            "file_name": file_name,
-            "width": CANVAS_SIZE,
-            "height": CANVAS_SIZE,
-            "text_inst_input": {
-                key: [sample.texts[level]] if level in sample.texts else []
-                for level, key in TEXT_LISTS.items()
-            },
-            "granularity": sample.granularity,
-        }
+def _record(id_: int, scene: Scene, file_name: str, sample: Sample) -> Record:
+    masks = [scene.objects[index].mask for index in sample.indices]
+    return Record(
+        id=id_,
+        file_name=file_name,
+        height=CANVAS_SIZE,
+        width=CANVAS_SIZE,
+        texts={level: (text,) for level, text in sample.texts.items()},
+        encoded_masks=tuple(encode_mask(mask)["counts"] for mask in masks),
+        granularity=sample.granularity,
     )
-    for index in sample.indices:
-        item = scene.objects[index]
-        packed = encode_mask(item.mask)
-        x0, y0, x1, y1 = item.box_xyxy
-        content["annotations"].append(
-            {
-                "id": len(content["annotations"]) + 1,
-                "image_id": image_id,
-                "category_id": 1,
-                "segmentation": packed,
-                "area": item.area,
-                "bbox": [x0, y0, x1 - x0, y1 - y0],
-                "iscrowd": 0,
-            }
-        )

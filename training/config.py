@@ -88,7 +88,7 @@ class TrainConfig(BaseModel):
     complex_from_simple: bool = False
     """Start the complex adapters as copies of the simple ones, as stage 2 does."""
     data: Path | None = None
-    """SAM3-I JSON file to train on, beside its images; None draws scenes."""
+    """Dataset to train on, of any format of `data.formats.registry`; None draws scenes."""
     adapter_dim: int = 32
     """Width of a new head's bottlenecks; 64 at full size."""
     adapter_heads: int = 4

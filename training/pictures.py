@@ -16,7 +16,8 @@ from sam3i_agent.core.photo import read_photo
 from sam3i_agent.core.rle import tight_box
 from sam3i_agent.data.complex_texts import draw_complex_instructions
 from sam3i_agent.data.corrections import draw_corrections
-from sam3i_agent.data.formats.sam3i import read_records
+from sam3i_agent.data.formats.dataset_format import LevelOf
+from sam3i_agent.data.formats.registry import open_dataset
 from sam3i_agent.data.phrases import draw_concepts
 from sam3i_agent.data.records import Record
 from sam3i_agent.data.samples import Sample, draw_pairs
@@ -100,34 +101,37 @@ def scene_boxes_cxcywh(scene: Scene) -> torch.Tensor:
 
 
 class RecordSource:
-    """A dataset in the SAM3-I JSON format, shuffled anew in every pass over it.
+    """A dataset on disk, shuffled anew in every pass over it.
 
     Args:
-        annotations: the JSON file, beside its images.
+        path: of any format of `data.formats.registry`, with its photos.
         stage: records without texts of all its levels are left out.
         seed: of the shuffling.
         samples_per_picture: records of one image that are asked for at once.
         max_instances: records with more are left out: a model finds no more than it has queries.
+        level_of: reads the level of texts that do not say it.
 
     Raises:
-        InputError: the file is no such dataset, or nothing in it serves the stage.
+        InputError: it is no such dataset, or nothing in it serves the stage.
     """
 
     def __init__(
         self,
-        annotations: Path,
+        path: Path,
         stage: Stage,
         *,
         seed: int,
         samples_per_picture: int,
         max_instances: int,
+        level_of: LevelOf | None = None,
     ) -> None:
-        self._folder = annotations.parent
+        dataset = open_dataset(path, level_of=level_of)
+        self._folder = dataset.images
         self._seed = seed
         self._levels = stage.asked_levels
         self._needs_concept = stage is Stage.ALIGN
         by_image: dict[str, list[Record]] = {}
-        records = read_records(annotations, self._levels)
+        records = dataset.having(self._levels)
         kept = [record for record in records if len(record.encoded_masks) <= max_instances]
         if len(kept) < len(records):
             logger.warning(
@@ -135,7 +139,12 @@ class RecordSource:
                 len(records) - len(kept), len(records), max_instances,
             )  # fmt: skip
         if not kept:
-            raise InputError(f"every record of {annotations.name!r} has too many instances")
+            raise InputError(f"every record of {path.name!r} has too many instances")
+        partial = sum(bool(record.encoded_ignored) for record in kept)
+        if partial:
+            logger.warning(
+                "%d records have pixels that do not count; they are trained as background", partial
+            )
         for record in kept:
             by_image.setdefault(record.file_name, []).append(record)
         self._groups = [

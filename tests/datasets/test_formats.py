@@ -7,10 +7,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sam3i_agent.agent.instructions import classify_level
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.rle import decode_mask
-from sam3i_agent.data.formats.registry import Format, open_dataset
+from sam3i_agent.data.formats.folder import FOLDER
+from sam3i_agent.data.formats.grefcoco import GREFCOCO
+from sam3i_agent.data.formats.reasonseg import REASONSEG
+from sam3i_agent.data.formats.refcoco import REFCOCO
+from sam3i_agent.data.formats.registry import open_dataset
+from sam3i_agent.data.formats.saco import SACO
+from sam3i_agent.data.formats.sam3i import SAM3I
 from sam3i_agent.data.scene_files import write_scenes
 from tests.conftest import block
 
@@ -42,8 +49,8 @@ def _coco(folder, key, *texts):
 @pytest.mark.parametrize(
     ("key", "kind", "level"),
     [
-        ("text_input", Format.SACO, InstructionLevel.CONCEPT),
-        ("caption", Format.REFCOCO, InstructionLevel.SIMPLE),
+        ("text_input", SACO, InstructionLevel.CONCEPT),
+        ("caption", REFCOCO, InstructionLevel.SIMPLE),
     ],
 )
 def test_coco_files_with_one_text_an_image(folder, key, kind, level):
@@ -57,7 +64,7 @@ def test_coco_files_with_one_text_an_image(folder, key, kind, level):
 
 def test_generated_scenes(tmp_path):
     dataset = open_dataset(write_scenes(2, tmp_path / "x", seed=1))
-    assert dataset.format is Format.SAM3I and len(dataset.records) > 10
+    assert dataset.format is SAM3I and len(dataset.records) > 10
 
 
 def test_grefcoco_has_several_targets_and_none(folder):
@@ -78,7 +85,7 @@ def test_grefcoco_has_several_targets_and_none(folder):
     (folder / "instances.json").write_text(json.dumps(instances))
     (folder / "grefs(unc).json").write_text(json.dumps(refs))
     dataset = open_dataset(folder)
-    assert dataset.format is Format.GREFCOCO
+    assert dataset.format is GREFCOCO
     assert [len(one.encoded_masks) for one in dataset.records] == [2, 2, 0]
     assert dataset.records[1].texts == {InstructionLevel.SIMPLE: ("the two",)}
     refs[0]["ann_id"] = [99]
@@ -101,7 +108,7 @@ def test_reasonseg_leaves_out_flags_and_keeps_what_is_ignored(folder):
         (folder / f"{name}.json").write_bytes(text.encode("cp1252"))  # as some of its files are
     dataset = open_dataset(folder)
     first, second = dataset.records
-    assert dataset.format is Format.REASONSEG
+    assert dataset.format is REASONSEG
     assert first.texts == {InstructionLevel.COMPLEX: ("what is a’s?",)}
     assert first.masks().areas.sum() == 1300 and len(first.encoded_masks) == 1
     assert second.masks().areas.sum() == 400
@@ -128,8 +135,8 @@ def test_a_plain_folder(tmp_path):
         ("a.png", "what keeps the rain off?", "a-mask.png", "complex"),
         ("a.png", "cat", "", ""),
     ]
-    dataset = open_dataset(_table(tmp_path, *rows))
-    assert dataset.format is Format.FOLDER
+    dataset = open_dataset(_table(tmp_path, *rows), level_of=classify_level)
+    assert dataset.format is FOLDER
     assert [tuple(one.texts) for one in dataset.records] == [
         (InstructionLevel.SIMPLE,), (InstructionLevel.COMPLEX,), (InstructionLevel.CONCEPT,),
     ]  # fmt: skip
@@ -154,7 +161,7 @@ def test_a_plain_folder(tmp_path):
 def test_a_wrong_row_is_named(tmp_path, row, said):
     Image.new("L", (5, 5)).save(tmp_path / "small.png")
     with pytest.raises(InputError, match=said):
-        open_dataset(_table(tmp_path, row))
+        open_dataset(_table(tmp_path, row), level_of=classify_level)
 
 
 def test_what_is_no_dataset_says_what_one_is(folder, tmp_path_factory):

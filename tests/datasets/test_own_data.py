@@ -7,7 +7,7 @@ from PIL import Image
 
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.levels import InstructionLevel
-from sam3i_agent.data.formats.sam3i import read_records
+from sam3i_agent.data.formats.registry import open_dataset
 from sam3i_agent.data.own_data import build_dataset
 from sam3i_agent.training.pictures import RecordSource
 from sam3i_agent.training.stages import Stage
@@ -46,7 +46,7 @@ def test_rows_of_the_same_instances_are_one_record(coco):
     )
     count, out = _build(coco, "\n".join(rows))
     assert count == 4
-    records = read_records(out)
+    records = open_dataset(out).records
     assert records[0].texts == {
         InstructionLevel.SIMPLE: ("the left box",),
         InstructionLevel.COMPLEX: ("what holds, and carries?",),

@@ -9,7 +9,7 @@ from PIL import Image
 
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.levels import InstructionLevel
-from sam3i_agent.data.formats.sam3i import read_records
+from sam3i_agent.data.formats.registry import open_dataset
 from sam3i_agent.data.scene_files import write_scenes
 from sam3i_agent.data.scenes import SceneLimits, generate_scene
 from sam3i_agent.segmodel.tokenization import InstructionTokenizer
@@ -25,7 +25,7 @@ def _source(path, stage=Stage.SIMPLE, **changes):
 
 def test_written_scenes_read_back(tmp_path):
     path = write_scenes(8, tmp_path / "set", seed=3)
-    records = read_records(path)
+    records = open_dataset(path).records
     assert {level for record in records for level in record.texts} == set(InstructionLevel)
     assert {record.granularity for record in records} == {"1to1", "1toN", "1toAll"}
     assert any(not record.encoded_masks for record in records)
@@ -99,7 +99,7 @@ def _write(tmp_path, segmentation, **changes):
     ],
 )
 def test_polygons_and_plain_rle_are_read(tmp_path, segmentation):
-    (record,) = read_records(_write(tmp_path, segmentation))
+    (record,) = open_dataset(_write(tmp_path, segmentation)).records
     (mask,) = record.masks()
     assert mask.sum() == 60 and mask[2:8, 5:15].all()
     picture = _source(tmp_path / "own.json").picture(0, 10)

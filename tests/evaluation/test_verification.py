@@ -13,7 +13,7 @@ from sam3i_agent.agent.language.ledger import MemoryLedger
 from sam3i_agent.core.contracts import Budgets
 from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.rle import encode_mask
-from sam3i_agent.data.formats.sam3i import read_records
+from sam3i_agent.data.formats.registry import open_dataset
 from sam3i_agent.evaluation.verification import ModelJudge, OfflineJudge, verify_dataset
 from tests.agent.scripted_server import call, question, serve
 from tests.conftest import KnowingSegmenter, block
@@ -58,7 +58,7 @@ def test_the_offline_judge_flags_and_drops(dataset):
     assert [one["exhaustive"] for one in flags] == [True, False, False, None]
     report = asyncio.run(verify_dataset(dataset, judge, out, drop=True))
     assert report.dropped == 2
-    assert [record.id for record in read_records(out)] == [1, 4]
+    assert [record.id for record in open_dataset(out).records] == [1, 4]
 
 
 def test_an_empty_mask_is_wrong_without_asking(grey_photo):
@@ -104,5 +104,5 @@ def test_a_model_judges_masks_and_completeness(dataset):
     with serve(script) as server:
         report = asyncio.run(run(server.url))
     assert (report.passed, report.wrong_masks, report.not_exhaustive) == (2, 1, 1)
-    assert [record.id for record in read_records(out)] == [1, 4]
+    assert [record.id for record in open_dataset(out).records] == [1, 4]
     assert len(server.log) == 8  # a mask and a completeness question each
