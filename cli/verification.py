@@ -10,6 +10,7 @@ from sam3i_agent.cli.language import language_choice
 from sam3i_agent.cli.progress import progress_bar
 from sam3i_agent.core.contracts import Budgets
 from sam3i_agent.evaluation.verification import (
+    Judge,
     ModelJudge,
     OfflineJudge,
     VerificationReport,
@@ -19,9 +20,10 @@ from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
 
 
 def verify_with_progress(
-    annotations: Path,
+    dataset: Path,
     out: Path,
     *,
+    images: Path | None,
     drop: bool,
     model: str,
     device: str,
@@ -35,16 +37,19 @@ def verify_with_progress(
     async def run() -> VerificationReport:
         with progress_bar("verifying") as (bar, task):
 
+            async def verify(judge: Judge) -> VerificationReport:
+                return await verify_dataset(
+                    dataset, judge, out, images=images, drop=drop, advance=advance
+                )
+
             def advance(done: int, total: int) -> None:
                 bar.update(task, completed=done, total=total)
 
             if settings is None:
-                judge = OfflineJudge(load_segmenter(model, device=device))
-                return await verify_dataset(annotations, judge, out, drop=drop, advance=advance)
+                return await verify(OfflineJudge(load_segmenter(model, device=device)))
             language = language_factory(settings)(Meter(budgets, MemoryLedger()))
             try:
-                judge = ModelJudge(language)
-                return await verify_dataset(annotations, judge, out, drop=drop, advance=advance)
+                return await verify(ModelJudge(language))
             finally:
                 await language.close()
 

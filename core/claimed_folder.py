@@ -25,7 +25,8 @@ def claim_folder(
 
     A folder of another run is an `InputError`, wherever it is met: the storage is in order, and
     only the caller, who named the folder and the settings, can say which of the two is wrong. A
-    `StorageError` is what no other argument would mend.
+    `StorageError` is what no other argument would mend. A claim lapses where nothing came of it:
+    who mistyped a model's name may try again.
 
     Args:
         folder: of the results; may be new, empty or of an earlier run.
@@ -40,7 +41,7 @@ def claim_folder(
     wanted = json.loads(json.dumps(settings))  # as they come back from the file
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
+        if all(one == path for one in folder.iterdir()) or not path.exists():
             write_whole(path, json.dumps(wanted, indent=2, sort_keys=True) + "\n")
             return
     except OSError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sam3i_agent.agent.state import SegmenterLike
-from sam3i_agent.core.contracts import LevelChoice, RouteChoice
+from sam3i_agent.core.contracts import RouteChoice
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.masks import Masks, union_iou
 from sam3i_agent.core.photo import Photo
@@ -16,7 +16,8 @@ from sam3i_agent.core.prompt import VISUAL, Exemplar, Prompt
 from sam3i_agent.data.corrections import draw_corrections
 from sam3i_agent.data.scene_files import write_scenes
 from sam3i_agent.data.scenes import Combinations, generate_scene
-from sam3i_agent.evaluation.scenes_benchmark import BenchmarkReport, run_benchmark
+from sam3i_agent.evaluation.benchmark import BenchmarkReport
+from sam3i_agent.evaluation.compare.comparison import compare_routes
 from sam3i_agent.segmodel.sam3_segmenter import Segmenter
 
 HELD_OUT_SEED = 920
@@ -63,28 +64,27 @@ def measure_claims(
             return write_scenes(count, target, seed=seed, combinations=combinations)
 
         def run(
-            model: SegmenterLike, path: Path, level: InstructionLevel, what: str
-        ) -> BenchmarkReport:
-            return run_benchmark(
-                model,
+            model: SegmenterLike, path: Path, what: str, *levels: InstructionLevel
+        ) -> list[BenchmarkReport]:
+            comparison = compare_routes(
                 path,
-                level,
-                RouteChoice.DIRECT,
-                LevelChoice(level),
-                lambda done, total: advance(what, done, total),
+                (RouteChoice.DIRECT,),
+                model,
+                levels=levels,
+                read_as=None,
+                advance=lambda done, total: advance(what, done, total),
             )
+            return [BenchmarkReport.of(comparison, one, RouteChoice.DIRECT) for one in levels]
 
         held_out = scenes(HELD_OUT_SEED, "trained")
         withheld = scenes(WITHHELD_SEED, "withheld")
-        concept = run(segmenter, held_out, InstructionLevel.CONCEPT, "concept")
-        before = run(base, held_out, InstructionLevel.CONCEPT, "concept without the head")
-        simple = run(segmenter, held_out, InstructionLevel.SIMPLE, "simple")
-        complex_ = run(segmenter, held_out, InstructionLevel.COMPLEX, "complex")
-        composed = run(segmenter, withheld, InstructionLevel.CONCEPT, "withheld pairs")
+        levels = run(segmenter, held_out, "all levels", *InstructionLevel)
+        concept, simple, complex_ = levels
+        (before,) = run(base, held_out, "concept without the head", InstructionLevel.CONCEPT)
+        (composed,) = run(segmenter, withheld, "withheld pairs", InstructionLevel.CONCEPT)
         like, unlike = _measure_examples(
             base, count, lambda done: advance("example boxes", done, count)
         )
-    levels = (concept, simple, complex_)
     absent = sum(one.records - one.positives for one in levels)
     right = sum((one.nothing_right or 0) * (one.records - one.positives) for one in levels)
     return [

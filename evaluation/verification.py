@@ -6,23 +6,25 @@ asks for lacks a mask). A record that fails either is flagged in the file, or dr
 """
 
 import asyncio
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
 from sam3i_agent.agent.candidates import Candidate
+from sam3i_agent.agent.instructions import classify_level
 from sam3i_agent.agent.language.side import Decision, LanguageSide, View
 from sam3i_agent.agent.run import segment_photo
 from sam3i_agent.agent.state import SegmenterLike
 from sam3i_agent.core.contracts import RouteChoice, RunStatus
-from sam3i_agent.core.errors import LanguageError, StorageError
-from sam3i_agent.core.files import write_whole
+from sam3i_agent.core.errors import LanguageError
+from sam3i_agent.core.files import read_json
 from sam3i_agent.core.masks import Masks, mask_ious
-from sam3i_agent.core.photo import Photo, read_photo
+from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.rle import tight_box
-from sam3i_agent.data.formats.sam3i import read_records
+from sam3i_agent.data.formats.registry import Dataset, open_dataset
+from sam3i_agent.data.formats.sam3i import SAM3I, sam3i_content, write_sam3i
+from sam3i_agent.data.photos import read_dataset_photo
 from sam3i_agent.data.records import Record
 
 SAME_INSTANCE_IOU = 0.5
@@ -133,20 +135,23 @@ class VerificationReport:
 
 
 async def verify_dataset(
-    annotations: Path,
+    path: Path,
     judge: Judge,
     out: Path,
     *,
+    images: Path | None = None,
     drop: bool = False,
     advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> VerificationReport:
     """Judge the first text of every record and write the dataset with the judgements.
 
     Args:
-        annotations: SAM3-I JSON beside its images.
+        path: a dataset in any format of `data.formats.registry`.
         judge: who judges.
-        out: JSON file to write, in the same folder for its image names to hold. Each record gets
-            `verification`: {"masks": true/false/null, "exhaustive": likewise, "reason": text}.
+        out: SAM3-I JSON file to write, whatever was read; what a SAM3-I file holds beyond what is
+            read here stays in it. Each record gets `verification`: {"masks": true/false/null,
+            "exhaustive": likewise, "reason": text}. Names of photos hold from the file's folder.
+        images: where the photos are, if not beside the dataset.
         drop: leave failed records out instead of flagging them.
         advance: called with records done and in all.
 
@@ -154,14 +159,16 @@ async def verify_dataset(
         InputError: the dataset cannot be read.
         StorageError: `out` cannot be written.
     """
-    records = read_records(annotations)
+    dataset = open_dataset(path, images, level_of=classify_level)
+    records = dataset.records
     judgements: dict[int, Judgement] = {}
     for done, record in enumerate(records, start=1):
-        photo = read_photo(annotations.parent / record.file_name)
+        size = (record.height, record.width)
+        photo = read_dataset_photo(dataset.images, record.file_name, size)
         judgements[record.id] = await judge.judge(photo, _first_text(record), record.masks())
         advance(done, len(records))
     failed = {key for key, one in judgements.items() if not one.passed}
-    _write(annotations, judgements, failed if drop else set(), out)
+    _write(dataset, judgements, failed if drop else set(), out)
     return VerificationReport(
         records=len(records),
         passed=len(records) - len(failed),
@@ -182,22 +189,22 @@ def _candidate(text: str, masks: Masks) -> Candidate:
 
 
 def _write(
-    annotations: Path, judgements: dict[int, Judgement], dropped: set[int], out: Path
+    dataset: Dataset, judgements: dict[int, Judgement], dropped: set[int], out: Path
 ) -> None:
-    content = json.loads(annotations.read_text(encoding="utf-8"))
+    content = (
+        read_json(dataset.path)
+        if dataset.format is SAM3I
+        else sam3i_content(dataset.records, f"from {dataset.path.name}, {dataset.format.title}")
+    )
     content["images"] = [one for one in content["images"] if one["id"] not in dropped]
     content["annotations"] = [
         one for one in content["annotations"] if one["image_id"] not in dropped
     ]
     for image in content["images"]:
-        judgement = judgements.get(image["id"])
-        if judgement is not None:
-            image["verification"] = {
-                "masks": judgement.masks_right,
-                "exhaustive": judgement.exhaustive,
-                "reason": judgement.reason,
-            }
-    try:
-        write_whole(out, json.dumps(content))
-    except OSError as error:
-        raise StorageError(f"{str(out)!r} cannot be written: {error.strerror}") from error
+        judgement = judgements[image["id"]]
+        image["verification"] = {
+            "masks": judgement.masks_right,
+            "exhaustive": judgement.exhaustive,
+            "reason": judgement.reason,
+        }
+    write_sam3i(content, dataset.images, out)

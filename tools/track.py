@@ -6,22 +6,22 @@ the last whole line; nothing but the tracks in sight is held in memory.
 
 import asyncio
 import hashlib
-import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from pydantic import ValidationError
 
 from sam3i_agent.agent.instructions import check_instruction, try_plan
 from sam3i_agent.agent.requests import make_request
+from sam3i_agent.core.claimed_folder import claim_folder
 from sam3i_agent.core.contracts import CompressedMask, RunStatus
 from sam3i_agent.core.drawing import draw_marks
 from sam3i_agent.core.errors import InputError, StorageError
 from sam3i_agent.core.files import write_whole
+from sam3i_agent.core.journal import Journal
 from sam3i_agent.core.masks import Masks, mask_ious
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.segmodel.video.linking import Tracker
@@ -37,7 +37,6 @@ from sam3i_agent.tools.results.track_outputs import (
 from sam3i_agent.tools.service import SegmentationService
 from sam3i_agent.tools.sources.video import FOLDER_RATE, read_frames, write_video
 
-_SETTINGS_NAME = "settings.json"
 _SAME_IOU = 0.5
 """Of a track's mask and one that the instruction selects, on the key frame."""
 
@@ -67,45 +66,41 @@ class TrackRun:
             advance: called with the number of frames done.
 
         Raises:
-            InputError: the clip, the instruction or the key frame cannot be used.
-            StorageError: the folder cannot be written, or holds another run.
+            InputError: the clip, the instruction or the key frame cannot be used, or the folder
+                holds another run.
+            StorageError: the folder cannot be written.
         """
         text = self._noun_phrase()
-        path = self.out / FRAMES_NAME
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-            self._check_settings(text)
-            tracker = self.service.tracker(text)
-            done = self._replay(path, tracker)
+        settings = {"video": str(self.video.resolve()), "text": text, "model": self.service.model}
+        claim_folder(self.out, settings)
+        tracker = self.service.tracker(text)
+        done = self._replay(tracker)
+        advance(done)
+        for frame in read_frames(self.video, start=done):
+            numbers, found = tracker.step(frame.index, _photo_of(frame.pixels))
+            instances = [
+                TrackedInstance(
+                    track=number,
+                    box=box,
+                    score=score,
+                    mask=CompressedMask(size=found.masks.size_hw, counts=counts),
+                )
+                for number, box, score, counts in zip(
+                    numbers,
+                    found.boxes_xyxy.tolist(),
+                    found.scores.tolist(),
+                    found.masks.counts,
+                    strict=True,
+                )
+            ]
+            time_s = round(frame.time_s, 6)
+            self._frames.append(TrackedFrame(frame=frame.index, time_s=time_s, instances=instances))
+            done = frame.index + 1
             advance(done)
-            with path.open("a", encoding="utf-8") as lines:
-                for frame in read_frames(self.video, start=done):
-                    numbers, found = tracker.step(frame.index, _photo_of(frame.pixels))
-                    instances = [
-                        TrackedInstance(
-                            track=number,
-                            box=box,
-                            score=score,
-                            mask=CompressedMask(size=found.masks.size_hw, counts=counts),
-                        )
-                        for number, box, score, counts in zip(
-                            numbers,
-                            found.boxes_xyxy.tolist(),
-                            found.scores.tolist(),
-                            found.masks.counts,
-                            strict=True,
-                        )
-                    ]
-                    line = TrackedFrame(
-                        frame=frame.index, time_s=round(frame.time_s, 6), instances=instances
-                    )
-                    lines.write(line.model_dump_json() + "\n")
-                    lines.flush()
-                    done = frame.index + 1
-                    advance(done)
-            kept = None if self.key_frame is None else self._selected(self.key_frame, done)
-            summary = _summarise(path, text, kept)
-            self._draw(path, {one.track for one in summary.tracks})
+        kept = None if self.key_frame is None else self._selected(self.key_frame, done)
+        summary = _summarise(self._frames, text, kept)
+        try:
+            self._draw({one.track for one in summary.tracks})
             write_whole(self.out / SUMMARY_NAME, summary.model_dump_json(indent=2) + "\n")
         except OSError as error:
             raise StorageError(f"{str(self.out)!r} cannot be written: {error.strerror}") from error
@@ -127,23 +122,17 @@ class TrackRun:
             )
         return plan.targets[0].phrase.text
 
-    def _check_settings(self, text: str) -> None:
-        settings = {"video": str(self.video.resolve()), "text": text, "model": self.service.model}
-        path, said = self.out / _SETTINGS_NAME, json.dumps(settings, indent=2) + "\n"
-        if path.exists() and path.read_text("utf-8") != said:
-            raise StorageError(f"{str(self.out)!r} holds another run", "give another --out")
-        path.write_text(said, "utf-8")
+    @property
+    def _frames(self) -> Journal[TrackedFrame]:
+        return Journal(self.out / FRAMES_NAME, TrackedFrame)
 
-    def _replay(self, path: Path, tracker: Tracker) -> int:
+    def _replay(self, tracker: Tracker) -> int:
         """Bring the tracker to where a killed run was; return the number of frames done."""
         last: TrackedFrame | None = None
-        for line in _lines(path):
+        self._frames.repair()
+        for line in self._frames:
             tracker.see(line.frame, {one.track: one.box for one in line.instances})
             last = line
-        if path.exists():
-            with path.open("rb") as file:
-                whole = sum(len(line) for line in file if line.endswith(b"\n"))
-            os.truncate(path, whole)
         if last is None:
             return 0
         for frame in islice(read_frames(self.video, start=last.frame), 1):
@@ -163,17 +152,17 @@ class TrackRun:
         result = asyncio.run(self.service.answer(photo, request))
         if result.status is not RunStatus.SELECTED:
             return set()
-        line = next(one for one in _lines(self.out / FRAMES_NAME) if one.frame == key_frame)
+        line = next(one for one in self._frames if one.frame == key_frame)
         ious = mask_ious(_masks_of(line.instances, photo.size_hw), result.masks())
         best = ious.max(axis=1, initial=0.0)
         pairs = zip(line.instances, best.tolist(), strict=True)
         return {one.track for one, iou in pairs if iou > _SAME_IOU}
 
-    def _draw(self, path: Path, kept: set[int]) -> None:
+    def _draw(self, kept: set[int]) -> None:
         """Write the clip with its tracks tinted and numbered, in one more pass."""
         temporary = self.out / f"unfinished-{OVERLAY_NAME}"
         with write_video(temporary, FOLDER_RATE) as write:
-            for frame, line in zip(read_frames(self.video), _lines(path), strict=False):
+            for frame, line in zip(read_frames(self.video), self._frames, strict=False):
                 shown = [one for one in line.instances if one.track in kept]
                 masks = _masks_of(shown, frame.pixels.shape[:2])
                 numbers = [one.track for one in shown]
@@ -189,24 +178,10 @@ def _photo_of(pixels: np.ndarray) -> Photo:
     return Photo(pixels, sha256=hashlib.sha256(pixels.tobytes()).hexdigest())
 
 
-def _lines(path: Path) -> Iterator[TrackedFrame]:
-    """Read whole lines, one at a time."""
-    if not path.exists():
-        return
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                yield TrackedFrame.model_validate_json(line)
-            except ValidationError as error:
-                raise StorageError(f"line {number} of {path.name!r} is damaged") from error
-
-
-def _summarise(path: Path, text: str, kept: set[int] | None) -> ClipSummary:
+def _summarise(lines: Iterable[TrackedFrame], text: str, kept: set[int] | None) -> ClipSummary:
     seen: dict[int, tuple[int, int, int, float]] = {}
     frames = 0
-    for line in _lines(path):
+    for line in lines:
         frames += 1
         for one in line.instances:
             first, _, count, scores = seen.get(one.track, (line.frame, 0, 0, 0.0))

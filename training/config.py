@@ -10,36 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.data.scenes import SceneLimits
 from sam3i_agent.training.matching import MatchCosts
+from sam3i_agent.training.model_size import ModelSize
 from sam3i_agent.training.stages import Stage
-
-
-class ModelSize(BaseModel):
-    """The parts of a `Sam3Config` that make a small model."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    image_size: int = 128
-    """Side of the square input, in pixels."""
-    patch_size: int = 8
-    """In pixels."""
-    window_size: int = 8
-    """Attention window of the local ViT layers, in patches."""
-    vision_width: int = 160
-    vision_layers: int = 6
-    global_layers: tuple[int, ...] = (1, 3, 5)
-    vocabulary_size: int = 8192
-    text_width: int = 96
-    text_layers: int = 2
-    width: int = 64
-    """Channels of neck, DETR and mask head."""
-    heads: int = 4
-    """Of the vision and text encoders."""
-    detr_heads: int = 2
-    """Of neck, DETR and mask head; 32 channels each, as at full size."""
-    feedforward: int = 256
-    encoder_layers: int = 2
-    decoder_layers: int = 3
-    queries: int = 25
 
 
 class LossWeights(BaseModel):
@@ -128,6 +100,15 @@ class TrainConfig(BaseModel):
     model: ModelSize = ModelSize()
     losses: LossWeights = LossWeights()
     match_costs: MatchCosts = MatchCosts()
+
+    def deciding_settings(self) -> dict[str, Any]:
+        """Return what decides the weights that come out, as JSON values.
+
+        The rest (where they are written, how often, on what device) may change in mid-run.
+        """
+        return self.model_dump(
+            mode="json", exclude={"output", "checkpoint_every", "workers", "device"}
+        )
 
     @model_validator(mode="after")
     def _check_stage(self) -> Self:

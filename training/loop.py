@@ -16,40 +16,34 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DistributedDataParallelKwargs
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
+from sam3i_agent.core.claimed_folder import claim_folder
 from sam3i_agent.core.errors import ModelError
+from sam3i_agent.data.formats.dataset_format import LevelOf
 from sam3i_agent.segmodel.checkpoints.loading import base_model_of, load_model, pick_device
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.progress import hide_progress_unless_terminal
 from sam3i_agent.training.batches import BatchPlan, TrainingBatch, stream_batches
 from sam3i_agent.training.checkpoints import (
     CHECKPOINT_NAME,
-    LOG_NAME,
     MODEL_FOLDER,
-    append_log,
     load_checkpoint,
     save_checkpoint,
     save_half,
     save_half_head,
-    trim_log,
 )
 from sam3i_agent.training.config import LossWeights, TrainConfig
 from sam3i_agent.training.initialisation import initialise
+from sam3i_agent.training.log import TrainingLog
 from sam3i_agent.training.objective import Objective
 from sam3i_agent.training.pictures import PictureSource, RecordSource, SceneSource
-from sam3i_agent.training.small_model import small_config
 from sam3i_agent.training.stages import Stage
 
 logger = logging.getLogger(__name__)
 
-TENSORBOARD_FOLDER = "tensorboard"
 _ATTENTION = "eager"
 """On the CPU the fused attention's backward pass is twice as slow as plain matrix products."""
-_LOG_EVERY = 20
 _FINAL_RATE = 0.05
 """Of the peak learning rate, at the end."""
 _TEXT_PREFIX = "model.text_encoder."
@@ -83,33 +77,42 @@ class DryRun:
     device: str
 
 
-def train(config: TrainConfig, *, progress: bool = True) -> Path:
+def train(config: TrainConfig, *, progress: bool = True, level_of: LevelOf | None = None) -> Path:
     """Run `config` to its end, from its last checkpoint if there is one.
 
     Args:
         config: what to do.
         progress: show a bar with the time left on standard error.
+        level_of: reads the level of texts that do not say it, which plain folders may have.
 
     Returns:
         The folder of the finished model, or of the finished head for all stages but `concept`.
 
     Raises:
-        InputError: the dataset or the device cannot be used.
+        InputError: the dataset or the device cannot be used, or OUTPUT holds a run of other
+            settings.
         ModelError: the loss became infinite or not a number (the last checkpoint is kept), or the
             model to start from cannot be loaded.
+        StorageError: OUTPUT cannot be written, or its log is damaged.
     """
     hide_progress_unless_terminal()
     accelerator = _accelerator(config)
+    # Every process claims, so that none waits for one that was refused.
+    claim_folder(config.output, config.deciding_settings(), "set another output")
     state = _start(config, accelerator.device)
     checkpoint = config.output / CHECKPOINT_NAME
-    if accelerator.is_main_process:
-        config.output.mkdir(parents=True, exist_ok=True)
     if checkpoint.exists():
         _restore(state, load_checkpoint(checkpoint, accelerator.device))
         logger.info("resuming at step %d from %s", state.step, checkpoint)
     accelerator.wait_for_everyone()
-    with _Journal(config, accelerator, state, progress) as journal:
-        _run(state, config, accelerator, journal)
+    with TrainingLog(
+        config.output,
+        step=state.step,
+        steps=config.steps,
+        tells=accelerator.is_main_process,
+        progress=progress,
+    ) as log:
+        _run(state, config, accelerator, log, level_of)
     folder = config.output / MODEL_FOLDER
     if accelerator.is_main_process:
         state.objective.model.load_state_dict(state.average, strict=False)
@@ -121,8 +124,12 @@ def train(config: TrainConfig, *, progress: bool = True) -> Path:
     return folder
 
 
-def dry_run(config: TrainConfig) -> DryRun:
+def dry_run(config: TrainConfig, *, level_of: LevelOf | None = None) -> DryRun:
     """Load everything, run one batch forward and backward, and write nothing.
+
+    Args:
+        config: what to try.
+        level_of: as `train` takes it.
 
     Raises:
         InputError: as `train`.
@@ -132,7 +139,7 @@ def dry_run(config: TrainConfig) -> DryRun:
     accelerator = _accelerator(config)
     state = _start(config, accelerator.device)
     dense = config.dense_steps > 0
-    plan = _plan(config, state.objective.model, dense=dense)
+    plan = _plan(config, state.objective.model, level_of, dense=dense)
     batch = next(stream_batches(plan, 0, workers=0)).to(accelerator.device)
     losses = state.objective(batch, dense_only=dense)
     total = weighted_sum(losses, config.losses)
@@ -148,55 +155,12 @@ def dry_run(config: TrainConfig) -> DryRun:
     )
 
 
-class _Journal:
-    """Log, TensorBoard scalars, checkpoints and the progress bar, by the main process alone."""
-
-    def __init__(
-        self, config: TrainConfig, accelerator: Accelerator, state: TrainState, progress: bool
-    ) -> None:
-        self._config = config
-        self._main = accelerator.is_main_process
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=not (progress and self._main),
-        )
-        self._task = self._bar.add_task("training", total=config.steps, completed=state.step)
-        self._scalars = None
-        if self._main:
-            trim_log(config.output / LOG_NAME, state.step)
-            self._scalars = SummaryWriter(
-                str(config.output / TENSORBOARD_FOLDER), purge_step=state.step + 1
-            )
-
-    def __enter__(self) -> "_Journal":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._bar.stop()
-        if self._scalars is not None:
-            self._scalars.close()
-
-    def record(self, state: TrainState, values: dict[str, float]) -> None:
-        """Note the step that has just been made."""
-        config, step = self._config, state.step
-        self._bar.update(self._task, completed=step, description=f"loss {values['total']:.3f}")
-        if self._scalars is None:
-            return
-        if step % _LOG_EVERY == 0:
-            append_log(config.output / LOG_NAME, step, values)
-            for name, value in values.items():
-                self._scalars.add_scalar(name, value, step)
-        if step % config.checkpoint_every == 0 or step == config.steps:
-            save_checkpoint(_content(state), config.output / CHECKPOINT_NAME)
-
-
 def _run(
-    state: TrainState, config: TrainConfig, accelerator: Accelerator, journal: _Journal
+    state: TrainState,
+    config: TrainConfig,
+    accelerator: Accelerator,
+    log: TrainingLog,
+    level_of: LevelOf | None,
 ) -> None:
     objective = accelerator.prepare_model(state.objective)
     processes = accelerator.num_processes
@@ -207,7 +171,7 @@ def _run(
         # The two phases have batches of different sizes, so each counts its own.
         done = state.step if dense else state.step - config.dense_steps
         batches = stream_batches(
-            _plan(config, state.objective.model, dense=dense),
+            _plan(config, state.objective.model, level_of, dense=dense),
             done * config.accumulate * processes + accelerator.process_index,
             processes,
             workers=config.workers,
@@ -215,7 +179,10 @@ def _run(
         while state.step < end:
             values = _step(state, objective, config, accelerator, batches, dense=dense)
             state.step += 1
-            journal.record(state, values)
+            log.record(state.step, values)
+            due = state.step % config.checkpoint_every == 0 or state.step == config.steps
+            if due and accelerator.is_main_process:
+                save_checkpoint(_content(state), config.output / CHECKPOINT_NAME)
 
 
 def _step(
@@ -319,7 +286,7 @@ def _start(config: TrainConfig, device: torch.device) -> TrainState:
 def _start_model(config: TrainConfig) -> InstructionSam3:
     if config.start_from is None:
         model = InstructionSam3._from_config(
-            small_config(config.model), attn_implementation=_ATTENTION
+            config.model.configuration(), attn_implementation=_ATTENTION
         )
         initialise(model)
         return model
@@ -334,7 +301,9 @@ def _start_model(config: TrainConfig) -> InstructionSam3:
     return model
 
 
-def _plan(config: TrainConfig, model: InstructionSam3, *, dense: bool) -> BatchPlan:
+def _plan(
+    config: TrainConfig, model: InstructionSam3, level_of: LevelOf | None, *, dense: bool
+) -> BatchPlan:
     sizes: Any = model.config  # transformers' annotations hide what a configuration holds
     samples = 1 if dense else config.samples_per_image
     source: PictureSource
@@ -348,6 +317,7 @@ def _plan(config: TrainConfig, model: InstructionSam3, *, dense: bool) -> BatchP
             seed=config.seed,
             samples_per_picture=samples,
             max_instances=sizes.detr_decoder_config.num_queries,
+            level_of=level_of,
         )
     return plan_of(model, source, config.dense_images if dense else config.images)
 

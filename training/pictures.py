@@ -12,12 +12,12 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.levels import InstructionLevel
-from sam3i_agent.core.photo import read_photo
 from sam3i_agent.core.rle import tight_box
 from sam3i_agent.data.complex_texts import draw_complex_instructions
 from sam3i_agent.data.corrections import draw_corrections
 from sam3i_agent.data.formats.dataset_format import LevelOf
 from sam3i_agent.data.formats.registry import open_dataset
+from sam3i_agent.data.photos import read_dataset_photo
 from sam3i_agent.data.phrases import draw_concepts
 from sam3i_agent.data.records import Record
 from sam3i_agent.data.samples import Sample, draw_pairs
@@ -163,24 +163,26 @@ class RecordSource:
         epoch, position = divmod(number, len(self._groups))
         order = np.random.default_rng([self._seed, epoch]).permutation(len(self._groups))
         records = self._groups[int(order[position])]
+        first = records[0]
+        photo = read_dataset_photo(self._folder, first.file_name, (first.height, first.width))
         rng = np.random.default_rng([self._seed, number, 1])
         coverage: list[torch.Tensor] = []
         boxes: list[torch.Tensor] = []
         samples: list[Sample] = []
         for record in records:
-            first = sum(len(part) for part in coverage)
+            known = sum(len(part) for part in coverage)
             masks = record.masks()
             coverage.append(_coverage(masks, mask_size))
             boxes.append(_boxes_cxcywh(masks))
             samples.append(
                 Sample(
                     self._choose_texts(rng, record),
-                    tuple(range(first, first + len(masks))),
+                    tuple(range(known, known + len(masks))),
                     record.granularity,
                 )
             )
         return Picture(
-            image=read_photo(self._folder / records[0].file_name).pixels,
+            image=photo.pixels,
             coverage=torch.cat(coverage),
             boxes_cxcywh=torch.cat(boxes),
             kinds=None,

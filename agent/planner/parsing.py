@@ -40,7 +40,6 @@ COLOUR_WORDS = frozenset(
 )
 MAX_PHRASE_WORDS = 5
 MAX_NESTING = 3
-GENERIC_HEADS = frozenset({"thing", "object", "shape", "item", "one"})
 
 _POLITE = re.compile(
     r"^(?:(?:please|kindly|can you|could you|i want|i need|let us|now)\s+)*"

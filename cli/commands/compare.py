@@ -1,9 +1,8 @@
 """`sam3i compare`: routes over a dataset, and the report."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -16,12 +15,8 @@ from sam3i_agent.cli.options import (
     log_to_stderr,
     parse_list,
 )
-from sam3i_agent.core.contracts import DEFAULT_BUDGETS, RouteChoice
+from sam3i_agent.core.contracts import RouteChoice
 from sam3i_agent.core.levels import InstructionLevel
-
-if TYPE_CHECKING:
-    from sam3i_agent.evaluation.compare.cases import Prediction
-    from sam3i_agent.evaluation.compare.comparison import Task
 
 
 def compare(
@@ -99,39 +94,15 @@ class CompareCommand:
         """Run what is left to run, write the report, and return its reading."""
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
+        from sam3i_agent.agent.instructions import classify_level
         from sam3i_agent.agent.language.factory import language_factory
         from sam3i_agent.cli.language import language_choice
         from sam3i_agent.cli.progress import progress_bar
         from sam3i_agent.data.formats.registry import open_dataset
-        from sam3i_agent.evaluation.compare.cases import Shard, read_all_predictions, read_cases
-        from sam3i_agent.evaluation.compare.coco_export import write_coco_files
-        from sam3i_agent.evaluation.compare.comparison import Answerer, run_comparison
-        from sam3i_agent.evaluation.compare.report import compare, reading, write_report
-
-        language = language_factory(language_choice(self.mllm_url, self.mllm_model))
-        shard = Shard.parse(self.shard)
-        dataset = open_dataset(self.dataset, self.images)
-        cases = read_cases(dataset, self.levels, self.limit)
-        path = self.dataset.resolve()
-        settings = {
-            "dataset": f"{path.parent.name}/{path.name}",
-            "model": self.model,
-            "language": self.mllm_model or "offline planner",
-        }
-
-        def answer_all(tasks: Sequence["Task"]) -> Iterator["Prediction"]:
-            if self.workers is None:
-                from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
-
-                segmenter = load_segmenter(self.model, device=self.device)
-                answerer = Answerer(segmenter, dataset.images, DEFAULT_BUDGETS, language)
-                yield from answerer.answer(tasks)
-                return
-            from sam3i_agent.evaluation.compare.ray_workers import WorkerSettings, answer_with_ray
-
-            folder = dataset.images.resolve()
-            each = WorkerSettings(self.model, self.device, folder, DEFAULT_BUDGETS, language)
-            yield from answer_with_ray(tasks, each, self.workers)
+        from sam3i_agent.evaluation.compare.answering import ModelLoader
+        from sam3i_agent.evaluation.compare.cases import Shard
+        from sam3i_agent.evaluation.compare.comparison import compare_routes
+        from sam3i_agent.evaluation.compare.report import HTML_NAME, reading
 
         columns = (
             TextColumn("{task.description}"),
@@ -140,17 +111,17 @@ class CompareCommand:
             TimeRemainingColumn(),
         )
         with progress_bar("answering", None, *columns) as (bar, task):
-            run_comparison(
-                answer_all,
-                cases,
+            comparison = compare_routes(
+                open_dataset(self.dataset, self.images, level_of=classify_level),
                 self.routes,
+                ModelLoader(self.model, self.device),
                 self.out,
-                settings=settings,
-                shard=shard,
+                language=language_factory(language_choice(self.mllm_url, self.mllm_model)),
+                language_name=self.mllm_model or "",
+                levels=self.levels,
+                limit=self.limit,
+                shard=Shard.parse(self.shard),
+                workers=self.workers,
                 advance=lambda done, total: bar.update(task, completed=done, total=total),
             )
-        predictions = list(read_all_predictions(self.out))
-        comparison = compare(cases, predictions)
-        write_coco_files(cases, predictions, self.out)
-        report = write_report(comparison, settings, dataset.images, self.out)
-        return "\n".join([*reading(comparison), f"report written to {report}"])
+        return "\n".join([*reading(comparison), f"report written to {self.out / HTML_NAME}"])

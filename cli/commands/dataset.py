@@ -70,8 +70,11 @@ def build(
 
 @dataset_app.command()
 def verify(
-    annotations: Annotated[Path, typer.Argument(help="SAM3-I JSON, beside its images.")],
-    out: Annotated[Path, typer.Argument(help="JSON file to write, in the same folder.")],
+    dataset: Annotated[Path, typer.Argument(help="A dataset, as `sam3i compare` takes it.")],
+    out: Annotated[Path, typer.Argument(help="SAM3-I JSON file to write.")],
+    images: Annotated[
+        Path | None, typer.Option(help="Where the photos are, if not beside the dataset.")
+    ] = None,
     drop: Annotated[
         bool, typer.Option("--drop", help="Leave out failed records instead of flagging them.")
     ] = False,
@@ -87,8 +90,9 @@ def verify(
     from sam3i_agent.cli.verification import verify_with_progress
 
     report = verify_with_progress(
-        annotations,
+        dataset,
         out,
+        images=images,
         drop=drop,
         model=model,
         device=device,

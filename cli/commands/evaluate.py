@@ -18,23 +18,26 @@ from sam3i_agent.core.contracts import (
     RouteChoice,
 )
 from sam3i_agent.core.levels import InstructionLevel
-from sam3i_agent.evaluation.metrics.protocol import Protocol
+from sam3i_agent.evaluation.metrics.protocol import EvaluationProtocol
 
 evaluate_app = typer.Typer(help="Measure the quality of answers and models.", no_args_is_help=True)
 
 
 @evaluate_app.command()
 def predictions(
-    protocol: Annotated[Protocol, typer.Option(help="The evaluation's rules.")],
+    protocol: Annotated[EvaluationProtocol, typer.Option(help="The evaluation's rules.")],
     gt: Annotated[
         list[Path],
-        typer.Option(metavar="FILE", help="Ground truth in COCO form; saco takes several."),
+        typer.Option(
+            metavar="FILE",
+            help="Ground truth: COCO, or what `sam3i compare` takes; saco takes several.",
+        ),
     ],
     pred: Annotated[Path, typer.Option(metavar="FILE", help="COCO results.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Score a predictions file with the field's metrics, as their official evaluators do."""
-    from sam3i_agent.evaluation.metrics.protocols import evaluate
+    from sam3i_agent.evaluation.metrics.evaluators import evaluate
 
     report = evaluate(protocol, gt, pred)
     if as_json:
@@ -46,9 +49,7 @@ def predictions(
 
 @evaluate_app.command()
 def scenes(
-    annotations: Annotated[
-        Path, typer.Argument(help="annotations.json of `sam3i dataset scenes`.")
-    ],
+    dataset: Annotated[Path, typer.Argument(help="A dataset, as `sam3i compare` takes it.")],
     level: Annotated[
         InstructionLevel, typer.Option(help="Which texts to ask.")
     ] = InstructionLevel.CONCEPT,
@@ -61,13 +62,13 @@ def scenes(
 ) -> None:
     """Score a route on a dataset of scenes: cgF1, gIoU and right refusals, as JSON."""
     from sam3i_agent.cli.progress import progress_bar
-    from sam3i_agent.evaluation.scenes_benchmark import run_benchmark
+    from sam3i_agent.evaluation.benchmark import run_benchmark
     from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
 
     with progress_bar("scoring") as (bar, task):
         report = run_benchmark(
             load_segmenter(model, device=device),
-            annotations,
+            dataset,
             level,
             route,
             read_as or LevelChoice(level),

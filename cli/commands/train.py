@@ -33,14 +33,15 @@ def train(
     On many GPUs or machines: accelerate launch -m sam3i_agent.cli train CONFIG.
     """
     log_to_stderr(verbose)
+    from sam3i_agent.agent.instructions import classify_level
     from sam3i_agent.training.config import read_config
 
     settings = read_config(config, change or ())
     trainer = import_trainer()
     if dry_run:
-        typer.echo(json.dumps(asdict(trainer.dry_run(settings)), indent=2))
+        typer.echo(json.dumps(asdict(trainer.dry_run(settings, level_of=classify_level)), indent=2))
     else:
-        folder = trainer.train(settings, progress=sys.stderr.isatty())
+        folder = trainer.train(settings, progress=sys.stderr.isatty(), level_of=classify_level)
         typer.echo(f"model written to {folder}")
 
 

@@ -1,6 +1,5 @@
 """What is asked and what was answered: cases, predictions, and the file that keeps them."""
 
-import os
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 
 from sam3i_agent.core.contracts import CompressedMask, Frozen, RouteChoice, RunStatus, Usage
-from sam3i_agent.core.errors import InputError, StorageError
+from sam3i_agent.core.errors import InputError
+from sam3i_agent.core.journal import Journal
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.data.formats.registry import Dataset
 from sam3i_agent.data.records import Record
@@ -72,9 +72,17 @@ class Shard(Frozen):
         part = "" if self.count == 1 else f"-{self.index}-of-{self.count}"
         return f"{PREDICTIONS_STEM}{part}.jsonl"
 
+    def journal(self, folder: Path) -> Journal[Prediction]:
+        """Return its predictions in the folder of a comparison."""
+        return Journal(folder / self.file_name, Prediction)
+
     def holds(self, image: str) -> bool:
         """Whether the photo's cases are in this part; all cases of a photo are in one."""
         return zlib.crc32(image.encode()) % self.count == self.index - 1
+
+
+WHOLE = Shard()
+"""All cases."""
 
 
 def read_cases(
@@ -92,7 +100,7 @@ def read_cases(
         if level in record.texts
     ]
     if not cases:
-        raise InputError(f"the dataset has no text of the levels {', '.join(levels)}")
+        raise InputError(f"no record of the dataset has a {' or a '.join(levels)} text")
     doubles = len(cases) - len({case.id for case in cases})
     if doubles:
         raise InputError(f"{doubles} records of the dataset share an id with another one")
@@ -104,38 +112,11 @@ def read_cases(
     return cases[:limit]
 
 
-def read_all_predictions(folder: Path) -> Iterator[Prediction]:
-    """Read the predictions of all shards in a folder.
+def read_predictions(folder: Path) -> Iterator[Prediction]:
+    """Read the predictions of all shards in a comparison's folder.
 
     Raises:
         StorageError: a whole line is no prediction.
     """
     for path in sorted(folder.glob(f"{PREDICTIONS_STEM}*.jsonl")):
-        yield from read_predictions(path)
-
-
-def read_predictions(path: Path, *, repair: bool = False) -> Iterator[Prediction]:
-    """Read predictions one by one.
-
-    Args:
-        path: the file; none means no predictions.
-        repair: cut off what a killed run left of its last line, so that it can be appended to.
-
-    Raises:
-        StorageError: a whole line is no prediction.
-    """
-    if not path.exists():
-        return
-    good = 0
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.endswith(b"\n"):
-                break
-            try:
-                prediction = Prediction.model_validate_json(line)
-            except ValidationError as error:
-                raise StorageError(f"line {number} of {path.name!r} is damaged") from error
-            good += len(line)
-            yield prediction
-    if repair and good < path.stat().st_size:
-        os.truncate(path, good)
+        yield from Journal(path, Prediction)

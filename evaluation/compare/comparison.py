@@ -1,181 +1,202 @@
-"""Running routes over a dataset, one prediction per case and route, resumable at any of them.
+"""Comparing routes: one call from a dataset to the report, resumable at any answer.
 
 `DIR/predictions.jsonl` gets a line as soon as an answer is there; a killed run goes on behind the
 last whole line. Photos are encoded once for all routes and texts about them.
 """
 
-import json
-import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TextIO
 
+from sam3i_agent.agent.instructions import classify_level
 from sam3i_agent.agent.language.factory import LanguageFactory, offline_planner
-from sam3i_agent.agent.run import segment_photo_sync
 from sam3i_agent.agent.state import SegmenterLike
-from sam3i_agent.core.contracts import Budgets, LevelChoice, RouteChoice, SegmentationResult
-from sam3i_agent.core.errors import InputError, StorageError
-from sam3i_agent.core.files import write_whole
-from sam3i_agent.core.photo import Photo, read_photo
-from sam3i_agent.evaluation.compare.cases import Case, Prediction, Shard, read_predictions
+from sam3i_agent.core.claimed_folder import claim_folder
+from sam3i_agent.core.contracts import DEFAULT_BUDGETS, Budgets, LevelChoice, RouteChoice
+from sam3i_agent.core.errors import InputError
+from sam3i_agent.core.journal import Journal
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.data.formats.registry import Dataset, open_dataset
+from sam3i_agent.evaluation.compare.answering import (
+    AnswerAll,
+    Answerer,
+    ModelLoader,
+    Task,
+    tasks_of,
+)
+from sam3i_agent.evaluation.compare.cases import (
+    WHOLE,
+    Prediction,
+    Shard,
+    read_cases,
+    read_predictions,
+)
+from sam3i_agent.evaluation.compare.coco_export import write_coco_files
+from sam3i_agent.evaluation.compare.report import write_report
+from sam3i_agent.evaluation.compare.statistics import Comparison, compare_answers
 
-SETTINGS_NAME = "settings.json"
+Advance = Callable[[int, int], None]
+"""Called with answers done and in all."""
 
 
-@dataclass(frozen=True)
-class Task:
-    """One case and one route; all that a worker needs to know of it."""
-
-    case: str
-    file_name: str
-    size_hw: tuple[int, int]
-    """That the dataset says."""
-    text: str
-    route: RouteChoice
-
-
-@dataclass(frozen=True)
-class Answerer:
-    """Answers tasks.
+def compare_routes(
+    dataset: Path | Dataset,
+    routes: Sequence[RouteChoice],
+    segmenter: SegmenterLike | ModelLoader,
+    out: Path | None = None,
+    *,
+    language: LanguageFactory = offline_planner,
+    budgets: Budgets = DEFAULT_BUDGETS,
+    levels: Sequence[InstructionLevel] = tuple(InstructionLevel),
+    read_as: LevelChoice | None = LevelChoice.AUTO,
+    limit: int | None = None,
+    shard: Shard = WHOLE,
+    workers: int | None = None,
+    model_name: str = "",
+    language_name: str = "",
+    advance: Advance = lambda done, total: None,
+) -> Comparison:
+    """Answer a dataset's texts by several routes and return how these compare.
 
     Args:
-        segmenter: a loaded model.
-        images: folder of the photos.
-        budgets: of each agent run.
+        dataset: opened, or the path of one in any format of `data.formats.registry`.
+        routes: which to compare; one alone is scored.
+        segmenter: a loaded model, or what loads it when there is something to answer.
+        out: folder for the answers, the COCO files and the report (`report.html`, `.json`, `.md`);
+            an earlier comparison of the same there goes on. None keeps all in memory.
         language: the agent's language side.
+        budgets: of each agent run.
+        levels: texts of which levels.
+        read_as: how the direct route reads the texts; None reads each at the level that the
+            dataset says.
+        limit: at most so many cases.
+        shard: part of the cases, for several machines that share `out`.
+        workers: answer with so many Ray workers; each loads the model itself.
+        model_name: of the model, for the report; a loader knows its own.
+        language_name: of the language side, likewise; the offline planner is known.
+        advance: called with answers done and in all.
+
+    Raises:
+        InputError: the dataset cannot be used or has no text of the levels; or `out` holds another
+            comparison; or workers are to share a model that is loaded already.
+        ModelError: the model cannot be loaded.
+        StorageError: `out` cannot be written.
+
+    Example:
+        >>> from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
+        >>> comparison = compare_routes(
+        ...     Path("scenes/annotations.json"),
+        ...     (RouteChoice.DIRECT, RouteChoice.AGENT),
+        ...     load_segmenter("tiny"),
+        ...     Path("comparison"),
+        ...     limit=50,
+        ... )
+        >>> comparison.summary(InstructionLevel.SIMPLE, RouteChoice.AGENT).metrics["gIoU"]
     """
-
-    segmenter: SegmenterLike
-    images: Path
-    budgets: Budgets
-    language: LanguageFactory = offline_planner
-
-    def answer(self, tasks: Sequence[Task]) -> Iterator[Prediction]:
-        """Answer tasks in their order; those about one photo should follow each other.
-
-        Raises:
-            InputError: a photo cannot be read, or has another size than the dataset says.
-        """
-        photo: Photo | None = None
-        name = ""
-        for task in tasks:
-            if photo is None or name != task.file_name:
-                photo, name = read_photo(self.images / task.file_name), task.file_name
-            if photo.size_hw != task.size_hw:
-                raise InputError(
-                    f"the photo {name!r} is {photo.size_hw[1]}x{photo.size_hw[0]} pixels, the "
-                    f"dataset says {task.size_hw[1]}x{task.size_hw[0]}"
-                )
-            result = segment_photo_sync(
-                self.segmenter,
-                photo,
-                task.text,
-                route=task.route,
-                level=LevelChoice.AUTO,
-                budgets=self.budgets,
-                language=self.language,
-            )
-            yield _prediction(task, result)
-
-
-AnswerAll = Callable[[Sequence[Task]], Iterator[Prediction]]
-"""Answers tasks, here or on other machines, in any order."""
+    if not isinstance(dataset, Dataset):
+        dataset = open_dataset(dataset, level_of=classify_level)
+    cases = read_cases(dataset, levels, limit)
+    answer_all = _answer_all(segmenter, dataset.images, budgets, language, workers)
+    asked = [case for case in cases if shard.holds(case.record.file_name)]
+    tasks = tasks_of(asked, routes, read_as)
+    if out is None:
+        return compare_answers(cases, _counted(answer_all(tasks), len(tasks), advance))
+    settings = {
+        "dataset": "/".join(dataset.path.resolve().parts[-2:]),
+        "model": model_name or _name_of(segmenter),
+        "language": language_name or _name_of(language),
+        # Only where they are not the usual ones, as in comparisons from before they were kept.
+        **({} if budgets == DEFAULT_BUDGETS else {"budgets": budgets.model_dump_json()}),
+        **({} if read_as is LevelChoice.AUTO else {"read_as": str(read_as or "dataset")}),
+    }
+    run_comparison(answer_all, tasks, out, settings=settings, shard=shard, advance=advance)
+    predictions = list(read_predictions(out))
+    comparison = compare_answers(cases, predictions)
+    write_coco_files(cases, predictions, out)
+    write_report(comparison, settings, dataset.images, out)
+    return comparison
 
 
 def run_comparison(
     answer_all: AnswerAll,
-    cases: Sequence[Case],
-    routes: Sequence[RouteChoice],
+    tasks: Sequence[Task],
     out: Path,
     *,
-    settings: dict[str, str],
-    shard: Shard = Shard(),  # noqa: B008 (frozen)
-    advance: Callable[[int, int], None] = lambda done, total: None,
-) -> Path:
-    """Answer every case by every route and return the predictions file, in the cases' order.
+    settings: Mapping[str, str],
+    shard: Shard = WHOLE,
+    advance: Advance = lambda done, total: None,
+) -> Journal[Prediction]:
+    """Answer tasks and return the shard's predictions, in the tasks' order.
 
     Args:
         answer_all: answers what no earlier run has answered; not called where nothing is left.
-        cases: what to ask.
-        routes: by which routes.
+        tasks: what to ask.
         out: folder of the comparison; an earlier run of the same settings there goes on.
         settings: what was compared (model, language model, dataset), so that runs do not mix.
-        shard: which part of the cases.
+        shard: which part of the cases the tasks are about.
         advance: called with answers done and in all.
 
     Raises:
         InputError: the folder holds a comparison of other settings.
-        StorageError: it cannot be written.
+        StorageError: it cannot be written, or its predictions are damaged.
     """
-    tasks = [
-        Task(
-            case=case.id,
-            file_name=case.record.file_name,
-            size_hw=(case.record.height, case.record.width),
-            text=case.text,
-            route=route,
-        )
-        for case in cases
-        if shard.holds(case.record.file_name)
-        for route in routes
-    ]
-    path = out / shard.file_name
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        _check_settings(out / SETTINGS_NAME, settings)
-        done = {(one.case, one.route) for one in read_predictions(path, repair=True)}
-        left = [task for task in tasks if (task.case, task.route) not in done]
-        count = len(tasks) - len(left)
-        advance(count, len(tasks))
-        if left:
-            with path.open("a", encoding="utf-8") as lines:
-                for prediction in answer_all(left):
-                    _append(lines, prediction)
-                    count += 1
-                    advance(count, len(tasks))
-            _sort(path, tasks)
-    except OSError as error:
-        raise StorageError(f"{str(out)!r} cannot be written: {error.strerror}") from error
-    return path
+    claim_folder(out, settings)
+    journal = shard.journal(out)
+    journal.repair()
+    done = {(one.case, one.route) for one in journal}
+    left = [task for task in tasks if (task.case, task.route) not in done]
+    count = len(tasks) - len(left)
+    advance(count, len(tasks))
+    if left:
+        for prediction in answer_all(left):
+            journal.append(prediction)
+            count += 1
+            advance(count, len(tasks))
+        _sort(journal, tasks)
+    return journal
 
 
-def _append(lines: TextIO, prediction: Prediction) -> None:
-    """Write a line that a crash of the machine will not take back."""
-    lines.write(prediction.model_dump_json() + "\n")
-    lines.flush()
-    os.fsync(lines.fileno())
+def _answer_all(
+    segmenter: SegmenterLike | ModelLoader,
+    images: Path,
+    budgets: Budgets,
+    language: LanguageFactory,
+    workers: int | None,
+) -> AnswerAll:
+    if workers is not None:
+        if not isinstance(segmenter, ModelLoader):
+            raise InputError("workers cannot share a loaded model", "give a ModelLoader")
+        from sam3i_agent.evaluation.compare.ray_workers import WorkerSettings, answer_with_ray
+
+        # Each worker must find the photos under this name, whatever its working directory.
+        settings = WorkerSettings(segmenter, images.resolve(), budgets, language)
+        return lambda tasks: answer_with_ray(tasks, settings, workers)
+
+    def answer(tasks: Sequence[Task]) -> Iterator[Prediction]:
+        loaded = segmenter() if isinstance(segmenter, ModelLoader) else segmenter
+        yield from Answerer(loaded, images, budgets, language).answer(tasks)
+
+    return answer
 
 
-def _sort(path: Path, tasks: Sequence[Task]) -> None:
+def _counted(
+    predictions: Iterator[Prediction], total: int, advance: Advance
+) -> Iterator[Prediction]:
+    for count, prediction in enumerate(predictions, start=1):
+        yield prediction
+        advance(count, total)
+
+
+def _name_of(part: SegmenterLike | ModelLoader | LanguageFactory) -> str:
+    if isinstance(part, ModelLoader):
+        return part.model
+    return "offline planner" if part is offline_planner else "given by the caller"
+
+
+def _sort(journal: Journal[Prediction], tasks: Sequence[Task]) -> None:
     """Put lines that came from several workers into the cases' order."""
     place = {(task.case, task.route): index for index, task in enumerate(tasks)}
-    found = [(place.get((one.case, one.route), len(place)), one) for one in read_predictions(path)]
+    found = [(place.get((one.case, one.route), len(place)), one) for one in journal]
     if any(before[0] > after[0] for before, after in pairwise(found)):
         found.sort(key=lambda pair: pair[0])
-        write_whole(path, "".join(one.model_dump_json() + "\n" for _, one in found))
-
-
-def _prediction(task: Task, result: SegmentationResult) -> Prediction:
-    return Prediction(
-        case=task.case,
-        route=task.route,
-        status=result.status,
-        answered_by=result.route,
-        presence=result.presence,
-        scores=[one.score for one in result.instances],
-        masks=[one.mask for one in result.instances],
-        usage=result.usage,
-        trace=list(result.trace),
-        warnings=list(result.warnings),
-    )
-
-
-def _check_settings(path: Path, settings: dict[str, str]) -> None:
-    text = json.dumps(settings, indent=2, sort_keys=True) + "\n"
-    if path.exists() and path.read_text("utf-8") != text:
-        raise InputError(
-            f"{str(path.parent)!r} holds a comparison of other settings", "give another --out"
-        )
-    path.write_text(text, "utf-8")
+        journal.rewrite(one for _, one in found)

@@ -12,18 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from sam3i_agent.agent.language.factory import LanguageFactory
-from sam3i_agent.core.contracts import Budgets, RouteChoice
+from sam3i_agent.core.contracts import Budgets, LevelChoice, RouteChoice
 from sam3i_agent.core.errors import ModelError
+from sam3i_agent.evaluation.compare.answering import Answerer, ModelLoader, Task
 from sam3i_agent.evaluation.compare.cases import Prediction
-from sam3i_agent.evaluation.compare.comparison import Answerer, Task
 
 
 @dataclass(frozen=True)
 class WorkerSettings:
     """What each worker is made of."""
 
-    model: str
-    device: str
+    load: ModelLoader
     images: Path
     """Must be readable under this name on every machine."""
     budgets: Budgets
@@ -34,19 +33,23 @@ class _Worker:
     """Loads the model once and answers the tasks of one photo at a time."""
 
     def __init__(self, settings: WorkerSettings) -> None:
-        from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
-
         self._answerer = Answerer(
-            load_segmenter(settings.model, device=settings.device),
-            settings.images,
-            settings.budgets,
-            settings.language,
+            settings.load(), settings.images, settings.budgets, settings.language
         )
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         tasks = [
-            Task(case, row["file_name"], (row["height"], row["width"]), text, RouteChoice(route))
-            for case, text, route in zip(row["cases"], row["texts"], row["routes"], strict=True)
+            Task(
+                case=case,
+                file_name=row["file_name"],
+                size_hw=(row["height"], row["width"]),
+                text=text,
+                route=RouteChoice(route),
+                read_as=LevelChoice(read_as),
+            )
+            for case, text, route, read_as in zip(
+                row["cases"], row["texts"], row["routes"], row["read_as"], strict=True
+            )
         ]
         return {"lines": [one.model_dump_json() for one in self._answerer.answer(tasks)]}
 
@@ -81,12 +84,13 @@ def answer_with_ray(
                 "cases": [one.case for one in group],
                 "texts": [one.text for one in group],
                 "routes": [str(one.route) for one in group],
+                "read_as": [str(one.read_as) for one in group],
             }
         )
     if not ray.is_initialized():
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
     ray.data.DataContext.get_current().enable_progress_bars = False  # the command draws its own
-    on_gpu = settings.device not in ("auto", "cpu")
+    on_gpu = settings.load.device not in ("auto", "cpu")
     worker: Any = _Worker  # the annotations of Ray know plain functions only
     answered = ray.data.from_items(rows).map(
         worker,

@@ -3,30 +3,19 @@
 import base64
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.resources import files
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from sam3i_agent.core.contracts import RouteChoice
 from sam3i_agent.core.drawing import draw_marks
-from sam3i_agent.core.errors import InputError, StorageError
+from sam3i_agent.core.errors import StorageError
 from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.photo import read_photo
-from sam3i_agent.evaluation.compare.cases import Case, Prediction
-from sam3i_agent.evaluation.compare.statistics import (
-    Difference,
-    Failure,
-    Scored,
-    Summary,
-    difference,
-    score_answers,
-    summarise_route,
-)
+from sam3i_agent.evaluation.compare.statistics import Comparison, Failure, Scored, Summary
 
 HTML_NAME = "report.html"
 JSON_NAME = "report.json"
@@ -35,36 +24,6 @@ EXAMPLES = 24
 PICTURE_SIDE = 320
 _JPEG_QUALITY = 80
 _PLOT = {"left": 50.0, "right": 390.0, "top": 20.0, "bottom": 230.0}
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """All numbers of a comparison."""
-
-    summaries: list[Summary]
-    differences: list[tuple[str, Difference]]
-    """With the level they are about."""
-    answers: dict[tuple[str, RouteChoice], list[Scored]]
-
-
-def compare(cases: Sequence[Case], predictions: Iterable[Prediction]) -> Comparison:
-    """Score predictions and compare routes level by level.
-
-    Raises:
-        InputError: there is nothing to compare.
-    """
-    answers: dict[tuple[str, RouteChoice], list[Scored]] = {}
-    for one in score_answers(cases, predictions):
-        answers.setdefault((str(one.case.level), one.prediction.route), []).append(one)
-    if not answers:
-        raise InputError("there are no predictions to report on")
-    summaries = [summarise_route(route, level, some) for (level, route), some in answers.items()]
-    differences: list[tuple[str, Difference]] = []
-    for level in dict.fromkeys(level for level, _ in answers):
-        routes = {route: some for (its, route), some in answers.items() if its == level}
-        for other, route in combinations(routes, 2):
-            differences.append((level, difference(route, other, routes)))
-    return Comparison(summaries, differences, answers)
 
 
 def write_report(

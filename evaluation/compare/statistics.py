@@ -3,14 +3,17 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sam3i_agent.core.contracts import RouteChoice, RunStatus
+from sam3i_agent.core.errors import InputError
+from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.rle import as_rle, iou_matrix
 from sam3i_agent.evaluation.compare.cases import Case, Prediction
-from sam3i_agent.evaluation.metrics.coco_files import overlap_without
+from sam3i_agent.evaluation.metrics.coco_files import iou_of_pixels, overlap_without
 from sam3i_agent.evaluation.metrics.concept_f1 import MIN_SCORE, concept_f1, match_ious
 
 HIT_IOU = 0.5
@@ -75,7 +78,7 @@ def _score(case: Case, prediction: Prediction) -> Scored:
     ]
     shared, union = overlap_without(found, wanted, ignored)
     ious = iou_matrix(found, wanted)
-    iou = shared / union if union else 1.0
+    iou = iou_of_pixels(shared, union, empty=1.0)
     failure = _failure(prediction, iou, ious)
     return Scored(case, prediction, iou, shared, union, ious, failure)
 
@@ -138,18 +141,59 @@ class Summary:
     failures: dict[str, int]
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """All numbers of a comparison, and the answers they come from."""
+
+    summaries: list[Summary]
+    differences: list[tuple[str, Difference]]
+    """With the level they are about."""
+    answers: dict[tuple[str, RouteChoice], list[Scored]]
+    """By level and route."""
+
+    def summary(self, level: InstructionLevel, route: RouteChoice) -> Summary:
+        """Return the numbers of a route on the texts of a level.
+
+        Raises:
+            KeyError: it answered none.
+        """
+        found = {(one.level, one.route): one for one in self.summaries}
+        return found[str(level), route]
+
+
+def compare_answers(cases: Sequence[Case], predictions: Iterable[Prediction]) -> Comparison:
+    """Score predictions and compare routes level by level.
+
+    Raises:
+        InputError: there is nothing to compare.
+    """
+    answers: dict[tuple[str, RouteChoice], list[Scored]] = {}
+    for one in score_answers(cases, predictions):
+        answers.setdefault((str(one.case.level), one.prediction.route), []).append(one)
+    if not answers:
+        raise InputError("there are no predictions to report on")
+    summaries = [summarise_route(route, level, some) for (level, route), some in answers.items()]
+    differences: list[tuple[str, Difference]] = []
+    for level in dict.fromkeys(level for level, _ in answers):
+        routes = {route: some for (its, route), some in answers.items() if its == level}
+        for other, route in combinations(routes, 2):
+            differences.append((level, difference(route, other, routes)))
+    return Comparison(summaries, differences, answers)
+
+
 def summarise_route(route: RouteChoice, level: str, answers: Sequence[Scored]) -> Summary:
     """Reduce a route's answers to numbers."""
     ious = np.array([one.iou for one in answers])
     pairs = [one.instance_ious for one in answers]
     absent = [one for one in answers if not one.truths]
     counts = np.array([one.instance_ious.shape[0] - one.truths for one in answers])
-    loose = concept_f1(pairs, (HIT_IOU,))
+    loose, full = concept_f1(pairs, (HIT_IOU,)), concept_f1(pairs)
     shared, union = sum(one.shared for one in answers), sum(one.union for one in answers)
     metrics = {
         "gIoU": PERCENT * float(ious.mean()),
         "cIoU": PERCENT * shared / union if union else 0.0,
         "P@0.50": PERCENT * float((ious >= HIT_IOU).mean()),
+        "cgF1": PERCENT * full.cgf1,
         "cgF1@0.5": PERCENT * loose.cgf1,
         "positive_micro_F1@0.5": PERCENT * loose.positive_micro_f1,
         "IL_MCC": PERCENT * loose.il_mcc,

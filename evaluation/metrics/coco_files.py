@@ -1,4 +1,4 @@
-"""Ground truth and predictions in COCO form, as the protocols read them."""
+"""Ground truth and COCO results, as the protocols read them."""
 
 import logging
 import math
@@ -9,12 +9,16 @@ from typing import Any
 
 from pycocotools import mask as coco_mask
 
+from sam3i_agent.agent.instructions import classify_level
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.files import read_json
 from sam3i_agent.core.rle import Rle, as_rle, encode_segmentation
+from sam3i_agent.data.formats.registry import read_dataset
+from sam3i_agent.data.records import Record
 
 logger = logging.getLogger(__name__)
 
+NO_ANNOTATION = -1
 _REPEATS = "repeat another one"
 
 
@@ -23,7 +27,7 @@ class Mask:
     """One annotated or predicted mask."""
 
     id: int
-    """Of the annotation; of a prediction, the annotation it answers, or -1."""
+    """Of the annotation; of a prediction, the annotation it answers, or `NO_ANNOTATION`."""
     image_id: int
     rle: Rle
     score: float = 1.0
@@ -33,43 +37,41 @@ class Mask:
 
 @dataclass(frozen=True)
 class GroundTruth:
-    """One file of images and annotations."""
+    """What the images of a dataset hold."""
 
-    images: dict[int, dict[str, Any]]
-    """By id, as the file has them."""
+    images: dict[int, Record]
+    """By id."""
     masks: dict[int, list[Mask]]
     """By image id; every image has a list."""
 
     def size_hw(self, image_id: int) -> tuple[int, int]:
         """Return height and width of an image."""
         image = self.images[image_id]
-        return image["height"], image["width"]
+        return image.height, image.width
 
 
 def read_ground_truth(path: Path) -> GroundTruth:
-    """Read a COCO file; segmentations may be RLE or polygons.
+    """Read the masks of a dataset, of any format of `data.formats.registry`.
 
     Raises:
-        InputError: it cannot be read or is no such file.
+        InputError: it cannot be read or is no such dataset.
     """
-    content = read_json(path)
-    try:
-        images = {one["id"]: one for one in content["images"]}
-        masks: dict[int, list[Mask]] = {image_id: [] for image_id in images}
-        for one in content["annotations"]:
-            image = images[one["image_id"]]
-            counts = encode_segmentation(one["segmentation"], image["height"], image["width"])
-            rle = as_rle((image["height"], image["width"]), counts)
-            ignored = bool(one.get("ignore", 0))
-            masks[image["id"]].append(Mask(one["id"], image["id"], rle, ignored=ignored))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path.name!r} is no COCO ground truth: {error!r}") from error
-    if not images:
-        raise InputError(f"{path.name!r} has no images")
-    return GroundTruth(images, masks)
+    records = read_dataset(path, level_of=classify_level).records
+    masks: dict[int, list[Mask]] = {}
+    for record in records:
+        size = (record.height, record.width)
+        wanted = zip(record.annotation_ids, record.encoded_masks, strict=True)
+        masks[record.id] = [
+            *(Mask(id_, record.id, as_rle(size, counts)) for id_, counts in wanted),
+            *(
+                Mask(NO_ANNOTATION, record.id, as_rle(size, counts), ignored=True)
+                for counts in record.encoded_ignored
+            ),
+        ]
+    return GroundTruth({record.id: record for record in records}, masks)
 
 
-def read_predictions(
+def read_coco_results(
     path: Path, truth: GroundTruth, *, repeats_count: bool
 ) -> dict[int, list[Mask]]:
     """Read COCO results, by image id; every image of `truth` has a list.
@@ -125,7 +127,7 @@ def _prediction(one: Any, truth: GroundTruth) -> Mask:
     if not math.isfinite(score):
         raise _ScoreError(f"image {image_id!r}, score {score}")
     counts = encode_segmentation(one["segmentation"], *size)
-    return Mask(one.get("annotation_id", -1), image_id, as_rle(size, counts), score)
+    return Mask(one.get("annotation_id", NO_ANNOTATION), image_id, as_rle(size, counts), score)
 
 
 class _UnknownImageError(ValueError):
@@ -177,6 +179,11 @@ def overlap_without(
         # |A n B n I| by inclusion and exclusion over unions with I.
         lost_shared = overlap(answer, left_out)[0] + overlap(truth, left_out)[0] - lost_union
     return shared - lost_shared, union - lost_union
+
+
+def iou_of_pixels(shared: int, union: int, *, empty: float) -> float:
+    """Return the IoU of two unions of masks; `empty` is nothing against nothing."""
+    return shared / union if union else empty
 
 
 def overlap(a: Rle | None, b: Rle | None) -> tuple[int, int]:

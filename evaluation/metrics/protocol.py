@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 
-class Protocol(StrEnum):
+class EvaluationProtocol(StrEnum):
     """An evaluation's rules."""
 
     SACO = "saco"

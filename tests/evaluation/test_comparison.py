@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from sam3i_agent.agent.planner.parsing import singular_of
+from sam3i_agent.agent.run import offline_planner
 from sam3i_agent.core.contracts import DEFAULT_BUDGETS, RouteChoice
 from sam3i_agent.core.errors import InputError, StorageError
 from sam3i_agent.core.levels import InstructionLevel
@@ -16,19 +17,20 @@ from sam3i_agent.data.formats.registry import open_dataset
 from sam3i_agent.data.phrases import GENERIC_NOUNS
 from sam3i_agent.data.scene_files import write_scenes
 from sam3i_agent.data.scenes import Colour, Shape, Texture, generate_scene
-from sam3i_agent.evaluation.compare.cases import (
-    Shard,
-    read_all_predictions,
-    read_cases,
-    read_predictions,
-)
+from sam3i_agent.evaluation.compare.answering import Answerer, ModelLoader, tasks_of
+from sam3i_agent.evaluation.compare.cases import WHOLE, Shard, read_cases, read_predictions
 from sam3i_agent.evaluation.compare.coco_export import write_coco_files
-from sam3i_agent.evaluation.compare.comparison import Answerer, run_comparison
+from sam3i_agent.evaluation.compare.comparison import run_comparison
 from sam3i_agent.evaluation.compare.ray_workers import WorkerSettings, answer_with_ray
-from sam3i_agent.evaluation.compare.report import compare, markdown_table, reading, write_report
-from sam3i_agent.evaluation.compare.statistics import Failure, _interval, score_answers
-from sam3i_agent.evaluation.metrics.protocol import Protocol
-from sam3i_agent.evaluation.metrics.protocols import evaluate
+from sam3i_agent.evaluation.compare.report import markdown_table, reading, write_report
+from sam3i_agent.evaluation.compare.statistics import (
+    Failure,
+    _interval,
+    compare_answers,
+    score_answers,
+)
+from sam3i_agent.evaluation.metrics.evaluators import evaluate
+from sam3i_agent.evaluation.metrics.protocol import EvaluationProtocol
 from tests.conftest import KnowingImage, KnowingSegmenter
 
 LEVELS = (InstructionLevel.CONCEPT, InstructionLevel.SIMPLE)
@@ -71,12 +73,15 @@ class _PerPhoto(KnowingSegmenter):
 
 def _run(dataset, out, segmenter=None, routes=ROUTES, levels=LEVELS, **changes):
     answerer = Answerer(segmenter or _PerPhoto(dataset), dataset.images, DEFAULT_BUDGETS)
-    cases = read_cases(dataset, levels)
-    return run_comparison(answerer.answer, cases, routes, out, **{"settings": SETTINGS, **changes})
+    shard = changes.get("shard", WHOLE)
+    cases = [one for one in read_cases(dataset, levels) if shard.holds(one.record.file_name)]
+    settings = {"settings": SETTINGS, **changes}
+    return run_comparison(answerer.answer, tasks_of(cases, routes), out, **settings)
 
 
-def _without_seconds(path):
-    return [re.sub(r'"seconds":[0-9.e-]+', "", line) for line in path.read_text().splitlines()]
+def _without_seconds(journal):
+    lines = journal.path.read_text().splitlines()
+    return [re.sub(r'"seconds":[0-9.e-]+', "", line) for line in lines]
 
 
 @pytest.mark.parametrize("cut", [0, 1, 300])
@@ -110,12 +115,12 @@ def test_a_photo_is_encoded_once_for_all_routes_and_texts(dataset, tmp_path, tin
 
 def test_shards_part_the_cases_by_photo_and_meet_in_one_folder(dataset, tmp_path):
     parts = [
-        {one.case for one in read_predictions(_run(dataset, tmp_path, shard=Shard.parse(text)))}
+        {one.case for one in _run(dataset, tmp_path, shard=Shard.parse(text))}
         for text in ("1/2", "2/2")
     ]
     cases = {case.id for case in read_cases(dataset, LEVELS)}
     assert parts[0] | parts[1] == cases and not parts[0] & parts[1]
-    assert {one.case for one in read_all_predictions(tmp_path)} == cases
+    assert {one.case for one in read_predictions(tmp_path)} == cases
     for text in ("3/2", "0/1", "1", "a/b"):
         with pytest.raises(InputError, match="--shard"):
             Shard.parse(text)
@@ -125,10 +130,12 @@ def test_shards_part_the_cases_by_photo_and_meet_in_one_folder(dataset, tmp_path
 @pytest.mark.filterwarnings("default")  # Ray uses what it has deprecated itself
 def test_two_ray_workers_answer_as_one_process_does(dataset, tmp_path, tiny):
     cases = read_cases(dataset, LEVELS)
-    settings = WorkerSettings("tiny", "cpu", dataset.images, DEFAULT_BUDGETS, None)
+    settings = WorkerSettings(
+        ModelLoader("tiny", "cpu"), dataset.images, DEFAULT_BUDGETS, offline_planner
+    )
     path = run_comparison(
         lambda tasks: answer_with_ray(tasks, settings, workers=2),
-        cases, ROUTES, tmp_path / "ray", settings=SETTINGS,
+        tasks_of(cases, ROUTES), tmp_path / "ray", settings=SETTINGS,
     )  # fmt: skip
     here = _run(dataset, tmp_path / "here", tiny)
     assert _without_seconds(path) == _without_seconds(here)
@@ -146,21 +153,21 @@ def test_the_files_say_to_the_protocols_what_the_report_says(dataset, tmp_path):
     """The report's own numbers come again from the COCO files, by the official rules."""
     _run(dataset, tmp_path)
     cases = read_cases(dataset, LEVELS)
-    comparison = compare(cases, read_all_predictions(tmp_path))
-    write_coco_files(cases, read_all_predictions(tmp_path), tmp_path)
+    comparison = compare_answers(cases, read_predictions(tmp_path))
+    write_coco_files(cases, read_predictions(tmp_path), tmp_path)
     for one in comparison.summaries:
         files = [tmp_path / "coco" / f"{name}-{one.level}.json" for name in ("truth", one.route)]
-        saco = evaluate(Protocol.SACO, files[:1], files[1])
+        saco = evaluate(EvaluationProtocol.SACO, files[:1], files[1])
         assert 100 * saco["cgF1@0.5"] == pytest.approx(one.metrics["cgF1@0.5"])
-        referring = evaluate(Protocol.REASONSEG, files[:1], files[1])
+        referring = evaluate(EvaluationProtocol.REASONSEG, files[:1], files[1])
         assert referring["gIoU"] == pytest.approx(one.giou.value)
         assert referring["cIoU"] == pytest.approx(one.metrics["cIoU"])
-        assert evaluate(Protocol.SAM3I_MULTI, files[:1], files[1])["images"] == one.cases
+        assert evaluate(EvaluationProtocol.SAM3I_MULTI, files[:1], files[1])["images"] == one.cases
 
 
 def test_other_settings_and_damaged_files_are_refused(dataset, tmp_path):
-    path = _run(dataset, tmp_path / "out")
-    with pytest.raises(InputError, match="other settings"):
+    path = _run(dataset, tmp_path / "out").path
+    with pytest.raises(InputError, match="holds another run: its dataset is 'x'"):
         _run(dataset, tmp_path / "out", settings={"model": "another"})
     path.write_text("{}\n" + path.read_text())
     with pytest.raises(StorageError, match="line 1"):
@@ -171,12 +178,12 @@ def test_the_truth_scores_a_hundred_and_nothing_scores_its_absences(dataset, tmp
     cases = read_cases(dataset, (InstructionLevel.CONCEPT,))
     levels, routes = (InstructionLevel.CONCEPT,), (RouteChoice.DIRECT,)
     path = _run(dataset, tmp_path / "a", levels=levels, routes=routes)
-    (summary,) = compare(cases, list(read_predictions(path))).summaries
+    (summary,) = compare_answers(cases, path).summaries
     for name in ("gIoU", "cIoU", "P@0.50", "count accuracy", "right nothing"):
         assert summary.metrics[name] == 100
     assert not summary.failures and summary.giou.low == summary.giou.high == 100
     path = _run(dataset, tmp_path / "b", KnowingSegmenter(), levels=levels, routes=routes)
-    answers = score_answers(cases, read_predictions(path))
+    answers = score_answers(cases, path)
     wrong = [one for one in answers if one.truths]
     assert all(one.failure is Failure.NOTHING for one in wrong)
     assert [one.iou for one in answers if not one.truths] == [1.0] * (len(cases) - len(wrong))
@@ -185,7 +192,7 @@ def test_the_truth_scores_a_hundred_and_nothing_scores_its_absences(dataset, tmp
 def test_differences_are_paired_and_significance_needs_evidence(dataset, tmp_path):
     path = _run(dataset, tmp_path / "out")
     cases = read_cases(dataset, LEVELS)
-    comparison = compare(cases, list(read_predictions(path)))
+    comparison = compare_answers(cases, path)
     by_level = dict(comparison.differences)
     concept = by_level["concept"]
     assert concept.giou.value == concept.giou.low == 0 and not concept.significant
@@ -199,7 +206,7 @@ def test_differences_are_paired_and_significance_needs_evidence(dataset, tmp_pat
 
 def test_the_report_stands_alone(dataset, tmp_path):
     path = _run(dataset, tmp_path / "out")
-    comparison = compare(read_cases(dataset, LEVELS), list(read_predictions(path)))
+    comparison = compare_answers(read_cases(dataset, LEVELS), path)
     html = write_report(comparison, SETTINGS, dataset.images, tmp_path / "out").read_text()
     assert not re.search(r'(?:src|href)="(?!data:)', html)  # nothing from elsewhere
     assert "prefers-color-scheme: dark" in html and "viewport" in html
@@ -215,7 +222,7 @@ def test_texts_in_the_report_cannot_break_it(dataset, tmp_path):
     cases = read_cases(dataset, LEVELS)
     evil = "<script>alert(1)</script>"
     cases = [type(case)(case.id, case.record, case.level, evil) for case in cases]
-    comparison = compare(cases, list(read_predictions(path)))
+    comparison = compare_answers(cases, path)
     html = write_report(comparison, SETTINGS, dataset.images, tmp_path / "out").read_text()
     assert evil not in html and "&lt;script&gt;" in html
 

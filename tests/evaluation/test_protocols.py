@@ -7,8 +7,8 @@ import pytest
 
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.rle import encode_mask
-from sam3i_agent.evaluation.metrics.protocol import Protocol
-from sam3i_agent.evaluation.metrics.protocols import evaluate
+from sam3i_agent.evaluation.metrics.evaluators import evaluate
+from sam3i_agent.evaluation.metrics.protocol import EvaluationProtocol
 from tests.conftest import DATA, block
 
 TOY = DATA / "saco_toy"
@@ -20,7 +20,7 @@ OFFICIAL = json.loads((TOY / "expected_official.json").read_text())
 )
 def test_saco_equals_the_official_evaluator(annotators, case):
     truths = [TOY / f"gt_{one}.json" for one in annotators]
-    report = evaluate(Protocol.SACO, truths, TOY / "pred.json")
+    report = evaluate(EvaluationProtocol.SACO, truths, TOY / "pred.json")
     assert report["pairs"] == 64
     for suffix in ("", "@0.5", "@0.75"):
         for name in ("cgF1", "positive_micro_F1"):
@@ -60,35 +60,35 @@ NONE = np.zeros((100, 100), bool)
 
 def test_saco_leaves_out_low_scores_and_unfinished_pairs(tmp_path):
     files = _files(tmp_path, {1: [WHOLE], 2: []}, [(1, WHOLE, {}), (2, OTHER, {"score": 0.49})])
-    assert _score(Protocol.SACO, files)["cgF1@0.5"] == pytest.approx(1, abs=1e-3)
+    assert _score(EvaluationProtocol.SACO, files)["cgF1@0.5"] == pytest.approx(1, abs=1e-3)
     files = _files(tmp_path, {1: [WHOLE]}, [], is_instance_exhaustive=False)
-    assert _score(Protocol.SACO, files)["pairs"] == 0
+    assert _score(EvaluationProtocol.SACO, files)["pairs"] == 0
 
 
 def test_reasonseg_means_and_sums_differ(tmp_path):
     files = _files(tmp_path, {1: [WHOLE], 2: [OTHER]}, [(1, HALF, {}), (2, OTHER, {})])
-    report = _score(Protocol.REASONSEG, files)
+    report = _score(EvaluationProtocol.REASONSEG, files)
     assert report["gIoU"] == pytest.approx(100 * (0.5 + 1) / 2)
     assert report["cIoU"] == pytest.approx(100 * (200 + 100) / (400 + 100))
     assert report["P@0.50"] == 100 and report["P@0.60"] == 50
 
 
 def test_reasonseg_counts_nothing_for_nothing_as_right_and_ignores_ignored_pixels(tmp_path):
-    assert _score(Protocol.REASONSEG, _files(tmp_path, {1: []}, []))["gIoU"] == 100
+    assert _score(EvaluationProtocol.REASONSEG, _files(tmp_path, {1: []}, []))["gIoU"] == 100
     right_half = WHOLE & ~HALF
     truth = {1: [HALF, (right_half, {"ignore": 1})]}
-    report = _score(Protocol.REASONSEG, _files(tmp_path, truth, [(1, WHOLE, {})]))
+    report = _score(EvaluationProtocol.REASONSEG, _files(tmp_path, truth, [(1, WHOLE, {})]))
     assert report["gIoU"] == report["cIoU"] == 100
     # an ignored part of the target's own pixels does not count either way
     truth = {1: [WHOLE, (HALF, {"ignore": 1})]}
-    report = _score(Protocol.REASONSEG, _files(tmp_path, truth, [(1, HALF, {})]))
+    report = _score(EvaluationProtocol.REASONSEG, _files(tmp_path, truth, [(1, HALF, {})]))
     assert report["gIoU"] == 0
 
 
 def test_grefcoco_rewards_a_right_nothing(tmp_path):
     truth = {1: [], 2: [], 3: [WHOLE], 4: [WHOLE]}
     files = _files(tmp_path, truth, [(2, OTHER, {}), (3, WHOLE, {}), (4, NONE, {})])
-    report = _score(Protocol.GREFCOCO, files)
+    report = _score(EvaluationProtocol.GREFCOCO, files)
     assert report["gIoU"] == pytest.approx(50)
     assert (report["N-acc"], report["T-acc"]) == (50, 50)
     assert report["P@0.90"] == 50  # of the images with a target
@@ -99,7 +99,7 @@ def test_sam3i_merges_by_annotation_and_leaves_out_the_missing(tmp_path):
     left, right = HALF, WHOLE & ~HALF
     found = [(1, left, {"annotation_id": 1}), (1, right, {"annotation_id": 1}),
              (2, HALF, {"annotation_id": 2})]  # fmt: skip
-    report = _score(Protocol.SAM3I_1TO1, _files(tmp_path, truth, found))
+    report = _score(EvaluationProtocol.SAM3I_1TO1, _files(tmp_path, truth, found))
     assert report["records"] == 2
     assert report["gIoU"] == pytest.approx(50) and report["P@0.50"] == 50
     assert report["mIoU"] == pytest.approx(100 * 400 / (400 + 200 + 100))
@@ -108,13 +108,13 @@ def test_sam3i_merges_by_annotation_and_leaves_out_the_missing(tmp_path):
 
 def test_sam3i_counts_nothing_for_nothing_as_wrong(tmp_path):
     files = _files(tmp_path, {1: [NONE]}, [(1, NONE, {"annotation_id": 1})])
-    assert _score(Protocol.SAM3I_1TO1, files)["gIoU"] == 0
+    assert _score(EvaluationProtocol.SAM3I_1TO1, files)["gIoU"] == 0
 
 
 def test_sam3i_multi_scores_against_the_union_and_the_missing_as_nothing(tmp_path):
     truth = {1: [HALF, WHOLE & ~HALF], 2: [OTHER]}
     found = [(1, WHOLE, {"annotation_id": 1}), (1, HALF, {"annotation_id": 2})]
-    report = _score(Protocol.SAM3I_MULTI, _files(tmp_path, truth, found))
+    report = _score(EvaluationProtocol.SAM3I_MULTI, _files(tmp_path, truth, found))
     assert report["gIoU"] == pytest.approx(100 * ((1 + 0.5) / 2 + 0) / 2)
     assert report["mIoU"] == pytest.approx(100 * 600 / 900)
 
@@ -122,8 +122,8 @@ def test_sam3i_multi_scores_against_the_union_and_the_missing_as_nothing(tmp_pat
 def test_repeated_predictions_are_refused_where_they_would_count(tmp_path, caplog):
     files = _files(tmp_path, {1: [WHOLE]}, [(1, WHOLE, {}), (1, WHOLE, {})])
     with pytest.raises(InputError, match="1 of 2 predictions repeat another one"):
-        _score(Protocol.SACO, files)
-    assert _score(Protocol.REASONSEG, files)["gIoU"] == 100  # a union is the same
+        _score(EvaluationProtocol.SACO, files)
+    assert _score(EvaluationProtocol.REASONSEG, files)["gIoU"] == 100  # a union is the same
     assert "1 of 2 predictions repeat another one" in caplog.text
 
 
@@ -131,11 +131,11 @@ def test_empty_files_are_refused(tmp_path):
     gt, pred = _files(tmp_path, {1: [WHOLE]}, [])
     pred.write_text("")
     with pytest.raises(InputError, match=r"pred.json' is no JSON: it is empty"):
-        _score(Protocol.REASONSEG, (gt, pred))
+        _score(EvaluationProtocol.REASONSEG, (gt, pred))
     gt.write_text('{"images": [], "annotations": []}')
     pred.write_text("[]")
     with pytest.raises(InputError, match="has no images"):
-        _score(Protocol.REASONSEG, (gt, pred))
+        _score(EvaluationProtocol.REASONSEG, (gt, pred))
 
 
 @pytest.mark.parametrize(
@@ -154,13 +154,13 @@ def test_empty_files_are_refused(tmp_path):
 )
 def test_files_that_do_not_fit_are_refused(tmp_path, found, said):
     with pytest.raises(InputError, match=said):
-        _score(Protocol.SAM3I_1TO1, _files(tmp_path, {1: [WHOLE]}, found))
+        _score(EvaluationProtocol.SAM3I_1TO1, _files(tmp_path, {1: [WHOLE]}, found))
 
 
 def test_several_annotators_are_for_saco_alone(tmp_path):
     gt, pred = _files(tmp_path, {1: [WHOLE]}, [])
     with pytest.raises(InputError, match="takes one ground truth"):
-        evaluate(Protocol.REASONSEG, [gt, gt], pred)
+        evaluate(EvaluationProtocol.REASONSEG, [gt, gt], pred)
     with pytest.raises(InputError, match="no JSON"):
         gt.write_text("{")
-        evaluate(Protocol.SACO, [gt], pred)
+        evaluate(EvaluationProtocol.SACO, [gt], pred)

@@ -11,7 +11,7 @@ import pytest
 from mcp import Client
 from PIL import Image, ImageDraw
 
-from sam3i_agent.core.errors import InputError, StorageError
+from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.model_choice import Tiling
 from sam3i_agent.segmodel.video.linking import MAX_GAP, TrackLinker
 from sam3i_agent.tools import track
@@ -101,7 +101,7 @@ def test_a_killed_run_goes_on_and_ends_the_same(service, clip, tmp_path):
     _run(service, clip, tmp_path / "killed", advance=seen.append)
     assert seen[0] == 4 and seen[-1] == COUNT
     assert path.read_text() == (tmp_path / "whole" / FRAMES_NAME).read_text()
-    with pytest.raises(StorageError, match="another run"):
+    with pytest.raises(InputError, match="holds another run: its text is 'red circle'"):
         _run(service, clip, tmp_path / "killed", "blue square")
 
 

@@ -15,11 +15,11 @@ from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.segmodel.checkpoints.loading import load_model
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.tokenization import TokenBatch
-from sam3i_agent.training.checkpoints import LOG_NAME
-from sam3i_agent.training.config import ModelSize, TrainConfig, read_config
+from sam3i_agent.training.config import TrainConfig, read_config
 from sam3i_agent.training.forward import forward_deep
+from sam3i_agent.training.log import LOG_NAME
 from sam3i_agent.training.loop import dry_run, learning_rate_at, train
-from sam3i_agent.training.small_model import small_config
+from sam3i_agent.training.model_size import ModelSize
 from sam3i_agent.training.validation import validate
 
 SIZE = ModelSize(
@@ -40,7 +40,7 @@ def _config(folder: Path, **changes: object) -> TrainConfig:
 
 @pytest.fixture(autouse=True)
 def _log_each_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sam3i_agent.training.loop._LOG_EVERY", 1)
+    monkeypatch.setattr("sam3i_agent.training.log._LOG_EVERY", 1)
 
 
 def test_a_killed_run_ends_like_an_unbroken_one(tmp_path, monkeypatch):
@@ -74,7 +74,7 @@ def test_a_killed_run_ends_like_an_unbroken_one(tmp_path, monkeypatch):
 
 def test_the_training_forward_pass_is_the_models(tmp_path):
     torch.manual_seed(0)
-    model = InstructionSam3(small_config(SIZE)).eval()
+    model = InstructionSam3(SIZE.configuration()).eval()
     ids = torch.zeros(2, 32, dtype=torch.int64)
     ids[0, :4] = torch.tensor([1022, 320, 330, 1023])
     ids[1, :3] = torch.tensor([1022, 400, 1023])

@@ -19,11 +19,12 @@ from sam3i_agent.evaluation.metrics.coco_files import (
     GroundTruth,
     Mask,
     Rle,
+    iou_of_pixels,
     merged,
     overlap,
     overlap_without,
+    read_coco_results,
     read_ground_truth,
-    read_predictions,
 )
 from sam3i_agent.evaluation.metrics.concept_f1 import (
     IOU_THRESHOLDS,
@@ -31,19 +32,22 @@ from sam3i_agent.evaluation.metrics.concept_f1 import (
     concept_f1,
     local_f1,
 )
-from sam3i_agent.evaluation.metrics.protocol import Protocol
+from sam3i_agent.evaluation.metrics.protocol import EvaluationProtocol
 
 PERCENT = 100.0
 _PRECISION_LIMITS = (0.5, 0.6, 0.7, 0.8, 0.9)
 _SINGLE_LIMITS = (0.5, 0.75)
 
 
-def evaluate(protocol: Protocol, truths: Sequence[Path], predictions: Path) -> dict[str, float]:
+def evaluate(
+    protocol: EvaluationProtocol, truths: Sequence[Path], predictions: Path
+) -> dict[str, float]:
     """Evaluate a predictions file.
 
     Args:
         protocol: the rules.
-        truths: COCO files; one, but for `saco` any number of annotators.
+        truths: datasets in any format of `data.formats.registry`; one, but for `saco` any number
+            of annotators.
         predictions: COCO results.
 
     Returns:
@@ -55,21 +59,21 @@ def evaluate(protocol: Protocol, truths: Sequence[Path], predictions: Path) -> d
     """
     if not truths:
         raise InputError("no ground truth is given", "--gt FILE")
-    if len(truths) > 1 and protocol is not Protocol.SACO:
+    if len(truths) > 1 and protocol is not EvaluationProtocol.SACO:
         raise InputError(f"{protocol} takes one ground truth, {len(truths)} were given")
     read = [read_ground_truth(path) for path in truths]
-    repeats_count = protocol is Protocol.SACO
-    found = read_predictions(predictions, read[0], repeats_count=repeats_count)
+    repeats_count = protocol is EvaluationProtocol.SACO
+    found = read_coco_results(predictions, read[0], repeats_count=repeats_count)
     match protocol:
-        case Protocol.SACO:
+        case EvaluationProtocol.SACO:
             return _saco(read, found)
-        case Protocol.SAM3I_1TO1:
+        case EvaluationProtocol.SAM3I_1TO1:
             return _sam3i_one_to_one(read[0], found)
-        case Protocol.SAM3I_MULTI:
+        case EvaluationProtocol.SAM3I_MULTI:
             return _sam3i_multi(read[0], found)
-        case Protocol.REASONSEG:
+        case EvaluationProtocol.REASONSEG:
             return _union_scores(read[0], found)
-        case Protocol.GREFCOCO:
+        case EvaluationProtocol.GREFCOCO:
             return _grefcoco(read[0], found)
 
 
@@ -80,7 +84,7 @@ def _saco(truths: Sequence[GroundTruth], found: dict[int, list[Mask]]) -> dict[s
     pairs: list[np.ndarray] = []
     for image_id in first.images:
         # Only pairs that every annotator has finished count.
-        if not all(one.images[image_id].get("is_instance_exhaustive", True) for one in truths):
+        if not all(one.images[image_id].is_exhaustive for one in truths):
             continue
         kept = [one.rle for one in found[image_id] if one.score >= MIN_SCORE]
         pairs.append(
@@ -110,7 +114,9 @@ def _sam3i_one_to_one(truth: GroundTruth, found: dict[int, list[Mask]]) -> dict[
     answers: dict[int, list[Mask]] = {}
     for one in (mask for masks in found.values() for mask in masks):
         answers.setdefault(one.id, []).append(one)
-    annotations = {mask.id: mask for masks in truth.masks.values() for mask in masks}
+    annotations = {
+        mask.id: mask for masks in truth.masks.values() for mask in masks if not mask.ignored
+    }
     unknown = answers.keys() - annotations.keys()
     if unknown:
         raise InputError(
@@ -176,7 +182,7 @@ def _sam3i_multi(truth: GroundTruth, found: dict[int, list[Mask]]) -> dict[str, 
         pairs = [overlap(merged(_rles(some)), wanted) for some in records.values()]
         pairs = pairs or [overlap(None, wanted)]
         overlaps += pairs
-        scores.append(float(np.mean([_iou(pair, 0.0) for pair in pairs])))
+        scores.append(float(np.mean([iou_of_pixels(*pair, empty=0.0) for pair in pairs])))
     values = np.array(scores)
     return {
         "gIoU": PERCENT * float(values.mean()),
@@ -229,7 +235,7 @@ def _iou_report(
     empty: float,
     limits: Iterable[float] = _PRECISION_LIMITS,
 ) -> dict[str, float]:
-    ious = np.array([_iou(pair, empty) for pair in overlaps])
+    ious = np.array([iou_of_pixels(*pair, empty=empty) for pair in overlaps])
     if not len(ious):
         raise InputError("no record can be scored: ground truth and predictions do not meet")
     return {
@@ -237,11 +243,6 @@ def _iou_report(
         "cIoU": _cumulative(overlaps),
         **{f"P@{limit:.2f}": PERCENT * float((ious >= limit).mean()) for limit in limits},
     }
-
-
-def _iou(pair: tuple[int, int], empty: float) -> float:
-    shared, union = pair
-    return shared / union if union else empty
 
 
 def _cumulative(overlaps: Sequence[tuple[int, int]]) -> float:

@@ -11,7 +11,7 @@ from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.prompt import Prompt
 from sam3i_agent.core.rle import decode_mask
 from sam3i_agent.data.scene_files import write_scenes
-from sam3i_agent.evaluation.scenes_benchmark import run_benchmark
+from sam3i_agent.evaluation.benchmark import run_benchmark
 from tests.conftest import KnowingImage, KnowingSegmenter
 
 
@@ -83,7 +83,7 @@ def test_datasets_without_the_level_or_broken_are_refused(dataset, tmp_path):
             LevelChoice.AUTO,
         )
     (tmp_path / "bad.json").write_text('{"images": [{}]}')
-    with pytest.raises(InputError, match="no SAM3-I dataset"):
+    with pytest.raises(InputError, match="images without texts"):
         run_benchmark(
             KnowingSegmenter(),
             tmp_path / "bad.json",
