@@ -15,9 +15,10 @@ from sam3i_agent.data.formats.folder import FOLDER
 from sam3i_agent.data.formats.grefcoco import GREFCOCO
 from sam3i_agent.data.formats.reasonseg import REASONSEG
 from sam3i_agent.data.formats.refcoco import REFCOCO
-from sam3i_agent.data.formats.registry import open_dataset
+from sam3i_agent.data.formats.registry import FORMATS, open_dataset, read_dataset
 from sam3i_agent.data.formats.saco import SACO
-from sam3i_agent.data.formats.sam3i import SAM3I
+from sam3i_agent.data.formats.sam3i import SAM3I, sam3i_content, write_sam3i
+from sam3i_agent.data.photos import read_dataset_photo
 from sam3i_agent.data.scene_files import write_scenes
 from tests.conftest import block
 
@@ -182,3 +183,47 @@ def test_what_is_no_dataset_says_what_one_is(folder, tmp_path_factory):
     assert (
         open_dataset(_coco(tmp_path_factory.mktemp("y"), "caption", "x"), folder).images == folder
     )
+
+
+def test_a_text_without_a_level_needs_somebody_who_reads_it(tmp_path):
+    folder = _table(tmp_path, ("a.png", "cat", "", ""))
+    with pytest.raises(InputError, match=r"row 2: the instruction has no level .*column level"):
+        open_dataset(folder)
+
+
+def test_masks_without_texts_can_be_read_but_not_asked_about(folder):
+    path = _coco(folder, "note", "x", "y")
+    assert [len(one.encoded_masks) for one in read_dataset(path).records] == [2, 0]
+    with pytest.raises(InputError, match=r"without texts .*text_inst_input \(SAM3-I\).*caption"):
+        open_dataset(path)
+
+
+def test_every_format_can_be_written_as_sam3i_and_means_the_same(tmp_path):
+    shape = {"label": "target", "points": np.array(LEFT[0]).reshape(-1, 2).tolist()}
+    ignored = {"label": "ignore", "points": np.array(RIGHT[0]).reshape(-1, 2).tolist()}
+    Image.new("RGB", (SIZE, SIZE)).save(tmp_path / "a.jpg")
+    content = {"text": ["what is it?"], "shapes": [shape, ignored]}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    first = open_dataset(tmp_path)
+    out = tmp_path / "elsewhere" / "set.json"
+    write_sam3i(sam3i_content(first.records), first.images, out)
+    again = open_dataset(out)
+    (record,), (same,) = first.records, again.records
+    assert again.format is SAM3I and (again.images / same.file_name).samefile(tmp_path / "a.jpg")
+    for name in ("texts", "encoded_masks", "encoded_ignored", "height", "granularity"):
+        assert getattr(same, name) == getattr(record, name)
+    assert same.encoded_ignored and same.masks().areas.tolist() == [400]
+
+
+def test_the_names_of_the_formats_are_their_own_and_the_catch_alls_come_last():
+    names = [one.name for one in FORMATS]
+    assert len(set(names)) == len(names)
+    assert names.index("coco") > max(names.index(one) for one in ("sam3i", "saco", "refcoco"))
+    assert names[-1] == "reasonseg"
+
+
+def test_photos_of_another_size_than_the_dataset_says_are_refused(folder):
+    dataset = open_dataset(_coco(folder, "caption", "x"))
+    assert read_dataset_photo(dataset.images, "a.jpg", (SIZE, SIZE)).size_hw == (SIZE, SIZE)
+    with pytest.raises(InputError, match=r"'a\.jpg' is 100x100 pixels, the dataset says 100x99"):
+        read_dataset_photo(dataset.images, "a.jpg", (SIZE - 1, SIZE))

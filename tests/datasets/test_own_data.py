@@ -5,6 +5,7 @@ import json
 import pytest
 from PIL import Image
 
+from sam3i_agent.agent.instructions import classify_level
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.data.formats.registry import open_dataset
@@ -71,3 +72,24 @@ def test_rows_of_the_same_instances_are_one_record(coco):
 def test_wrong_rows_are_named(coco, row, message):
     with pytest.raises(InputError, match=message):
         _build(coco, row)
+
+
+def test_a_run_trains_on_a_plain_folder_whose_table_names_no_levels(coco):
+    folder = coco.parent.parent / "plain"
+    (folder / "images").mkdir(parents=True)
+    Image.new("RGB", (20, 10)).save(folder / "images" / "a.png")
+    mask = Image.new("L", (20, 10))
+    mask.paste(1, (1, 1, 5, 5))
+    mask.save(folder / "mask.png")
+    (folder / "instructions.csv").write_text(
+        "file_name,instruction,mask\n"
+        "a.png,the box on the left,mask.png\n"
+        "a.png,the cat at the top,\n"
+    )
+    settings = {"seed": 1, "samples_per_picture": 4, "max_instances": 9}
+    source = RecordSource(folder, Stage.SIMPLE, level_of=classify_level, **settings)
+    picture = source.picture(0, 10)
+    assert source.record_count == 2 and [len(one.indices) for one in picture.samples] == [1, 0]
+    assert picture.coverage.sum() == 8  # 16 pixels on cells of two
+    with pytest.raises(InputError, match="column level"):
+        RecordSource(folder, Stage.SIMPLE, **settings)

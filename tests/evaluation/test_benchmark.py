@@ -69,6 +69,16 @@ def test_finding_nothing_scores_nothing(dataset):
     assert report.giou == pytest.approx(100 * (1 - report.positives / report.records))
 
 
+def test_each_text_is_read_as_asked(dataset):
+    for read_as, wanted in (
+        (LevelChoice.COMPLEX, {InstructionLevel.COMPLEX}),
+        (LevelChoice.CONCEPT, {InstructionLevel.CONCEPT}),
+    ):
+        segmenter = KnowingSegmenter(levels=tuple(InstructionLevel))
+        run_benchmark(segmenter, dataset, InstructionLevel.SIMPLE, RouteChoice.DIRECT, read_as)
+        assert {level for _, level in segmenter.asked} == wanted
+
+
 def test_datasets_without_the_level_or_broken_are_refused(dataset, tmp_path):
     content = json.loads(dataset.read_text())
     for record in content["images"]:

@@ -9,7 +9,7 @@ import pytest
 
 from sam3i_agent.agent.planner.parsing import singular_of
 from sam3i_agent.agent.run import offline_planner
-from sam3i_agent.core.contracts import DEFAULT_BUDGETS, RouteChoice
+from sam3i_agent.core.contracts import DEFAULT_BUDGETS, Budgets, LevelChoice, RouteChoice
 from sam3i_agent.core.errors import InputError, StorageError
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.photo import read_photo
@@ -20,7 +20,7 @@ from sam3i_agent.data.scenes import Colour, Shape, Texture, generate_scene
 from sam3i_agent.evaluation.compare.answering import Answerer, ModelLoader, tasks_of
 from sam3i_agent.evaluation.compare.cases import WHOLE, Shard, read_cases, read_predictions
 from sam3i_agent.evaluation.compare.coco_export import write_coco_files
-from sam3i_agent.evaluation.compare.comparison import run_comparison
+from sam3i_agent.evaluation.compare.comparison import compare_routes, run_comparison
 from sam3i_agent.evaluation.compare.ray_workers import WorkerSettings, answer_with_ray
 from sam3i_agent.evaluation.compare.report import markdown_table, reading, write_report
 from sam3i_agent.evaluation.compare.statistics import (
@@ -233,3 +233,61 @@ def test_intervals_narrow_with_more_photos():
     widths = [one.high - one.low for one in (_interval(few), _interval(many))]
     assert widths[0] > 4 * widths[1]
     assert _interval(many).low < 50 < _interval(many).high
+
+
+def test_one_call_from_python_goes_from_a_dataset_to_the_report(dataset, tmp_path):
+    steps = []
+    comparison = compare_routes(
+        dataset.path,
+        ROUTES,
+        _PerPhoto(dataset),
+        tmp_path,
+        levels=LEVELS,
+        limit=20,
+        model_name="knowing",
+        advance=lambda done, total: steps.append((done, total)),
+    )
+    assert {(one.level, one.route) for one in comparison.summaries} == {
+        (level, route) for level in LEVELS for route in ROUTES
+    }
+    assert comparison.summary(LEVELS[0], RouteChoice.AGENT).metrics["gIoU"] == 100
+    assert steps[0] == (0, 40) and steps[-1] == (40, 40)
+    for name in ("report.html", "report.json", "report.md", "predictions.jsonl", "coco"):
+        assert (tmp_path / name).exists()
+    settings = json.loads((tmp_path / "report.json").read_text())["settings"]
+    assert settings == {
+        "dataset": "set/annotations.json", "model": "knowing", "language": "offline planner"
+    }  # fmt: skip
+
+
+def test_a_comparison_in_memory_says_the_same_and_writes_nothing(dataset, tmp_path):
+    arguments = (dataset, ROUTES, _PerPhoto(dataset))
+    kept = compare_routes(*arguments, tmp_path / "out", levels=LEVELS)
+    free = compare_routes(*arguments, levels=LEVELS)
+    assert [one.metrics for one in free.summaries] == [one.metrics for one in kept.summaries]
+    assert free.differences == kept.differences
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_model_is_loaded_only_where_something_is_left_to_answer(dataset, tmp_path, monkeypatch):
+    loads = []
+    monkeypatch.setattr(
+        ModelLoader, "__call__", lambda self: loads.append(self) or _PerPhoto(dataset)
+    )
+    for _ in range(2):
+        compare_routes(dataset, ROUTES, ModelLoader("x", "cpu"), tmp_path, levels=LEVELS)
+    assert loads == [ModelLoader("x", "cpu")]
+    assert json.loads((tmp_path / "settings.json").read_text())["model"] == "x"
+
+
+def test_budgets_and_readings_are_part_of_what_a_comparison_is(dataset, tmp_path):
+    arguments = (dataset, ROUTES[:1], _PerPhoto(dataset), tmp_path)
+    compare_routes(*arguments, levels=LEVELS[:1])
+    for changes in ({"budgets": Budgets(max_rounds=1)}, {"read_as": LevelChoice.CONCEPT}):
+        with pytest.raises(InputError, match=f"its {next(iter(changes))} is None, not"):
+            compare_routes(*arguments, levels=LEVELS[:1], **changes)
+
+
+def test_a_loaded_model_cannot_go_to_workers(dataset, tmp_path):
+    with pytest.raises(InputError, match="cannot share a loaded model"):
+        compare_routes(dataset, ROUTES, _PerPhoto(dataset), tmp_path, workers=2)

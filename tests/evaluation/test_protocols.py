@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.rle import encode_mask
+from sam3i_agent.data.formats.registry import read_dataset
 from sam3i_agent.evaluation.metrics.evaluators import evaluate
 from sam3i_agent.evaluation.metrics.protocol import EvaluationProtocol
 from tests.conftest import DATA, block
@@ -164,3 +166,23 @@ def test_several_annotators_are_for_saco_alone(tmp_path):
     with pytest.raises(InputError, match="no JSON"):
         gt.write_text("{")
         evaluate(EvaluationProtocol.SACO, [gt], pred)
+
+
+def test_a_ground_truth_may_be_a_folder_of_reasonseg(tmp_path):
+    Image.new("RGB", (100, 100)).save(tmp_path / "a.jpg")
+    ring = [[0, 0], [19, 0], [19, 19], [0, 19]]
+    content = {"text": ["what is it?"], "shapes": [{"label": "target", "points": ring}]}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    pred = tmp_path / "results" / "pred.json"
+    pred.parent.mkdir()
+    (truth,) = read_dataset(tmp_path).records[0].masks()
+    pred.write_text(json.dumps([{"image_id": 1, "segmentation": encode_mask(truth & HALF)}]))
+    report = evaluate(EvaluationProtocol.REASONSEG, [tmp_path], pred)
+    assert report["images"] == 1
+    assert report["gIoU"] == pytest.approx(100 * (truth & HALF).sum() / truth.sum())
+
+
+def test_a_result_about_no_annotation_does_not_meet_ignored_pixels(tmp_path):
+    files = _files(tmp_path, {1: [(WHOLE, {"ignore": 1})]}, [(1, WHOLE, {})])
+    with pytest.raises(InputError, match="answer no annotation"):
+        _score(EvaluationProtocol.SAM3I_1TO1, files)

@@ -11,6 +11,7 @@ from sam3i_agent.agent.language.choice import LanguageChoice
 from sam3i_agent.agent.language.factory import language_factory
 from sam3i_agent.agent.language.ledger import MemoryLedger
 from sam3i_agent.core.contracts import Budgets
+from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.rle import encode_mask
 from sam3i_agent.data.formats.registry import open_dataset
@@ -106,3 +107,36 @@ def test_a_model_judges_masks_and_completeness(dataset):
     assert (report.passed, report.wrong_masks, report.not_exhaustive) == (2, 1, 1)
     assert [record.id for record in open_dataset(out).records] == [1, 4]
     assert len(server.log) == 8  # a mask and a completeness question each
+
+
+def test_any_format_is_verified_and_written_as_sam3i(dataset):
+    """A RefCOCO file, with its photos and the output in other folders."""
+    content = json.loads(dataset.read_text())
+    for image in content["images"]:
+        image["caption"] = image.pop("text_inst_input")["concept"][0]
+    photos = dataset.parent / "photos"
+    photos.mkdir()
+    (dataset.parent / "a.png").rename(photos / "a.png")
+    dataset.write_text(json.dumps(content))
+    found = {"cat": [(CAT, 0.9)], "dog": [(DOG, 0.9)], "animal": [(CAT, 0.9), (DOG, 0.8)]}
+    out = dataset.parent / "new" / "checked.json"
+    judge = OfflineJudge(KnowingSegmenter(found))
+    report = asyncio.run(verify_dataset(dataset, judge, out, images=photos))
+    assert (report.passed, report.wrong_masks, report.not_exhaustive) == (2, 1, 2)
+    checked = json.loads(out.read_text())
+    assert checked["images"][1]["text_inst_input"]["simple_query"] == ["dog"]
+    assert checked["images"][1]["verification"]["masks"] is False
+    assert open_dataset(out).having((InstructionLevel.SIMPLE,))
+
+
+def test_what_a_sam3i_file_holds_beyond_records_stays_in_it(dataset):
+    content = json.loads(dataset.read_text())
+    content["licenses"], content["images"][0]["source"] = ["CC"], "flickr"
+    content["annotations"][0]["note"] = "by hand"
+    dataset.write_text(json.dumps(content))
+    out = dataset.parent / "sub" / "checked.json"
+    asyncio.run(verify_dataset(dataset, OfflineJudge(KnowingSegmenter()), out))
+    checked = json.loads(out.read_text())
+    assert checked["licenses"] == ["CC"] and checked["images"][0]["source"] == "flickr"
+    assert checked["annotations"] == content["annotations"]
+    assert checked["images"][0]["file_name"] == "../a.png"

@@ -72,6 +72,13 @@ def test_a_killed_run_ends_like_an_unbroken_one(tmp_path, monkeypatch):
         assert torch.equal(tensor, ours[key]), key
 
 
+def test_a_folder_of_another_run_is_refused_and_what_does_not_decide_may_change(tmp_path):
+    train(_config(tmp_path, steps=3), progress=False)
+    with pytest.raises(InputError, match=r"another run: its losses.dense is 1.0, not 0.5"):
+        train(_config(tmp_path, steps=3, losses={"dense": 0.5}), progress=False)
+    train(_config(tmp_path, steps=3, checkpoint_every=1), progress=False)
+
+
 def test_the_training_forward_pass_is_the_models(tmp_path):
     torch.manual_seed(0)
     model = InstructionSam3(SIZE.configuration()).eval()
