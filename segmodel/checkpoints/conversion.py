@@ -18,7 +18,7 @@ def convert_checkpoint(
     """Write an official checkpoint as safetensors and configuration into the new folder `out`.
 
     Args:
-        checkpoint: official SAM 3 or SAM3-I `.pt` file.
+        checkpoint: official SAM 3 or SAM3-I file, `.pt` or `.safetensors`.
         out: must not exist or be empty.
         config_path: configuration of a model of another size than the published one.
         adapters_only: write the instruction head alone.

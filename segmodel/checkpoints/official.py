@@ -1,27 +1,30 @@
-"""Official SAM 3 and SAM3-I checkpoints: reading them, and the names their weights have here.
+"""Official SAM 3 and SAM3-I weights under our names, and ours under the official ones.
 
-Every key of a file is accounted for: renamed by the tables below, or ignored by one of
-`IGNORED` for the reason given there. What is left over or missing is an error that names it, found
-from names and shapes alone, before any weight is read.
+Every official key is accounted for: renamed by `official_names`, or kept aside by one of `IGNORED`
+for the reason given there. What is left over is an error that names it.
 """
 
-import logging
-import pickle
 import re
-import zipfile
-from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from sam3i_agent.core.errors import InputError, ModelError
-from sam3i_agent.segmodel.network.configuration import OFFICIAL_ADAPTER_DIM, InstructionSam3Config
-
-logger = logging.getLogger(__name__)
+from sam3i_agent.core.errors import ModelError
+from sam3i_agent.segmodel.checkpoints.official_names import (
+    INSIDE,
+    MODULES,
+    NECK_LAYER,
+    NUMBERED_MLPS,
+    VIT_LAYER,
+    pattern_of,
+    translate,
+)
 
 DETECTOR_PREFIX = "detector."
 """Base SAM 3 files hold the image model under it, beside the video tracker's weights."""
+TRACKER_PREFIX = "tracker."
 
 IGNORED: tuple[tuple[str, str], ...] = (
     (r"backbone\.text\..*", "a second text encoder that the trainer saves and nothing uses"),
@@ -31,218 +34,90 @@ IGNORED: tuple[tuple[str, str], ...] = (
 )
 """(key pattern, reason) of weights that inference does not need."""
 
-_Rule = tuple[str, str]
-_FEEDFORWARD: tuple[_Rule, ...] = ((r"linear1", "mlp.fc1"), (r"linear2", "mlp.fc2"))
-_PATHS: tuple[_Rule, ...] = (
-    (r"adapter1", "adapters.simple"),
-    (r"adapter12", "adapters.complex_in"),
-    (r"adapter2", "adapters.complex_out"),
-)
-
+_POSITIONS = "backbone.vision_backbone.trunk.pos_embed"
+"""Its first position is the class token's, which no SAM 3 has."""
+_TEXT_PROJECTION = "backbone.language_backbone.encoder.text_projection"
+"""Transposed here."""
 _EXACT: Mapping[str, str] = {
-    "backbone.vision_backbone.trunk.pos_embed": (
-        "vision_encoder.backbone.embeddings.position_embeddings"
-    ),
+    _POSITIONS: "vision_encoder.backbone.embeddings.position_embeddings",
+    _TEXT_PROJECTION: "text_encoder.text_projection.weight",
     "backbone.language_backbone.encoder.positional_embedding": (
         "text_encoder.text_model.embeddings.position_embedding.weight"
     ),
-    "backbone.language_backbone.encoder.text_projection": "text_encoder.text_projection.weight",
 }
-
-_PREFIXES: tuple[_Rule, ...] = (
-    (
-        r"backbone\.vision_backbone\.trunk\.patch_embed\.proj",
-        "vision_encoder.backbone.embeddings.patch_embeddings.projection",
-    ),
-    (r"backbone\.vision_backbone\.trunk\.ln_pre", "vision_encoder.backbone.layer_norm"),
-    (r"backbone\.vision_backbone\.trunk\.blocks\.(\d+)", r"vision_encoder.backbone.layers.\1"),
-    (r"backbone\.vision_backbone\.convs\.(\d+)", r"vision_encoder.neck.fpn_layers.\1"),
-    (
-        r"backbone\.language_backbone\.encoder\.token_embedding",
-        "text_encoder.text_model.embeddings.token_embedding",
-    ),
-    (
-        r"backbone\.language_backbone\.encoder\.ln_final",
-        "text_encoder.text_model.final_layer_norm",
-    ),
-    (
-        r"backbone\.language_backbone\.encoder\.transformer\.resblocks\.(\d+)",
-        r"text_encoder.text_model.encoder.layers.\1",
-    ),
-    (r"backbone\.language_backbone\.resizer", "text_projection"),
-    (r"geometry_encoder\.encode\.(\d+)", r"geometry_encoder.layers.\1"),
-    (r"geometry_encoder\.encode_norm", "geometry_encoder.output_layer_norm"),
-    (r"geometry_encoder\.norm", "geometry_encoder.prompt_layer_norm"),
-    (r"geometry_encoder\.img_pre_norm", "geometry_encoder.vision_layer_norm"),
-    (r"geometry_encoder\.(label_embed|cls_embed|final_proj|boxes_\w+)", r"geometry_encoder.\1"),
-    (r"transformer\.encoder\.layers\.(\d+)", r"detr_encoder.layers.\1"),
-    (r"transformer\.decoder\.layers\.(\d+)", r"detr_decoder.layers.\1"),
-    (r"transformer\.decoder\.norm", "detr_decoder.output_layer_norm"),
-    (r"transformer\.decoder\.presence_token_out_norm", "detr_decoder.presence_layer_norm"),
-    (
-        r"transformer\.decoder\.(query_embed|reference_points|presence_token)",
-        r"detr_decoder.\1",
-    ),
-    (r"transformer\.decoder\.bbox_embed", "detr_decoder.box_head"),
-    (r"transformer\.decoder\.presence_token_head", "detr_decoder.presence_head"),
-    (r"transformer\.decoder\.ref_point_head", "detr_decoder.ref_point_head"),
-    (r"transformer\.decoder\.boxRPB_embed_([xy])", r"detr_decoder.box_rpb_embed_\1"),
-    (r"segmentation_head\.pixel_decoder", "mask_decoder.pixel_decoder"),
-    (r"segmentation_head\.mask_predictor\.mask_embed", "mask_decoder.mask_embedder"),
-    (
-        r"segmentation_head\.mask_predictor_adapter1\.mask_embed",
-        "mask_decoder.mask_embedder.simple",
-    ),
-    (
-        r"segmentation_head\.mask_predictor_adapter2\.mask_embed",
-        "mask_decoder.mask_embedder.complex",
-    ),
-    (r"segmentation_head\.cross_attend_prompt", "mask_decoder.prompt_cross_attn"),
-    (r"segmentation_head\.cross_attn_norm", "mask_decoder.prompt_cross_attn_norm"),
-    (r"segmentation_head\.semantic_seg_head", "mask_decoder.semantic_projection"),
-    (r"segmentation_head\.instance_seg_head", "mask_decoder.instance_projection"),
-    (r"dot_prod_scoring\.prompt_mlp\.out_norm", "dot_product_scoring.text_mlp_out_norm"),
-    (r"dot_prod_scoring\.prompt_mlp", "dot_product_scoring.text_mlp"),
-    (r"dot_prod_scoring\.prompt_proj", "dot_product_scoring.text_proj"),
-    (r"dot_prod_scoring\.hs_proj", "dot_product_scoring.query_proj"),
-)
-"""Module names, official pattern to ours; the whole prefix up to a dot must match."""
-
-_INSIDE: Mapping[str, tuple[_Rule, ...]] = {
-    "vision_encoder.backbone.layers.": (
-        (r"norm([12])", r"layer_norm\1"),
-        (r"attn\.qkv", "attention.qkv"),
-        (r"attn\.proj", "attention.o_proj"),
-        (r"mlp\.fc([12])", r"mlp.fc\1"),
-    ),
-    "vision_encoder.neck.fpn_layers.": (
-        (r"dconv_2x2_0", "scale_layers.0"),
-        (r"dconv_2x2_1", "scale_layers.2"),
-        (r"dconv_2x2", "scale_layers.0"),
-        (r"conv_1x1", "proj1"),
-        (r"conv_3x3", "proj2"),
-    ),
-    "text_encoder.text_model.encoder.layers.": (
-        (r"attn", "self_attn"),
-        (r"ln_([12])", r"layer_norm\1"),
-        (r"mlp\.c_fc", "mlp.fc1"),
-        (r"mlp\.c_proj", "mlp.fc2"),
-        *((rf"{path}\.mha_adapter", f"{ours}.attention") for path, ours in _PATHS),
-        *_PATHS,
-    ),
-    "geometry_encoder.layers.": (
-        (r"self_attn", "self_attn"),
-        (r"cross_attn_image", "cross_attn"),
-        (r"norm([123])", r"layer_norm\1"),
-        *_FEEDFORWARD,
-    ),
-    "detr_encoder.layers.": (
-        (r"self_attn", "self_attn"),
-        (r"cross_attn_image", "cross_attn"),
-        (r"norm([123])", r"layer_norm\1"),
-        *_FEEDFORWARD,
-        *_PATHS,
-    ),
-    "detr_decoder.layers.": (
-        (r"self_attn", "self_attn"),
-        (r"norm2", "self_attn_layer_norm"),
-        (r"ca_text", "text_cross_attn"),
-        (r"catext_norm", "text_cross_attn_layer_norm"),
-        (r"cross_attn", "vision_cross_attn"),
-        (r"norm1", "vision_cross_attn_layer_norm"),
-        (r"norm3", "mlp_layer_norm"),
-        *_FEEDFORWARD,
-        *_PATHS,
-    ),
-}
-"""Names inside a numbered layer, by the layer's new name."""
-
-_NUMBERED_MLPS = (
-    "detr_decoder.box_head.",
-    "detr_decoder.presence_head.",
-    "detr_decoder.ref_point_head.",
-    "detr_decoder.box_rpb_embed_",
-    "dot_product_scoring.text_mlp.",
-)
-"""Modules whose official `layers.K` is `layer{K+1}` here."""
+_EXACT_BACK = {ours: official for official, ours in _EXACT.items()}
 
 
-def load_official(
-    path: Path, config: InstructionSam3Config | None = None
-) -> tuple[InstructionSam3Config, dict[str, Tensor]]:
-    """Read an official checkpoint and return its configuration and weights under our names.
+@dataclass(frozen=True)
+class RenamedWeights:
+    """An official state dict under our names."""
+
+    weights: dict[str, Tensor]
+    """What `InstructionSam3` has."""
+    aside: dict[str, Tensor]
+    """What it has no place for, under the official names: see `IGNORED`; the class token's
+    position, which stands for the whole table; and a base file's tracker."""
+
+
+def from_official(state: Mapping[str, Tensor], source: str) -> RenamedWeights:
+    """Return official weights under our names, and aside what has none.
 
     Args:
-        path: a `.pt` file.
-        config: sizes; None means the published sizes, with an instruction head when the file
-            has adapters (a file does not record `adapter_heads` and `adapter_scale`).
+        state: an official state dict, with or without the `detector.` prefix.
+        source: the file's name, for messages.
 
     Raises:
-        ModelError: see `InstructionSam3.from_official`.
-        InputError: there is no such file.
+        ModelError: it is no SAM 3, or a key is neither in `official_names` nor in `IGNORED`.
     """
-    official = _strip_prefix(read_checkpoint(path), path)
-    if config is None:
-        has_head = any(".adapter1." in key for key in official)
-        config = InstructionSam3Config(adapter_dim=OFFICIAL_ADAPTER_DIM if has_head else None)
-    weights = rename_weights(official, path.name)
-    _check_against(config, weights, path.name)
-    return config, {key: tensor.to(torch.float32) for key, tensor in weights.items()}
+    official, tracker = _without_prefix(state, source)
+    aside = {key: tensor for key, tensor in official.items() if _is_ignored(key)} | tracker
+    if _POSITIONS in official:
+        aside[_POSITIONS] = official[_POSITIONS][:, :1]
+    return RenamedWeights(rename_weights(official, source), aside)
 
 
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Return the state dict in `path`, memory-mapped, without running any code in the file.
+def to_official(
+    weights: Mapping[str, Tensor],
+    aside: Mapping[str, Tensor] | None = None,
+    *,
+    detector_prefix: bool = False,
+) -> dict[str, Tensor]:
+    """Return our weights under the official names, fused as there.
+
+    Args:
+        weights: the state dict of an `InstructionSam3`.
+        aside: what `from_official` kept; without it the class token's position is zero, which
+            nothing reads, and what `IGNORED` lists is left out.
+        detector_prefix: as base SAM 3 files have it; those of SAM3-I do not.
 
     Raises:
-        ModelError: the file is damaged, wants arbitrary pickles, or holds no state dict.
-        InputError: there is no such file.
+        ModelError: a key is not of this model; the message names it.
     """
-    if not path.is_file():
-        raise InputError(f"there is no checkpoint file {str(path)!r}")
-    try:
-        content = torch.load(
-            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
-        )
-    except pickle.UnpicklingError as error:
-        if "weights_only" in str(error) or "Unsupported" in str(error):
-            raise ModelError(
-                f"{path.name} wants to run code on loading and is refused",
-                "ask its author for a file with tensors only",
-            ) from error
-        raise ModelError(f"{path.name} is damaged or no PyTorch checkpoint") from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ModelError(
-            f"{path.name} is damaged or no PyTorch checkpoint",
-            "compare its size with the published one and download it again",
-        ) from error
-    if isinstance(content, dict) and isinstance(content.get("model"), dict):
-        content = content["model"]
-    if not isinstance(content, dict) or not content:
-        raise ModelError(f"{path.name} holds no state dict")
-    strangers = [key for key, value in content.items() if not isinstance(value, Tensor)]
+    official = dict(aside or {})
+    class_position = official.pop(_POSITIONS, None)
+    strangers: list[str] = []
+    for key, tensor in _fuse(weights).items():
+        name = _EXACT_BACK.get(key) or _rename_back(key, weights)
+        if name is None:
+            strangers.append(key)
+            continue
+        if name == _POSITIONS:
+            first = torch.zeros_like(tensor[:, :1]) if class_position is None else class_position
+            tensor = torch.cat([first.to(tensor), tensor], dim=1)
+        elif name == _TEXT_PROJECTION:
+            tensor = tensor.T
+        official[name] = tensor
     if strangers:
-        raise ModelError(f"{path.name} holds {strangers[0]!r}, which is no tensor")
-    return content
-
-
-def _strip_prefix(state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
-    inside = {
-        key.removeprefix(DETECTOR_PREFIX): tensor
-        for key, tensor in state.items()
-        if key.startswith(DETECTOR_PREFIX)
-    }
-    if inside:
-        strangers = [key for key in state if not key.startswith((DETECTOR_PREFIX, "tracker."))]
-        if strangers:
-            raise ModelError(f"{path.name} has {strangers[0]!r} beside its detector")
-        return inside
-    if not any(key.startswith("backbone.vision_backbone.") for key in state):
-        kind = "a SAM 2" if any(key.startswith("image_encoder.") for key in state) else "another"
         raise ModelError(
-            f"{path.name} is {kind} checkpoint, not SAM 3 or SAM3-I: it has no "
-            f"'backbone.vision_backbone' weights but, for example, {next(iter(state))!r}"
+            f"{len(strangers)} weights have no official name: {some(strangers)}",
+            "write the weights of a SAM 3 or SAM3-I",
         )
-    return state
+    if not detector_prefix:
+        return official
+    return {
+        key if key.startswith(TRACKER_PREFIX) else DETECTOR_PREFIX + key: tensor
+        for key, tensor in official.items()
+    }
 
 
 def rename_weights(official: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
@@ -253,12 +128,12 @@ def rename_weights(official: Mapping[str, Tensor], source: str) -> dict[str, Ten
         source: the file's name, for messages.
 
     Raises:
-        ModelError: a key is neither in the table nor in `IGNORED`; the message names it.
+        ModelError: a key is neither in `official_names` nor in `IGNORED`; the message names it.
     """
     weights: dict[str, Tensor] = {}
     strangers: list[str] = []
     for key, tensor in official.items():
-        if any(re.fullmatch(pattern, key) for pattern, _ in IGNORED):
+        if _is_ignored(key):
             continue
         named = _rename(key, tensor)
         if named is None:
@@ -267,42 +142,95 @@ def rename_weights(official: Mapping[str, Tensor], source: str) -> dict[str, Ten
             weights.update(named)
     if strangers:
         raise ModelError(
-            f"{source} has {len(strangers)} weights this model has no place for: {_some(strangers)}"
+            f"{source} has {len(strangers)} weights this model has no place for: {some(strangers)}"
         )
     return weights
 
 
+def some(keys: list[str], count: int = 3) -> str:
+    """Return the first of many keys, for a message."""
+    return ", ".join(keys[:count]) + (", …" if len(keys) > count else "")
+
+
+def _without_prefix(
+    state: Mapping[str, Tensor], source: str
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return the image model's weights without their prefix, and a tracker's."""
+    if any(key.startswith("backbone.vision_backbone.") for key in state):
+        return dict(state), {}
+    inside = {
+        key.removeprefix(DETECTOR_PREFIX): tensor
+        for key, tensor in state.items()
+        if key.startswith(DETECTOR_PREFIX)
+    }
+    if inside:
+        tracker = {
+            key: tensor for key, tensor in state.items() if not key.startswith(DETECTOR_PREFIX)
+        }
+        strangers = [key for key in tracker if not key.startswith(TRACKER_PREFIX)]
+        if strangers:
+            raise ModelError(f"{source} has {strangers[0]!r} beside its detector")
+        return inside, tracker
+    if any(key.startswith("vision_encoder.") for key in state):
+        raise ModelError(
+            f"{source} holds weights under the names of transformers, not the official ones",
+            "give the folder it is in, with its config.json",
+        )
+    kind = "a SAM 2" if any(key.startswith("image_encoder.") for key in state) else "another"
+    raise ModelError(
+        f"{source} is {kind} checkpoint, not SAM 3 or SAM3-I: it has no "
+        f"'backbone.vision_backbone' weights but, for example, {next(iter(state))!r}"
+    )
+
+
+def _is_ignored(key: str) -> bool:
+    return any(re.fullmatch(pattern, key) for pattern, _ in IGNORED)
+
+
 def _rename(key: str, tensor: Tensor) -> dict[str, Tensor] | None:
     if key in _EXACT:
-        if key.endswith("pos_embed"):
-            tensor = tensor[:, 1:]  # the first position is the class token's
-        elif key.endswith("text_projection"):
+        if key == _POSITIONS:
+            tensor = tensor[:, 1:]
+        elif key == _TEXT_PROJECTION:
             tensor = tensor.T
         return {_EXACT[key]: tensor}
-    for pattern, ours in _PREFIXES:
-        found = re.match(pattern + r"(?=\.)", key)
-        if not found:
-            continue
-        module, rest = found.expand(ours), key[found.end() + 1 :]
-        for layers, rules in _INSIDE.items():
-            if module.startswith(layers):
-                inner = _rename_inside(rest, rules)
-                if inner is None:
-                    return None
-                rest = inner
-        name = f"{module}.{rest}"
-        if name.startswith(_NUMBERED_MLPS):
-            name = re.sub(r"\.layers\.(\d+)\.", lambda m: f".layer{int(m[1]) + 1}.", name)
-        return _split_fused(name, tensor)
-    return None
+    found = translate(key, MODULES)
+    if found is None:
+        return None
+    rule, name, rest = found
+    if rule[1] in INSIDE:
+        inner = translate(rest, INSIDE[rule[1]])
+        if inner is None:
+            return None
+        rest = f"{inner[1]}.{inner[2]}"
+    name = f"{name}.{rest}"
+    if name.startswith(NUMBERED_MLPS):
+        name = re.sub(r"\.layers\.(\d+)\.", lambda m: f".layer{int(m[1]) + 1}.", name)
+    return _split_fused(name, tensor)
 
 
-def _rename_inside(rest: str, rules: Iterable[_Rule]) -> str | None:
-    for pattern, ours in rules:
-        found = re.match(pattern + r"(?=\.)", rest)
-        if found:
-            return found.expand(ours) + rest[found.end() :]
-    return None
+def _rename_back(key: str, known: Mapping[str, Tensor]) -> str | None:
+    """Return the official name of a key of fused weights."""
+    name = key
+    if key.startswith(NUMBERED_MLPS):
+        name = re.sub(r"\.layer(\d+)\.", lambda m: f".layers.{int(m[1]) - 1}.", key)
+    found = translate(name, MODULES, back=True)
+    if found is None:
+        return None
+    rule, module, rest = found
+    if rule[1] in INSIDE:
+        rules = INSIDE[rule[1]]
+        if rule[1] == NECK_LAYER:
+            # A layer that doubles twice numbers its convolutions, one that doubles once does not.
+            layer = key.split(".scale_layers.")[0]
+            twice = f"{layer}.scale_layers.2.weight" in known
+            unused = "dconv_2x2" if twice else "dconv_2x2_0"
+            rules = tuple(one for one in rules if one[0] != unused)
+        inner = translate(rest, rules, back=True)
+        if inner is None:
+            return None
+        rest = f"{inner[1]}.{inner[2]}"
+    return f"{module}.{rest}"
 
 
 def _split_fused(name: str, tensor: Tensor) -> dict[str, Tensor]:
@@ -322,38 +250,20 @@ def _split_fused(name: str, tensor: Tensor) -> dict[str, Tensor]:
     return {name: tensor}
 
 
-def _check_against(
-    config: InstructionSam3Config, weights: Mapping[str, Tensor], source: str
-) -> None:
-    from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
-
-    with torch.device("meta"):
-        expected = InstructionSam3(config).state_dict()
-    _raise_if(
-        sorted(expected.keys() - weights.keys()),
-        lambda keys: f"{source} lacks {len(keys)} weights: {_some(keys)}",
-        "the file is incomplete; or the configuration, without --config that of the published "
-        "model, has more layers or an instruction head",
-    )
-    _raise_if(
-        sorted(weights.keys() - expected.keys()),
-        lambda keys: f"{source} has {len(keys)} weights that the model lacks: {_some(keys)}",
-        "the configuration has fewer layers, or no adapter_dim",
-    )
-    _raise_if(
-        [key for key in expected if expected[key].shape != weights[key].shape],
-        lambda keys: (
-            f"{source}: {keys[0]} is {tuple(weights[keys[0]].shape)}, the configuration wants "
-            f"{tuple(expected[keys[0]].shape)} ({len(keys)} weights differ)"
-        ),
-        "give the configuration of this checkpoint (--config)",
-    )
-
-
-def _raise_if(keys: list[str], message: Callable[[list[str]], str], hint: str) -> None:
-    if keys:
-        raise ModelError(message(keys), hint)
-
-
-def _some(keys: list[str], count: int = 3) -> str:
-    return ", ".join(keys[:count]) + (", …" if len(keys) > count else "")
+def _fuse(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Undo `_split_fused` for all weights."""
+    fused: dict[str, Tensor] = {}
+    for key, tensor in weights.items():
+        part = re.fullmatch(r"(.*)\.([qkv])_proj\.(weight|bias)", key)
+        in_vit = pattern_of(VIT_LAYER).match(key) is not None
+        if part is None:
+            name = key if in_vit else re.sub(r"\.o_proj\.(weight|bias)$", r".out_proj.\1", key)
+            fused[name] = tensor
+        elif part[2] == "q":
+            names = [f"{part[1]}.{one}_proj.{part[3]}" for one in "qkv"]
+            missing = [name for name in names if name not in weights]
+            if missing:
+                raise ModelError(f"{key!r} has no {missing[0]!r} beside it")
+            name = f"{part[1]}.qkv.{part[3]}" if in_vit else f"{part[1]}.in_proj_{part[3]}"
+            fused[name] = torch.cat([weights[name] for name in names])
+    return fused

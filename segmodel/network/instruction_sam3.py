@@ -22,6 +22,11 @@ from transformers.models.sam3.modeling_sam3 import (
 
 from sam3i_agent.core.errors import InputError, ModelError
 from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.segmodel.checkpoints.official_files import (
+    check_weights,
+    published_config,
+    read_official,
+)
 from sam3i_agent.segmodel.network.adapters import (
     BottleneckAdapter,
     InstructionDetrDecoderLayer,
@@ -96,7 +101,7 @@ class InstructionSam3(Sam3Model):
     def from_official(
         cls, checkpoint_path: str | Path, config: InstructionSam3Config | None = None
     ) -> Self:
-        """Load an official SAM 3 or SAM3-I `.pt` file.
+        """Load an official SAM 3 or SAM3-I file, `.pt` or `.safetensors`.
 
         Args:
             checkpoint_path: the file, with the keys of the official code, bare or wrapped as
@@ -111,9 +116,13 @@ class InstructionSam3(Sam3Model):
             ModelError: the file is no such checkpoint, is damaged, holds arbitrary pickles, or its
                 keys or sizes do not fit `config`; the message names what is left over or missing.
         """
-        from sam3i_agent.segmodel.checkpoints.official import load_official
-
-        config, weights = load_official(Path(checkpoint_path), config)
+        path = Path(checkpoint_path)
+        weights = read_official(path)
+        if config is None:
+            config = published_config(weights)
+        with torch.device("meta"):
+            expected = cls(config).state_dict()
+        check_weights(weights, expected, path.name)
         with init.no_init_weights():
             model = cls(config)
         model.load_state_dict(weights, strict=True, assign=True)
