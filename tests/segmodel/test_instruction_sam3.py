@@ -1,5 +1,7 @@
 """The instruction head: identity at the start, nothing at the concept level, errors."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -43,15 +45,15 @@ def test_base_weights_are_a_plain_sam3_state(base, fresh):
 
 
 def test_concept_is_bit_identical_to_the_model_without_adapters(base, fresh, prompts):
+    # Weights that are mapped from a file lie where the file has them, and some processors' matrix
+    # products round by where operands lie: a copy has them where `base` has, at whole cache lines.
+    trained = copy.deepcopy(fresh)
     with torch.no_grad():
-        for parameter_name, parameter in fresh.named_parameters():
-            if is_instruction_head_key(parameter_name):
-                parameter.add_(torch.randn_like(parameter))
-        plain, adapted = base(**prompts), fresh(**prompts, level=InstructionLevel.CONCEPT)
-        moved = fresh(**prompts, level=InstructionLevel.SIMPLE)
-        for name, parameter in fresh.named_parameters():  # restore for the other tests
+        for name, parameter in trained.named_parameters():
             if is_instruction_head_key(name):
-                parameter.zero_()
+                parameter.add_(torch.randn_like(parameter))
+        plain, adapted = base(**prompts), trained(**prompts, level=InstructionLevel.CONCEPT)
+        moved = trained(**prompts, level=InstructionLevel.SIMPLE)
     for name in ("pred_logits", "pred_boxes", "pred_masks", "presence_logits", "semantic_seg"):
         assert torch.equal(plain[name], adapted[name]), name
     assert not torch.allclose(plain.pred_masks, moved.pred_masks)
@@ -146,12 +148,3 @@ def test_the_official_vit_epsilon_is_the_default():
     told = {"backbone_config": {"layer_norm_eps": 1e-6}}
     config = InstructionSam3Config(vision_config=told)
     assert config.vision_config.backbone_config.layer_norm_eps == 1e-6
-
-
-def test_public_names():
-    import sam3i_agent.segmodel as segmodel
-
-    assert segmodel.InstructionSam3 is InstructionSam3
-    assert all(getattr(segmodel, name) is not None for name in segmodel.__all__)
-    with pytest.raises(AttributeError, match="nonsense"):
-        _ = segmodel.nonsense
