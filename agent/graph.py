@@ -29,7 +29,7 @@ from sam3i_agent.agent.instructions import noun_phrase_of, try_plan
 from sam3i_agent.agent.language.side import Decision, Role, TriedPhrase, Verdict, roles_of
 from sam3i_agent.agent.planner.parsing import concept_text
 from sam3i_agent.agent.routing import decide, reason_to_escalate, surest_level
-from sam3i_agent.agent.state import DIRECT_KEY, EncodedImageLike, InputState, State, Workspace
+from sam3i_agent.agent.state import DIRECT_KEY, InputState, State, Workspace
 from sam3i_agent.agent.telemetry import tracer
 from sam3i_agent.agent.views import open_positions, view_of
 from sam3i_agent.core.contracts import Route, RouteChoice, RunStatus, SegmentRequest
@@ -39,6 +39,7 @@ from sam3i_agent.core.instances import Instances
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.prompt import Prompt
 from sam3i_agent.core.stopping import run_in_thread
+from sam3i_agent.segmodel.segmenter import EncodedImage
 
 STEPS_PER_ROUND = 5
 STEPS_AROUND = 6
@@ -75,7 +76,8 @@ def _builder() -> StateGraph[State, Workspace, InputState, State]:
 async def route(state: State, runtime: Runtime[Workspace]) -> Command[Literal["direct", "propose"]]:
     """Decide who answers first."""
     request, segmenter = state["request"], runtime.context.segmenter
-    decision = decide(request, segmenter.levels, segmenter.count_tokens(request.instruction))
+    tokens = segmenter.count_tokens(request.instruction)
+    decision = decide(request, segmenter.levels, tokens, segmenter.context_length)
     return Command(
         goto="direct" if decision.route is Route.DIRECT else "propose",
         update={
@@ -349,7 +351,7 @@ async def _ask(workspace: Workspace, prompts: Sequence[Prompt]) -> tuple[list[In
     Returns:
         The answers, and the passes through the encoder that they took.
     """
-    encoded: EncodedImageLike | None = workspace.encoded
+    encoded: EncodedImage | None = workspace.encoded
     before = 0 if encoded is None else encoded.encodings
     if encoded is None:
         with tracer.start_as_current_span("sam3i.encode"):

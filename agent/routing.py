@@ -22,7 +22,6 @@ from sam3i_agent.core.contracts import (
 from sam3i_agent.core.instances import Instances
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.masks import union_iou
-from sam3i_agent.segmodel.tokenization import CONTEXT_LENGTH
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,12 @@ class Routing:
     warnings: tuple[str, ...] = ()
 
 
-def decide(request: SegmentRequest, levels: tuple[InstructionLevel, ...], tokens: int) -> Routing:
+def decide(
+    request: SegmentRequest,
+    levels: tuple[InstructionLevel, ...],
+    tokens: int,
+    context_length: int,
+) -> Routing:
     """Choose the route and level that `request` leaves open.
 
     `auto` takes the direct route where the model has the instruction's level and the text fits its
@@ -47,6 +51,7 @@ def decide(request: SegmentRequest, levels: tuple[InstructionLevel, ...], tokens
         request: what is asked.
         levels: that the loaded model answers.
         tokens: that the instruction needs.
+        context_length: tokens that the model reads.
     """
     if request.exemplars:
         reason = "example boxes, which the model answers directly"
@@ -54,13 +59,13 @@ def decide(request: SegmentRequest, levels: tuple[InstructionLevel, ...], tokens
     joint = request.level is LevelChoice.JOINT
     guessed = joint or request.level is LevelChoice.AUTO
     wanted = classify_level(request.instruction) if guessed else InstructionLevel(request.level)
-    fits = tokens <= CONTEXT_LENGTH
+    fits = tokens <= context_length
     if request.route is RouteChoice.AUTO:
         route = Route.DIRECT if wanted in levels and fits else Route.AGENT
         if route is Route.DIRECT:
             reason = f"auto: a {wanted} instruction, which the model answers directly"
         elif not fits:
-            reason = f"auto: {tokens} tokens do not fit the model's {CONTEXT_LENGTH}"
+            reason = f"auto: {tokens} tokens do not fit the model's {context_length}"
         else:
             reason = f"auto: a {wanted} instruction, and the model has no head for that level"
         return Routing(route, wanted, reason, joint)
@@ -76,7 +81,7 @@ def decide(request: SegmentRequest, levels: tuple[InstructionLevel, ...], tokens
         wanted = InstructionLevel.CONCEPT
     if not fits:
         warnings.append(
-            f"the instruction has {tokens} tokens; the model read the first {CONTEXT_LENGTH}"
+            f"the instruction has {tokens} tokens; the model read the first {context_length}"
         )
     return Routing(route, wanted, reason, joint, tuple(warnings))
 

@@ -14,7 +14,7 @@ from sam3i_agent.agent.language.factory import LanguageFactory, offline_planner
 from sam3i_agent.agent.language.ledger import Ledger, MemoryLedger
 from sam3i_agent.agent.requests import RequestOptions, make_request
 from sam3i_agent.agent.runs import RecordedRun
-from sam3i_agent.agent.state import InputState, SegmenterLike, Workspace
+from sam3i_agent.agent.state import InputState, Workspace
 from sam3i_agent.agent.telemetry import tracer
 from sam3i_agent.core.contracts import (
     LevelChoice,
@@ -28,10 +28,11 @@ from sam3i_agent.core.contracts import (
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.results import build_result, instance_of
+from sam3i_agent.segmodel.segmenter import Segmenter
 
 
 async def segment_photo(
-    segmenter: SegmenterLike,
+    segmenter: Segmenter,
     photo: Photo,
     instruction: str,
     *,
@@ -57,7 +58,7 @@ async def segment_photo(
 
 
 async def answer_request(
-    segmenter: SegmenterLike,
+    segmenter: Segmenter,
     photo: Photo,
     request: SegmentRequest,
     *,
@@ -107,7 +108,7 @@ async def answer_request(
 
 @asynccontextmanager
 async def _open_workspace(
-    segmenter: SegmenterLike,
+    segmenter: Segmenter,
     photo: Photo,
     meter: Meter,
     language: LanguageFactory,

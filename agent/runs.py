@@ -27,7 +27,7 @@ from sam3i_agent.core.contracts import Frozen, SegmentRequest
 from sam3i_agent.core.errors import InputError, StorageError
 from sam3i_agent.core.files import write_whole
 from sam3i_agent.core.masks import Masks
-from sam3i_agent.core.model_choice import Tiling
+from sam3i_agent.core.model_choice import ModelChoice
 
 FOLDER_VARIABLE = "SAM3I_RUNS"
 CHECKPOINTS_VARIABLE = "SAM3I_CHECKPOINTS"
@@ -68,21 +68,24 @@ class RunInfo(Frozen):
     image: str
     """Absolute path of the photo."""
     request: SegmentRequest
-    model: str
-    device: str
-    tiling: Tiling = Tiling.AUTO
+    model: ModelChoice
     language: LanguageChoice | None = None
     """None for the offline planner."""
 
     @model_validator(mode="before")
     @classmethod
     def _read_format_1(cls, values: Any) -> Any:
-        """Read the language model of a record that named it in two fields."""
-        if not isinstance(values, dict) or "mllm_url" not in values:
+        """Read a record that named the model and the language model in several fields."""
+        if not isinstance(values, dict):
             return values
-        url, model = values["mllm_url"], values.get("mllm_model")
-        kept = {key: one for key, one in values.items() if key not in ("mllm_url", "mllm_model")}
-        return {**kept, "language": None if url is None else {"url": url, "model": model}}
+        kept = dict(values)
+        if "mllm_url" in kept:
+            url, model = kept.pop("mllm_url"), kept.pop("mllm_model", None)
+            kept["language"] = None if url is None else {"url": url, "model": model}
+        if isinstance(kept.get("model"), str):
+            parts = {key: kept.pop(key) for key in ("device", "tiling") if key in kept}
+            kept["model"] = {"name": kept["model"], **parts}
+        return kept
 
 
 class RecordedRun:
@@ -187,9 +190,7 @@ class RunStore:
         self,
         image: Path,
         request: SegmentRequest,
-        model: str,
-        device: str,
-        tiling: Tiling = Tiling.AUTO,
+        model: ModelChoice,
         language: LanguageChoice | None = None,
     ) -> RecordedRun:
         """Begin a run.
@@ -206,8 +207,6 @@ class RunStore:
             image=str(image.resolve()),
             request=request,
             model=model,
-            device=device,
-            tiling=tiling,
             language=language,
         )
         folder = self.folder / run_id

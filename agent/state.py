@@ -15,40 +15,9 @@ from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.language.budgets import Meter
 from sam3i_agent.agent.language.side import LanguageSide, ProposedPhrase, TriedPhrase, Verdict
 from sam3i_agent.core.contracts import Route, RunStatus, SegmentRequest
-from sam3i_agent.core.instances import Instances
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.photo import Photo
-from sam3i_agent.core.prompt import Prompt
-
-
-class EncodedImageLike(Protocol):
-    """Features of one photo that answer prompts; see `segmodel.segmenter.EncodedImage`."""
-
-    @property
-    def encodings(self) -> int:
-        """Passes through the encoder that its answers so far have needed."""
-        ...
-
-    def segment(self, prompts: Sequence[Prompt]) -> list[Instances]:
-        """Return the instances of each prompt."""
-        ...
-
-
-class SegmenterLike(Protocol):
-    """What the graph needs of a model; see `segmodel.segmenter.Segmenter`."""
-
-    @property
-    def levels(self) -> tuple[InstructionLevel, ...]:
-        """Levels that it can answer."""
-        ...
-
-    def count_tokens(self, text: str) -> int:
-        """Ids that `text` needs."""
-        ...
-
-    def encode(self, photo: Photo) -> EncodedImageLike:
-        """Compute the photo's features."""
-        ...
+from sam3i_agent.segmodel.segmenter import EncodedImage, Segmenter
 
 
 class RunRecord(Protocol):
@@ -67,12 +36,12 @@ class RunRecord(Protocol):
 class Workspace:
     """The tools of one run and the pixels they produced."""
 
-    segmenter: SegmenterLike
+    segmenter: Segmenter
     photo: Photo
     language: LanguageSide
     meter: Meter
     record: RunRecord | None = None
-    encoded: EncodedImageLike | None = None
+    encoded: EncodedImage | None = None
     """Filled by the first node that needs it; one encoding per run."""
     candidates: list[Candidate] = field(default_factory=list)
     """Of all rounds, by position, which is their name in the state."""

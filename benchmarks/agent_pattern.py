@@ -28,7 +28,7 @@ from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Prompt
 from sam3i_agent.data.scenes import generate_scene
-from sam3i_agent.segmodel.sam3_segmenter import Segmenter
+from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
 
 _PHRASES = ("mug", "laptop", "red chair", "window", "person", "dog", "umbrella", "table")
 _PHOTO_SIZE = (1024, 768)
@@ -65,11 +65,6 @@ class VerdictPattern(Frozen):
     latency_s: float
     """Of one verdict, pictures and transport included."""
 
-    @property
-    def in_latencies(self) -> float:
-        """Of all verdicts together."""
-        return self.together_s / self.latency_s
-
 
 class AgentPattern(Frozen):
     """What `sam3i bench agent` measured."""
@@ -83,7 +78,7 @@ class AgentPattern(Frozen):
 
 
 def measure_agent_pattern(
-    segmenter: Segmenter,
+    segmenter: Sam3Segmenter,
     counts: Sequence[int],
     verdict_counts: Sequence[int],
     model_latency_s: float,
@@ -142,7 +137,7 @@ def measure_agent_pattern(
     )
 
 
-def _phrases(segmenter: Segmenter, photo: Photo, count: int) -> tuple[float, float, float]:
+def _phrases(segmenter: Sam3Segmenter, photo: Photo, count: int) -> tuple[float, float, float]:
     texts = _PHRASES[:count]
     segmenter.encodings.clear()
 

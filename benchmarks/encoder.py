@@ -14,7 +14,7 @@ from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Prompt
 from sam3i_agent.segmodel.network.compiling import compile_encoder
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
-from sam3i_agent.segmodel.sam3_segmenter import Segmenter
+from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
 
 _PHOTO_HW = (1080, 1920)
 _WARM_UP = 3
@@ -32,11 +32,6 @@ class EncoderTime(Frozen):
     answer_ms: float
     """One known phrase: DETR, masks, run lengths."""
 
-    @property
-    def total_ms(self) -> float:
-        """From the decoded photo to run-length encoded masks."""
-        return self.upload_ms + self.encode_ms + self.answer_ms
-
 
 class EncoderTimes(Frozen):
     """What `sam3i bench encoder` measured."""
@@ -51,7 +46,7 @@ class EncoderTimes(Frozen):
 
 
 def measure_encoder(
-    make: Callable[[torch.dtype], Segmenter],
+    make: Callable[[torch.dtype], Sam3Segmenter],
     dtypes: Sequence[torch.dtype],
     compiled: Sequence[bool],
     repeats: int,
@@ -69,7 +64,7 @@ def measure_encoder(
     pixels = np.random.default_rng(0).integers(0, 255, (*_PHOTO_HW, 3), dtype=np.uint8)
     photo = Photo(pixels, "bench encoder")
     ways: list[EncoderTime] = []
-    segmenter: Segmenter | None = None
+    segmenter: Sam3Segmenter | None = None
     for dtype, channels_last, with_compiler in product(dtypes, (False, True), compiled):
         segmenter = make(dtype)
         if channels_last:
@@ -81,23 +76,22 @@ def measure_encoder(
         advance()
     if segmenter is None:
         raise ValueError("no type to try")
-    config: Any = segmenter.model.config
     device = segmenter.model.device
     return EncoderTimes(
         model=segmenter.name,
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         threads=torch.get_num_threads(),
-        image_side=config.image_size,
-        queries=config.detr_decoder_config.num_queries,
+        image_side=segmenter.input_side,
+        queries=segmenter.query_count,
         ways=ways,
     )
 
 
 def _measure(
-    segmenter: Segmenter, photo: Photo, channels_last: bool, compiled: bool, repeats: int
+    segmenter: Sam3Segmenter, photo: Photo, channels_last: bool, compiled: bool, repeats: int
 ) -> EncoderTime:
     device = segmenter.model.device
-    side = segmenter.model.config.image_size
+    side = segmenter.input_side
     prompt = [Prompt("red circle")]
     uploads: list[float] = []
     encodes: list[float] = []

@@ -18,7 +18,7 @@ from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Prompt
 from sam3i_agent.data.scenes import generate_scene
 from sam3i_agent.segmodel.postprocessing import masks_at
-from sam3i_agent.segmodel.sam3_segmenter import Segmenter
+from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
 
 _LOGITS_SIDE = 288
 """Of the published model's masks."""
@@ -76,7 +76,7 @@ class Growth(Frozen):
 
 
 def measure_growth(
-    segmenter: Segmenter,
+    segmenter: Sam3Segmenter,
     instances: Sequence[int],
     megapixels: Sequence[float],
     clients: Sequence[int],
@@ -151,7 +151,7 @@ def _equals_plain(count: int, size: tuple[int, int]) -> bool:
     return all(np.array_equal(a, b.numpy()) for a, b in zip(found, plain, strict=True))
 
 
-def _photo_cost(segmenter: Segmenter, megapixels: float) -> PhotoCost:
+def _photo_cost(segmenter: Sam3Segmenter, megapixels: float) -> PhotoCost:
     scene, (height, width) = generate_scene(_SERIES, 0), _size(megapixels)
     photo = Photo(np.array(Image.fromarray(scene.image).resize((width, height))), "growth")
     item = scene.objects[0]
@@ -163,7 +163,7 @@ def _photo_cost(segmenter: Segmenter, megapixels: float) -> PhotoCost:
     return PhotoCost(megapixels=megapixels, seconds=round(statistics.median(times), 4))
 
 
-def _client_cost(segmenter: Segmenter, clients: int, seconds: float) -> ClientCost:
+def _client_cost(segmenter: Sam3Segmenter, clients: int, seconds: float) -> ClientCost:
     photos = [Photo(generate_scene(_SERIES, i).image, f"client {i}") for i in range(clients)]
     encoder, decoder = segmenter.encoder, segmenter.decoder
     together = _requests_per_second(segmenter, photos, seconds)
@@ -175,7 +175,9 @@ def _client_cost(segmenter: Segmenter, clients: int, seconds: float) -> ClientCo
     return ClientCost(clients=clients, one_by_one=round(alone, 1), together=round(together, 1))
 
 
-def _requests_per_second(segmenter: Segmenter, photos: Sequence[Photo], seconds: float) -> float:
+def _requests_per_second(
+    segmenter: Sam3Segmenter, photos: Sequence[Photo], seconds: float
+) -> float:
     stop = threading.Event()
 
     def client(photo: Photo) -> int:

@@ -15,8 +15,7 @@ from sam3i_agent.core.prompt import Prompt
 from sam3i_agent.core.rle import tight_box
 from sam3i_agent.data.scenes import Colour, SceneLimits, Shape, generate_scene
 from sam3i_agent.evaluation.metrics.concept_f1 import match_ious
-from sam3i_agent.segmodel.sam3_segmenter import Segmenter
-from sam3i_agent.segmodel.tiling import TilingSegmenter
+from sam3i_agent.segmodel.tiling import SizedSegmenter, TilingSegmenter
 
 SIZE_HW = (3000, 4000)
 _OBJECT_PX = (48, 80)
@@ -89,7 +88,7 @@ def draw_large_photo(
 
 
 def measure_large_photos(
-    segmenter: Segmenter, photos: int, objects: int, ordinary: int, advance: Callable[[], None]
+    segmenter: SizedSegmenter, photos: int, objects: int, ordinary: int, advance: Callable[[], None]
 ) -> LargePhotos:
     """Ask for every kind that a photo shows, in one pass and in tiles.
 
@@ -133,7 +132,7 @@ def measure_large_photos(
 
 
 def _ordinary_ious(
-    segmenter: Segmenter, scenes: int, advance: Callable[[], None]
+    segmenter: SizedSegmenter, scenes: int, advance: Callable[[], None]
 ) -> tuple[list[float], list[float]]:
     """Return the IoU of each text in one pass, and by the automatic choice."""
     rng = np.random.default_rng(3)

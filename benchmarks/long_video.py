@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 
 from sam3i_agent.core.contracts import Frozen
 from sam3i_agent.core.errors import ModelError
+from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.tools.sources.video import write_video
 
 _SIDE = 256
@@ -31,14 +32,13 @@ class LongVideo(Frozen):
     mib_at_the_end: float
 
 
-def measure_long_video(frames: int, folder: Path, model: str, device: str) -> LongVideo:
+def measure_long_video(frames: int, folder: Path, model: ModelChoice) -> LongVideo:
     """Track two circles that swing to and fro.
 
     Args:
         frames: of the clip.
         folder: empty; gets the clip and the results.
-        model: as `load_segmenter` takes it.
-        device: auto, cpu, cuda, mps.
+        model: to follow them with.
 
     Raises:
         ModelError: the command failed.
@@ -48,7 +48,7 @@ def measure_long_video(frames: int, folder: Path, model: str, device: str) -> Lo
         for index in range(frames):
             write(_picture(index), index / _RATE)
     command = [sys.executable, "-m", "sam3i_agent.cli", "track", str(clip), _TEXT, "--json"]
-    command += ["--out", str(out), "--model", model, "--device", device]
+    command += ["--out", str(out), "--model", model.name, "--device", model.device]
     started = time.perf_counter()
     memory: list[tuple[int, float]] = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

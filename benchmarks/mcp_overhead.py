@@ -10,6 +10,7 @@ from mcp import Client, StdioServerParameters, stdio_client
 
 from sam3i_agent.core.contracts import Frozen
 from sam3i_agent.core.errors import ModelError
+from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.tools.results.outputs import segment_output
 from sam3i_agent.tools.results.store import ResultStore
 from sam3i_agent.tools.service import SegmentationService
@@ -32,15 +33,14 @@ class McpOverhead(Frozen):
 
 
 async def measure_mcp_overhead(
-    image: Path, instruction: str, model: str, device: str, calls: int, advance: Callable[[], None]
+    image: Path, instruction: str, model: ModelChoice, calls: int, advance: Callable[[], None]
 ) -> McpOverhead:
     """Call the tool in turns, here and over stdio.
 
     Args:
         image: a photo.
         instruction: what to segment.
-        model: as `load_segmenter` takes it.
-        device: auto, cpu, cuda, mps.
+        model: to load on both sides.
         calls: of each kind.
         advance: called after each pair of calls.
 
@@ -50,8 +50,9 @@ async def measure_mcp_overhead(
     """
     path = str(image.resolve())
     arguments = {"image": path, "instruction": instruction, "include": []}
-    here = Toolbox(SegmentationService(model, device), ImageSource(ResultStore()))
-    command = ["-m", "sam3i_agent.cli", "serve", "--model", model, "--device", device]
+    here = Toolbox(SegmentationService(model), ImageSource(ResultStore()))
+    command = ["-m", "sam3i_agent.cli", "serve"]
+    command += ["--model", model.name, "--device", model.device, "--tiling", model.tiling]
     there = stdio_client(StdioServerParameters(command=sys.executable, args=command))
     direct: list[float] = []
     stdio: list[float] = []

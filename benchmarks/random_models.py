@@ -9,14 +9,14 @@ from sam3i_agent.core.errors import InputError
 from sam3i_agent.segmodel.checkpoints.loading import pick_device
 from sam3i_agent.segmodel.network.configuration import InstructionSam3Config
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
-from sam3i_agent.segmodel.sam3_segmenter import Segmenter
+from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
 
 WINDOW_PX = 336
 """One attention window of the published ViT: 24 patches of 14 pixels; sides are multiples of it."""
 _STD = 0.02
 
 
-def full_size_segmenter(side: int, device: str, dtype: torch.dtype | None = None) -> Segmenter:
+def full_size_segmenter(side: int, device: str, dtype: torch.dtype | None = None) -> Sam3Segmenter:
     """Return the published architecture (840 M parameters, 200 queries) at another input size.
 
     Args:
@@ -44,4 +44,4 @@ def full_size_segmenter(side: int, device: str, dtype: torch.dtype | None = None
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(0, _STD)
-    return Segmenter(model.eval().requires_grad_(False), f"random full size at {side}")
+    return Sam3Segmenter(model.eval().requires_grad_(False), f"random full size at {side}")

@@ -22,9 +22,9 @@ from sam3i_agent.core.contracts import (
     SegmentRequest,
 )
 from sam3i_agent.core.errors import InputError, StorageError
-from sam3i_agent.core.model_choice import Tiling
+from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.photo import Photo, read_photo
-from sam3i_agent.core.prompt import Exemplar
+from sam3i_agent.core.prompt import Click, Exemplar
 from sam3i_agent.core.results import empty_result
 from sam3i_agent.tools.results.export import check_writable, write_result
 from sam3i_agent.tools.results.refining import NO_EDITS, refine_by_clicks
@@ -59,9 +59,7 @@ class SegmentCommand:
         route: RouteChoice,
         level: LevelChoice,
         budgets: Budgets,
-        model: str,
-        device: str,
-        tiling: Tiling,
+        model: ModelChoice,
         mllm_url: str | None,
         mllm_model: str | None,
     ) -> "SegmentCommand":
@@ -75,9 +73,7 @@ class SegmentCommand:
             route: which pipeline.
             level: how the direct route reads the words.
             budgets: of the agent.
-            model: as `load_segmenter` takes it.
-            device: likewise.
-            tiling: when the photo is seen in tiles.
+            model: to load.
             mllm_url: of a language model's server.
             mllm_model: the model there.
 
@@ -86,7 +82,7 @@ class SegmentCommand:
         """
         mllm = language_choice(mllm_url, mllm_model)
         photo = read_photo(image)
-        service = SegmentationService(model, device, tiling)
+        service = SegmentationService(model)
         exemplars = [_exemplar(text, "--box", True) for text in boxes]
         exemplars += [_exemplar(text, "--not-box", False) for text in not_boxes]
         if instruction is None and not exemplars:
@@ -100,7 +96,7 @@ class SegmentCommand:
             budgets=budgets,
         )
         try:
-            recorded = RunStore().create(image, request, model, device, tiling, mllm)
+            recorded = RunStore().create(image, request, model, mllm)
         except StorageError as error:
             logger.warning("%s; this run cannot be resumed", error)
             recorded = None
@@ -120,7 +116,7 @@ class SegmentCommand:
             Path(info.image),
             read_photo(Path(info.image)),
             info.request,
-            SegmentationService(info.model, info.device, info.tiling),
+            SegmentationService(info.model),
             info.language,
             recorded,
         )
@@ -180,13 +176,10 @@ class SegmentCommand:
         """Apply the clicks of the command line."""
         edits, known = NO_EDITS, len(result.trace)
         if self.clicks or self.not_clicks:
-            from sam3i_agent.segmodel.clicks import Click
-
             clicks = [Click(point) for point in self.clicks]
             clicks += [Click(point, positive=False) for point in self.not_clicks]
-            segmenter, clicker = self.service.segmenter().segmenter, self.service.clicker()
             result, edits = refine_by_clicks(
-                segmenter, clicker, self.photo, result, edits, tuple(clicks), None
+                self.service.segmenter(), self.photo, result, edits, tuple(clicks), None
             )
         for line in result.trace[known:]:
             on_step(line)

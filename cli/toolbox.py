@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sam3i_agent.core.errors import InputError
-from sam3i_agent.core.model_choice import Tiling
+from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.tools.results.store import ResultStore
 from sam3i_agent.tools.service import SegmentationService
 from sam3i_agent.tools.sources.sources import ImageSource
@@ -11,18 +11,16 @@ from sam3i_agent.tools.toolbox import Toolbox
 
 
 def service_of(
-    model: str,
-    device: str,
-    tiling: Tiling = Tiling.AUTO,
+    model: ModelChoice,
     replicas: int | None = None,
     max_replicas: int | None = None,
 ) -> SegmentationService:
     """Return the model to serve, in this process or on replicas; nothing is loaded yet."""
     if replicas is None:
-        return SegmentationService(model, device, tiling)
+        return SegmentationService(model)
     from sam3i_agent.tools.serving.replicas import ReplicatedService
 
-    return ReplicatedService(model, device, tiling, replicas, max_replicas)
+    return ReplicatedService(model, replicas, max_replicas)
 
 
 def build_toolbox(

@@ -9,6 +9,7 @@ from sam3i_agent.agent.language.ledger import MemoryLedger
 from sam3i_agent.cli.language import language_choice
 from sam3i_agent.cli.progress import progress_bar
 from sam3i_agent.core.contracts import Budgets
+from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.evaluation.verification import (
     Judge,
     ModelJudge,
@@ -16,7 +17,7 @@ from sam3i_agent.evaluation.verification import (
     VerificationReport,
     verify_dataset,
 )
-from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
+from sam3i_agent.segmodel.checkpoints.loading import open_segmenter
 
 
 def verify_with_progress(
@@ -25,8 +26,7 @@ def verify_with_progress(
     *,
     images: Path | None,
     drop: bool,
-    model: str,
-    device: str,
+    model: ModelChoice,
     mllm_url: str | None,
     mllm_model: str | None,
     budgets: Budgets,
@@ -46,7 +46,7 @@ def verify_with_progress(
                 bar.update(task, completed=done, total=total)
 
             if settings is None:
-                return await verify(OfflineJudge(load_segmenter(model, device=device)))
+                return await verify(OfflineJudge(open_segmenter(model)))
             language = language_factory(settings)(Meter(budgets, MemoryLedger()))
             try:
                 return await verify(ModelJudge(language))

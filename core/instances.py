@@ -1,4 +1,4 @@
-"""What the model found for one prompt, in the photo's pixels."""
+"""What the model found for a prompt or for clicks, in the photo's pixels."""
 
 from dataclasses import dataclass
 
@@ -33,3 +33,15 @@ class Instances:
     def __len__(self) -> int:
         """Return the number of instances."""
         return len(self.scores)
+
+
+@dataclass(frozen=True)
+class ClickMasks:
+    """The masks that clicks may mean: a click on a wheel may mean the wheel, or the car."""
+
+    masks: Masks
+    """The surest first; 3, or 1 where one was asked for."""
+    scores: NDArray[np.float32]
+    """(M,), the IoU that the model expects of each, 0..1."""
+    presence: float
+    """Probability that there is an object at all."""

@@ -1,5 +1,6 @@
-"""Ways of seeing a photo, light to import."""
+"""Which model, where it runs and how it sees photos, light to import."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -10,3 +11,15 @@ class Tiling(StrEnum):
     """Where small objects of a large photo need it."""
     ON = "on"
     OFF = "off"
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A model that is yet to be loaded."""
+
+    name: str = "tiny"
+    """`tiny`, a folder, an official checkpoint file or a hub id; see
+    `segmodel.checkpoints.loading.load_segmenter`."""
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+    tiling: Tiling = Tiling.AUTO

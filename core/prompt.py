@@ -1,4 +1,4 @@
-"""What the model is asked: a text, example boxes, or both."""
+"""What the model is asked: a text, example boxes, or both; and clicks on one instance."""
 
 from dataclasses import dataclass
 
@@ -31,3 +31,12 @@ class Prompt:
     def words(self) -> str:
         """What the text encoder reads."""
         return self.text or VISUAL
+
+
+@dataclass(frozen=True)
+class Click:
+    """A point on the instance, or on what does not belong to it."""
+
+    point_xy: tuple[float, float]
+    """Pixels of the upright photo."""
+    positive: bool = True

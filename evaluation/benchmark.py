@@ -4,12 +4,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sam3i_agent.agent.state import SegmenterLike
 from sam3i_agent.core.contracts import LevelChoice, RouteChoice, RunStatus
 from sam3i_agent.core.levels import InstructionLevel
-from sam3i_agent.evaluation.compare.answering import ModelLoader
+from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.evaluation.compare.comparison import compare_routes
 from sam3i_agent.evaluation.compare.statistics import Comparison
+from sam3i_agent.segmodel.segmenter import Segmenter
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class BenchmarkReport:
 
 
 def run_benchmark(
-    segmenter: SegmenterLike | ModelLoader,
+    segmenter: Segmenter | ModelChoice,
     dataset: Path,
     level: InstructionLevel,
     route: RouteChoice,
@@ -67,7 +67,7 @@ def run_benchmark(
     """Answer the first text of `level` of every record and compare with its annotations.
 
     Args:
-        segmenter: a loaded model, or what loads it.
+        segmenter: a loaded model, or which to load.
         dataset: in any format of `data.formats.registry`, with its photos.
         level: which text.
         route: which pipeline.

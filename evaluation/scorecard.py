@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from sam3i_agent.agent.state import SegmenterLike
 from sam3i_agent.core.contracts import RouteChoice
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.masks import Masks, union_iou
@@ -18,7 +17,7 @@ from sam3i_agent.data.scene_files import write_scenes
 from sam3i_agent.data.scenes import Combinations, generate_scene
 from sam3i_agent.evaluation.benchmark import BenchmarkReport
 from sam3i_agent.evaluation.compare.comparison import compare_routes
-from sam3i_agent.segmodel.sam3_segmenter import Segmenter
+from sam3i_agent.segmodel.segmenter import Segmenter
 
 HELD_OUT_SEED = 920
 WITHHELD_SEED = 921
@@ -44,7 +43,7 @@ class Claim:
 
 
 def measure_claims(
-    segmenter: SegmenterLike,
+    segmenter: Segmenter,
     base: Segmenter,
     count: int,
     advance: Callable[[str, int, int], None] = lambda what, done, total: None,
@@ -64,7 +63,7 @@ def measure_claims(
             return write_scenes(count, target, seed=seed, combinations=combinations)
 
         def run(
-            model: SegmenterLike, path: Path, what: str, *levels: InstructionLevel
+            model: Segmenter, path: Path, what: str, *levels: InstructionLevel
         ) -> list[BenchmarkReport]:
             comparison = compare_routes(
                 path,

@@ -15,7 +15,6 @@ from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.instructions import classify_level
 from sam3i_agent.agent.language.side import Decision, LanguageSide, View
 from sam3i_agent.agent.run import segment_photo
-from sam3i_agent.agent.state import SegmenterLike
 from sam3i_agent.core.contracts import RouteChoice, RunStatus
 from sam3i_agent.core.errors import LanguageError
 from sam3i_agent.core.files import read_json
@@ -26,6 +25,7 @@ from sam3i_agent.data.formats.registry import Dataset, open_dataset
 from sam3i_agent.data.formats.sam3i import SAM3I, sam3i_content, write_sam3i
 from sam3i_agent.data.photos import read_dataset_photo
 from sam3i_agent.data.records import Record
+from sam3i_agent.segmodel.segmenter import Segmenter
 
 SAME_INSTANCE_IOU = 0.5
 
@@ -62,7 +62,7 @@ class OfflineJudge:
         segmenter: a loaded model.
     """
 
-    def __init__(self, segmenter: SegmenterLike) -> None:
+    def __init__(self, segmenter: Segmenter) -> None:
         self._segmenter = segmenter
 
     async def judge(self, photo: Photo, text: str, masks: Masks) -> Judgement:

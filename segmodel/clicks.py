@@ -8,8 +8,6 @@ concepts is encoded for clicks: only the small neck runs again.
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,36 +18,17 @@ from torch.nn.functional import interpolate
 from transformers import Sam3TrackerModel
 
 from sam3i_agent.core.errors import InputError, ModelError
-from sam3i_agent.core.masks import Masks
-from sam3i_agent.segmodel.checkpoints.loading import is_hub_id
+from sam3i_agent.core.instances import ClickMasks
+from sam3i_agent.core.prompt import Click
+from sam3i_agent.segmodel.checkpoints.repository import is_hub_id, path_of
 from sam3i_agent.segmodel.exemplars import check_box, check_point
 from sam3i_agent.segmodel.postprocessing import masks_at
-from sam3i_agent.segmodel.sam3_segmenter import EncodedImage
+from sam3i_agent.segmodel.sam3_image import Sam3Image
+from sam3i_agent.segmodel.segmenter import Box
 
 _ELSEWHERE = "use --model facebook/sam3, or say in words what to look for"
 _MASK_LOGIT = 10.0
 """Of a pixel of the mask so far; its negative outside."""
-
-
-@dataclass(frozen=True)
-class Click:
-    """A point on the instance, or on what does not belong to it."""
-
-    point_xy: tuple[float, float]
-    """Pixels of the upright photo."""
-    positive: bool = True
-
-
-@dataclass(frozen=True)
-class ClickMasks:
-    """The masks that clicks may mean: a click on a wheel may mean the wheel, or the car."""
-
-    masks: Masks
-    """The surest first; 3, or 1 where one was asked for."""
-    scores: NDArray[np.float32]
-    """(M,), the IoU that the model expects of each, 0..1."""
-    presence: float
-    """Probability that there is an object at all."""
 
 
 class ClickModel:
@@ -66,9 +45,9 @@ class ClickModel:
 
     def segment(
         self,
-        image: EncodedImage,
+        image: Sam3Image,
         clicks: Sequence[Click] = (),
-        box_xyxy: tuple[float, float, float, float] | None = None,
+        box_xyxy: Box | None = None,
         mask: NDArray[np.bool_] | None = None,
         *,
         several: bool = True,
@@ -77,14 +56,13 @@ class ClickModel:
 
         Args:
             image: the photo, encoded by the concept model.
-            clicks: any number of points.
-            box_xyxy: around the instance, in pixels.
-            mask: (H, W), the instance so far.
-            several: return three readings, not the surest alone; better for a single click.
+            clicks: as `Segmenter.click`, like the rest.
+            box_xyxy: likewise.
+            mask: likewise.
+            several: likewise.
 
         Raises:
-            InputError: nothing is given, only negative clicks are, clicks contradict each other,
-                or something lies outside the photo.
+            InputError: as `Segmenter.click`.
         """
         size_hw = image.size_hw
         _check(clicks, box_xyxy, mask, size_hw)
@@ -123,7 +101,7 @@ class ClickModel:
             presence=float(output.object_score_logits.float().flatten()[0].sigmoid()),
         )
 
-    def image_embeddings(self, image: EncodedImage) -> list[Tensor]:
+    def image_embeddings(self, image: Sam3Image) -> list[Tensor]:
         """Return what `Sam3TrackerModel` would compute of the photo, from its ViT features.
 
         Returns:
@@ -150,12 +128,13 @@ def load_click_model(name: str, like: torch.nn.Module) -> ClickModel:
     Raises:
         ModelError: there is none under this name.
     """
-    local = Path(name).is_dir()
+    path = path_of(name)
+    local = path.is_dir()
     if not local and not is_hub_id(name):
         raise ModelError(f"the model {name!r} has no half for clicks", _ELSEWHERE)
     try:
         loaded: Any = Sam3TrackerModel.from_pretrained(
-            name, output_loading_info=True, local_files_only=local
+            path if local else name, output_loading_info=True, local_files_only=local
         )
         tracker, info = loaded
     except (OSError, RuntimeError, ValueError, TypeError) as error:
@@ -173,7 +152,7 @@ def load_click_model(name: str, like: torch.nn.Module) -> ClickModel:
 
 def _check(
     clicks: Sequence[Click],
-    box_xyxy: tuple[float, float, float, float] | None,
+    box_xyxy: Box | None,
     mask: NDArray[np.bool_] | None,
     size_hw: tuple[int, int],
 ) -> None:

@@ -1,4 +1,4 @@
-"""A loaded model, and images that it has seen.
+"""SAM 3 in this process, with or without an instruction head: the plain segmenter.
 
 segmenter = load_segmenter("tiny")
 image = segmenter.encode(photo)                      # the costly part, once
@@ -12,9 +12,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.sam3.modeling_sam3 import (
@@ -26,19 +28,28 @@ from transformers.models.sam3.modeling_sam3 import (
 )
 
 from sam3i_agent.core.errors import InputError
-from sam3i_agent.core.instances import Instances
+from sam3i_agent.core.instances import ClickMasks, Instances
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.photo import Photo
-from sam3i_agent.core.prompt import Prompt
+from sam3i_agent.core.prompt import Click, Prompt
 from sam3i_agent.core.stopping import check_stop
+from sam3i_agent.segmodel.checkpoints.repository import has_video_half
 from sam3i_agent.segmodel.exemplars import check_box, pad_exemplars
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
-from sam3i_agent.segmodel.postprocessing import SCORE_THRESHOLD, to_instances
+from sam3i_agent.segmodel.postprocessing import to_instances
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
+from sam3i_agent.segmodel.sam3_image import Sam3Image
+from sam3i_agent.segmodel.segmenter import Box, Tracker
 from sam3i_agent.segmodel.sharing.combining import Combiner
 from sam3i_agent.segmodel.sharing.encoding_cache import EncodingCache
 from sam3i_agent.segmodel.sharing.text_cache import TextCache
-from sam3i_agent.segmodel.tokenization import InstructionTokenizer
+from sam3i_agent.segmodel.tokenization import CONTEXT_LENGTH, InstructionTokenizer
+from sam3i_agent.segmodel.video.linking import LinkingTracker
+
+if TYPE_CHECKING:
+    from transformers import Sam3VideoModel
+
+    from sam3i_agent.segmodel.clicks import ClickModel
 
 PASS_BYTES = 2 * 1024**3
 """Of what one pass over prompts makes beside the features; more prompts take several passes."""
@@ -63,18 +74,23 @@ class _Question:
     prompts: Sequence[Prompt]
 
 
-class Segmenter:
+class Sam3Segmenter:
     """A model ready to use; safe to share between threads.
 
     What several threads ask while the model is busy is answered together. The latest photos stay
     encoded in `encodings` and the latest texts in `texts`, so a further question is cheap.
+
+    Args:
+        model: in evaluation mode.
+        name: under which it was loaded; where that is a repository of the video model, clicks and
+            the memory of clips come from there, when they are first needed.
     """
 
     def __init__(self, model: InstructionSam3, name: str) -> None:
         self.name = name
         self.model = model
         self.tokenizer = InstructionTokenizer(model.config.text_config.vocab_size)
-        self.encodings: EncodingCache[EncodedImage] = EncodingCache()
+        self.encodings: EncodingCache[Sam3Image] = EncodingCache()
         self.texts = TextCache()
         self.turn = threading.Lock()
         """Held by whoever runs the model."""
@@ -85,6 +101,9 @@ class Segmenter:
             for module in model.modules()
             if isinstance(module, _LAYERS)
         ]
+        self._loading = threading.Lock()
+        self._clicker: ClickModel | None = None
+        self._video: Sam3VideoModel | None = None
 
     @property
     def levels(self) -> tuple[InstructionLevel, ...]:
@@ -97,6 +116,31 @@ class Segmenter:
     def takes_exemplars(self) -> bool:
         """Whether the model was trained on example boxes."""
         return self.model.config.takes_exemplars
+
+    @property
+    def takes_clicks(self) -> bool:
+        """Whether the model's repository has a half for clicks."""
+        return has_video_half(self.name)
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether the model's repository has a half for videos."""
+        return has_video_half(self.name)
+
+    @property
+    def context_length(self) -> int:
+        """Ids that the model reads of a text."""
+        return CONTEXT_LENGTH
+
+    @property
+    def input_side(self) -> int:
+        """Side of the square that photos are resized to, in pixels."""
+        return self.model.config.image_size
+
+    @property
+    def query_count(self) -> int:
+        """Instances that an answer can have at most."""
+        return self.model.config.detr_decoder_config.num_queries
 
     @property
     def description(self) -> str:
@@ -113,7 +157,7 @@ class Segmenter:
         """Return the ids that `text` needs, start and end markers included; the model takes 32."""
         return self.tokenizer.count_tokens(text)
 
-    def encode(self, photo: Photo, *, keep: bool = True) -> EncodedImage:
+    def encode(self, photo: Photo, *, keep: bool = True) -> Sam3Image:
         """Compute the features of `photo`, or return those kept from before.
 
         Args:
@@ -129,11 +173,41 @@ class Segmenter:
         key = f"{photo.sha256} {photo.size_hw} {self.model.dtype} {self.model.device}"
         return self.encodings.get(key, lambda: self._encode(photo))
 
-    def _encode(self, photo: Photo) -> EncodedImage:
-        pixel_values = to_pixel_values(
-            photo.pixels, self.model.config.image_size, self.model.device
-        )
-        return EncodedImage(self, self.encoder(pixel_values), photo.size_hw)
+    def _encode(self, photo: Photo) -> Sam3Image:
+        pixel_values = to_pixel_values(photo.pixels, self.input_side, self.model.device)
+        return Sam3Image(self.answer, self.encoder(pixel_values), photo.size_hw)
+
+    def click(
+        self,
+        photo: Photo,
+        clicks: Sequence[Click] = (),
+        box_xyxy: Box | None = None,
+        mask: NDArray[np.bool_] | None = None,
+        *,
+        several: bool = True,
+    ) -> ClickMasks:
+        """Return the masks of the one instance that clicks and a box mean; see `Segmenter`."""
+        with self._loading:
+            if self._clicker is None:
+                from sam3i_agent.segmodel.clicks import load_click_model
+
+                self._clicker = load_click_model(self.name, self.model)
+        return self._clicker.segment(self.encode(photo), clicks, box_xyxy, mask, several=several)
+
+    def follow(self, text: str) -> Tracker:
+        """Return what follows a noun phrase: by SAM 3's memory where the model has one.
+
+        Raises:
+            ModelError: the model's video half cannot be loaded.
+        """
+        if not self.has_memory:
+            return LinkingTracker(self, text)
+        from sam3i_agent.segmodel.video.memory import MemoryTracker, load_video_model
+
+        with self._loading:
+            if self._video is None:
+                self._video = load_video_model(self.name, self.model)
+        return MemoryTracker(self._video, self.tokenizer, self.turn, text)
 
     @torch.inference_mode()
     def _encode_together(self, photos: Sequence[Tensor]) -> list[Sam3VisionEncoderOutput]:
@@ -148,7 +222,7 @@ class Segmenter:
         prompts: Sequence[Prompt],
         score_threshold: float,
     ) -> list[Instances]:
-        """Answer `prompts` about one encoded image; see `EncodedImage.segment`."""
+        """Answer `prompts` about one encoded image; see `Sam3Image.segment`."""
         self._check(prompts, size_hw)
         at_once = _rows_per_pass(self.model)
         found: dict[int, Instances] = {}
@@ -268,38 +342,3 @@ def _side_by_side(questions: Sequence[_Question]) -> Sam3VisionEncoderOutput:
 
 def _stop_hook(module: nn.Module, inputs: Any) -> None:
     check_stop()
-
-
-@dataclass(frozen=True)
-class EncodedImage:
-    """The features of one photo, computed once, that answer any number of prompts."""
-
-    segmenter: Segmenter
-    vision: Sam3VisionEncoderOutput
-    size_hw: tuple[int, int]
-    """Of the photo, in pixels."""
-    encodings: int = 1
-    """Passes through the encoder that it took."""
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the features."""
-        vision = self.vision
-        maps = (*vision.fpn_hidden_states, *vision.fpn_position_encoding, vision.last_hidden_state)
-        return sum(one.nbytes for one in maps if one is not None)
-
-    def segment(
-        self, prompts: Sequence[Prompt], score_threshold: float = SCORE_THRESHOLD
-    ) -> list[Instances]:
-        """Return the instances of each prompt, in order, computed in one batch.
-
-        Args:
-            prompts: any number; different levels may be mixed.
-            score_threshold: scores must be above it, 0..1.
-
-        Raises:
-            InputError: a level needs an instruction head that the model lacks, the model takes no
-                exemplars, or a box does not lie in the photo.
-            StoppedError: the caller of `stopping.run_in_thread` was cancelled.
-        """
-        return self.segmenter.answer(self.vision, self.size_hw, prompts, score_threshold)

@@ -9,18 +9,19 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sam3i_agent.core.instances import Instances
+from sam3i_agent.core.instances import ClickMasks, Instances
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.masks import Masks, encode_cut_out
 from sam3i_agent.core.model_choice import Tiling
 from sam3i_agent.core.photo import Photo
-from sam3i_agent.core.prompt import Prompt
+from sam3i_agent.core.prompt import Click, Prompt
 from sam3i_agent.core.rle import tight_box
-from sam3i_agent.segmodel.sam3_segmenter import EncodedImage, Segmenter
+from sam3i_agent.segmodel.segmenter import Box, EncodedImage, Segmenter, Tracker
 
 logger = logging.getLogger(__name__)
 
@@ -124,35 +125,83 @@ def _shared_pixels(a: Piece, b: Piece) -> int:
     return int(np.logical_and(one, other).sum())
 
 
+class SizedSegmenter(Segmenter, Protocol):
+    """A segmenter that says how large photos reach its model."""
+
+    @property
+    def input_side(self) -> int:
+        """Side of the model's input, in pixels."""
+        ...
+
+
 class TilingSegmenter:
     """A segmenter that sees large photos in tiles where that helps.
+
+    Clicks and clips go to the model as they are.
 
     Args:
         segmenter: a loaded model.
         tiling: when.
     """
 
-    def __init__(self, segmenter: Segmenter, tiling: Tiling = Tiling.AUTO) -> None:
-        self.segmenter = segmenter
-        self.tiling = tiling
+    def __init__(self, segmenter: SizedSegmenter, tiling: Tiling = Tiling.AUTO) -> None:
+        self._segmenter = segmenter
+        self._tiling = tiling
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+        return self._segmenter.name
 
     @property
     def levels(self) -> tuple[InstructionLevel, ...]:
-        """Levels that it can answer."""
-        return self.segmenter.levels
+        """Levels that the model was trained for."""
+        return self._segmenter.levels
 
     @property
     def takes_exemplars(self) -> bool:
         """Whether the model was trained on example boxes."""
-        return self.segmenter.takes_exemplars
+        return self._segmenter.takes_exemplars
+
+    @property
+    def takes_clicks(self) -> bool:
+        """Whether the model has a half for clicks."""
+        return self._segmenter.takes_clicks
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether the model has a half for videos."""
+        return self._segmenter.has_memory
+
+    @property
+    def context_length(self) -> int:
+        """Ids that the model reads of a text."""
+        return self._segmenter.context_length
 
     def count_tokens(self, text: str) -> int:
         """Return the ids that `text` needs."""
-        return self.segmenter.count_tokens(text)
+        return self._segmenter.count_tokens(text)
 
-    def encode(self, photo: Photo) -> "TiledImage":
+    def encode(self, photo: Photo, *, keep: bool = True) -> "TiledImage":
         """Compute the features of the whole photo; its tiles wait until they are needed."""
-        return TiledImage(self.segmenter, photo, self.segmenter.encode(photo), self.tiling)
+        whole = self._segmenter.encode(photo, keep=keep)
+        return TiledImage(self._segmenter, photo, whole, self._tiling, keep=keep)
+
+    def click(
+        self,
+        photo: Photo,
+        clicks: Sequence[Click] = (),
+        box_xyxy: Box | None = None,
+        mask: NDArray[np.bool_] | None = None,
+        *,
+        several: bool = True,
+    ) -> ClickMasks:
+        """Return the masks of the one instance that clicks and a box mean; see `Segmenter`."""
+        return self._segmenter.click(photo, clicks, box_xyxy, mask, several=several)
+
+    def follow(self, text: str) -> Tracker:
+        """Return what follows a noun phrase through a clip, whose frames are seen whole."""
+        return self._segmenter.follow(text)
 
 
 class TiledImage:
@@ -163,16 +212,24 @@ class TiledImage:
         photo: the picture.
         whole: its encoding.
         tiling: when to look at the tiles.
+        keep: whether to keep the features of tiles.
     """
 
     def __init__(
-        self, segmenter: Segmenter, photo: Photo, whole: EncodedImage, tiling: Tiling
+        self,
+        segmenter: SizedSegmenter,
+        photo: Photo,
+        whole: EncodedImage,
+        tiling: Tiling,
+        *,
+        keep: bool = True,
     ) -> None:
         self._segmenter = segmenter
         self._photo = photo
         self._whole = whole
         self._tiling = tiling
-        self._tiles = tiles_of(photo.size_hw, TILE_INPUTS * segmenter.model.config.image_size)
+        self._keep = keep
+        self._tiles = tiles_of(photo.size_hw, TILE_INPUTS * segmenter.input_side)
         self._tiles_seen = False
 
     @property
@@ -209,7 +266,7 @@ class TiledImage:
         if self._tiling is Tiling.OFF or prompt.exemplars:
             return False  # an example box is in one tile, what it is like may be in all
         longer = max(self._photo.size_hw)
-        input_side = self._segmenter.model.config.image_size
+        input_side = self._segmenter.input_side
         if longer <= TILE_INPUTS * input_side:
             return False  # one tile would be the whole photo
         if self._tiling is Tiling.ON:
@@ -222,7 +279,7 @@ class TiledImage:
     def _ask_tile(self, tile: Tile, prompts: Sequence[Prompt]) -> list[Instances]:
         pixels = self._photo.pixels[tile.y0 : tile.y1, tile.x0 : tile.x1]
         name = f"{self._photo.sha256} {tile.x0} {tile.y0} {tile.x1} {tile.y1}"
-        return self._segmenter.encode(Photo(pixels, sha256=name)).segment(prompts)
+        return self._segmenter.encode(Photo(pixels, sha256=name), keep=self._keep).segment(prompts)
 
     def _of_whole(self, found: Instances) -> list[Piece]:
         least = SMALL_OBJECT_SHARE * max(self._photo.size_hw)

@@ -72,6 +72,7 @@ class InstructionTokenizer:
                 f"vocabulary_size must be {_SMALLEST_VOCABULARY}..{CLIP_VOCABULARY_SIZE}, "
                 f"got {vocabulary_size}"
             )
+        self.vocabulary_size = vocabulary_size
         self._bpe = _build_bpe(vocabulary_size)
         self._start_id = vocabulary_size - 2
         self._end_id = vocabulary_size - 1
@@ -98,19 +99,6 @@ class InstructionTokenizer:
             input_ids[row, : len(ids)] = torch.tensor(ids)
             attention_mask[row, : len(ids)] = 1
         return TokenBatch(input_ids, attention_mask, tuple(lengths))
-
-
-def count_tokens(instruction: str) -> int:
-    """Return the ids that `instruction` needs with the full vocabulary; SAM 3 reads 32.
-
-    A model with a smaller vocabulary may need more: ask its own tokenizer.
-    """
-    return _full_tokenizer().count_tokens(instruction)
-
-
-@lru_cache(maxsize=1)
-def _full_tokenizer() -> InstructionTokenizer:
-    return InstructionTokenizer()
 
 
 @lru_cache(maxsize=2)

@@ -1,21 +1,25 @@
 """Shared fixtures: small data with known answers, the shipped model, a segmenter that knows all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
-from sam3i_agent.core.instances import Instances
+from sam3i_agent.core.errors import InputError, ModelError
+from sam3i_agent.core.instances import ClickMasks, Instances
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.photo import Photo
-from sam3i_agent.core.prompt import Prompt
+from sam3i_agent.core.prompt import Click, Prompt
 from sam3i_agent.data.scenes import Scene, generate_scene
 from sam3i_agent.segmodel.network.configuration import InstructionSam3Config
-from sam3i_agent.segmodel.sam3_segmenter import Segmenter
+from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
+from sam3i_agent.segmodel.segmenter import Box, Tracker
+from sam3i_agent.segmodel.video.linking import LinkingTracker
 
 DATA = Path(__file__).parent / "data"
 
@@ -81,7 +85,7 @@ def reference_checkpoint() -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny() -> Segmenter:
+def tiny() -> Sam3Segmenter:
     """The shipped model on the CPU."""
     from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
 
@@ -90,20 +94,39 @@ def tiny() -> Segmenter:
 
 @dataclass
 class KnowingSegmenter:
-    """Answers noun phrases from a table, and counts what it was asked."""
+    """Answers noun phrases from a table, and counts what it was asked; a `Segmenter`."""
 
     answers: dict[str, list[tuple[np.ndarray, float]]] = field(default_factory=dict)
     """Text to (mask, score) pairs."""
     levels: tuple[InstructionLevel, ...] = (InstructionLevel.CONCEPT,)
     encodings: int = 0
     asked: list[tuple[str, InstructionLevel]] = field(default_factory=list)
+    name: str = "knowing"
+    takes_exemplars: bool = False
+    takes_clicks: bool = False
+    has_memory: bool = False
+    context_length: int = 32
 
     def count_tokens(self, text: str) -> int:
         return len(text.split()) + 2
 
-    def encode(self, photo: Photo) -> "KnowingImage":
+    def encode(self, photo: Photo, *, keep: bool = True) -> "KnowingImage":
         self.encodings += 1
         return KnowingImage(self, photo.size_hw)
+
+    def click(
+        self,
+        photo: Photo,
+        clicks: Sequence[Click] = (),
+        box_xyxy: Box | None = None,
+        mask: NDArray[np.bool_] | None = None,
+        *,
+        several: bool = True,
+    ) -> ClickMasks:
+        raise ModelError("it knows nothing about clicks", "say in words what to look for")
+
+    def follow(self, text: str) -> Tracker:
+        return LinkingTracker(self, text)
 
 
 @dataclass
@@ -112,7 +135,11 @@ class KnowingImage:
     size_hw: tuple[int, int]
     encodings: int = 1
 
-    def segment(self, prompts: list[Prompt]) -> list[Instances]:
+    def segment(self, prompts: Sequence[Prompt]) -> list[Instances]:
+        if any(prompt.exemplars for prompt in prompts):
+            raise InputError("it knows nothing about example boxes")
+        if not {prompt.level for prompt in prompts} <= set(self.segmenter.levels):
+            raise InputError("it does not read instructions of this level")
         return [self._answer(prompt) for prompt in prompts]
 
     def _answer(self, prompt: Prompt) -> Instances:

@@ -7,36 +7,27 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sam3i_agent.core.contracts import SegmentationResult, SegmentRequest
-from sam3i_agent.core.model_choice import Tiling
+from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.photo import Photo
 
 if TYPE_CHECKING:
-    from transformers import Sam3VideoModel
-
     from sam3i_agent.agent.language.factory import LanguageFactory
     from sam3i_agent.agent.language.ledger import Ledger
     from sam3i_agent.agent.runs import RecordedRun
-    from sam3i_agent.segmodel.clicks import ClickModel
-    from sam3i_agent.segmodel.sam3_segmenter import Segmenter
-    from sam3i_agent.segmodel.tiling import TilingSegmenter
-    from sam3i_agent.segmodel.video.linking import Tracker
+    from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
+    from sam3i_agent.segmodel.segmenter import Segmenter
 
 
 @dataclass
 class SegmentationService:
     """Segments photos with one model, loaded on first use and then kept."""
 
-    model: str = "tiny"
-    """Name, folder, checkpoint file or hub id; see
-    `segmodel.checkpoints.loading.load_segmenter`."""
-    device: str = "auto"
-    tiling: Tiling = Tiling.AUTO
-    _segmenter: "TilingSegmenter | None" = field(default=None, init=False, repr=False)
-    _clicker: "ClickModel | None" = field(default=None, init=False, repr=False)
-    _video: "Sam3VideoModel | None" = field(default=None, init=False, repr=False)
+    model: ModelChoice = field(default_factory=ModelChoice)
+    _segmenter: "Segmenter | None" = field(default=None, init=False, repr=False)
+    _loaded: "Sam3Segmenter | None" = field(default=None, init=False, repr=False)
     _loading: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
-    def segmenter(self) -> "TilingSegmenter":
+    def segmenter(self) -> "Segmenter":
         """Return the model, loading it if need be.
 
         Raises:
@@ -45,18 +36,21 @@ class SegmentationService:
         """
         with self._loading:
             if self._segmenter is None:
-                # Loading takes seconds, mostly imports: `--help` and `initialize` do not wait.
-                from sam3i_agent.segmodel import tiling
-                from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
-
-                segmenter = load_segmenter(self.model, device=self.device)
-                self._segmenter = tiling.TilingSegmenter(segmenter, self.tiling)
+                self._segmenter = self._load()
             return self._segmenter
 
+    def _load(self) -> "Segmenter":
+        # Loading takes seconds, mostly imports: `--help` and `initialize` do not wait.
+        from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
+        from sam3i_agent.segmodel.tiling import TilingSegmenter
+
+        self._loaded = load_segmenter(self.model.name, device=self.model.device)
+        return TilingSegmenter(self._loaded, self.model.tiling)
+
     @property
-    def loaded(self) -> "Segmenter | None":
+    def loaded(self) -> "Sam3Segmenter | None":
         """The model in this process, if it is loaded."""
-        return None if self._segmenter is None else self._segmenter.segmenter
+        return self._loaded
 
     @property
     def is_ready(self) -> bool:
@@ -65,36 +59,6 @@ class SegmentationService:
 
     def stop(self) -> None:
         """End what the model needs outside this process: nothing."""
-
-    def clicker(self) -> "ClickModel":
-        """Return the click half of the model, loading it if need be.
-
-        Raises:
-            ModelError: the model has none.
-        """
-        segmenter = self.segmenter().segmenter
-        with self._loading:
-            if self._clicker is None:
-                from sam3i_agent.segmodel.clicks import load_click_model
-
-                self._clicker = load_click_model(self.model, segmenter.model)
-            return self._clicker
-
-    def tracker(self, text: str) -> "Tracker":
-        """Return what follows a noun phrase: by SAM 3's memory where the model has one.
-
-        Raises:
-            ModelError: the model's video half cannot be loaded.
-        """
-        segmenter = self.segmenter().segmenter
-        from sam3i_agent.segmodel.video import linking, memory
-
-        if not memory.has_video_half(self.model):
-            return linking.LinkingTracker(segmenter, text)
-        with self._loading:
-            if self._video is None:
-                self._video = memory.load_video_model(self.model, segmenter)
-        return memory.MemoryTracker(self._video, segmenter, text)
 
     async def answer(
         self,

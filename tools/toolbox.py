@@ -17,10 +17,10 @@ from sam3i_agent.core.contracts import (
     RouteChoice,
     SegmentationResult,
 )
-from sam3i_agent.core.errors import InputError, ModelError
+from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.masks import mask_ious
 from sam3i_agent.core.photo import FORMATS, MAX_PIXELS
-from sam3i_agent.core.prompt import Exemplar
+from sam3i_agent.core.prompt import Click, Exemplar
 from sam3i_agent.core.stopping import run_in_thread
 from sam3i_agent.tools.results.clips import ClipStore
 from sam3i_agent.tools.results.formats import TEXT_FORMATS
@@ -194,14 +194,11 @@ class Toolbox:
             request, edits = request_with_exemplars(photo, stored.result, stored.edits, exemplars)
             result = await service.answer(photo, request)
         else:
-            segmenter = (await asyncio.to_thread(service.segmenter)).segmenter
-            clicker = await asyncio.to_thread(service.clicker)
-            from sam3i_agent.segmodel.clicks import Click
-
+            segmenter = await asyncio.to_thread(service.segmenter)
             clicks = tuple(Click(point, positive) for point in points)
             result, edits = await run_in_thread(
                 refine_by_clicks,
-                segmenter, clicker, photo, stored.result, stored.edits, clicks, instance, reading,
+                segmenter, photo, stored.result, stored.edits, clicks, instance, reading,
             )  # fmt: skip
         return self.results.add(result, photo, edits, stored.id)
 
@@ -244,20 +241,13 @@ class Toolbox:
         stored = self.results.get(result_id)
         return await asyncio.to_thread(_measure, stored.id, stored.result)
 
-    def _takes_points(self) -> bool:
-        try:
-            self.service.clicker()
-        except ModelError:
-            return False
-        return True
-
     async def describe(self) -> CapabilitiesOutput:
         """Say what this server can do; loads the model."""
         segmenter = await asyncio.to_thread(self.service.segmenter)
         sources = ["path" + (" under an allowed root" if self.source.roots else "")]
         sources += ["data URI", "result id"] + (["https URL"] if self.source.allow_urls else [])
         return CapabilitiesOutput(
-            model=self.service.model,
+            model=segmenter.name,
             levels=list(segmenter.levels),
             routes=list(Route),
             language_model="the client's own, where it offers sampling; else the "
@@ -265,7 +255,7 @@ class Toolbox:
             if self.client_model
             else self._language_name,
             takes_boxes=segmenter.takes_exemplars,
-            takes_points=await asyncio.to_thread(self._takes_points),
+            takes_points=segmenter.takes_clicks,
             image_sources=sources,
             formats=list(FORMATS),
             max_instruction_characters=MAX_INSTRUCTION_CHARACTERS,

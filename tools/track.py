@@ -24,7 +24,7 @@ from sam3i_agent.core.files import write_whole
 from sam3i_agent.core.journal import Journal
 from sam3i_agent.core.masks import Masks, mask_ious
 from sam3i_agent.core.photo import Photo
-from sam3i_agent.segmodel.video.linking import Tracker
+from sam3i_agent.segmodel.segmenter import Tracker
 from sam3i_agent.tools.results.track_outputs import (
     FRAMES_NAME,
     OVERLAY_NAME,
@@ -71,9 +71,13 @@ class TrackRun:
             StorageError: the folder cannot be written.
         """
         text = self._noun_phrase()
-        settings = {"video": str(self.video.resolve()), "text": text, "model": self.service.model}
+        settings = {
+            "video": str(self.video.resolve()),
+            "text": text,
+            "model": self.service.model.name,
+        }
         claim_folder(self.out, settings)
-        tracker = self.service.tracker(text)
+        tracker = self.service.segmenter().follow(text)
         done = self._replay(tracker)
         advance(done)
         for frame in read_frames(self.video, start=done):

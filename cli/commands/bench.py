@@ -9,9 +9,10 @@ import typer
 
 from sam3i_agent.cli.options import DeviceOption, ModelOption
 from sam3i_agent.core.errors import InputError
+from sam3i_agent.core.model_choice import ModelChoice
 
 if TYPE_CHECKING:
-    from sam3i_agent.segmodel.sam3_segmenter import Segmenter
+    from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
 
 bench_app = typer.Typer(help="Measure speed; every command prints JSON.", no_args_is_help=True)
 
@@ -31,7 +32,7 @@ def mcp(
     with progress_bar("calling", calls) as (bar, task):
         outcome = asyncio.run(
             measure_mcp_overhead(
-                image, instruction, model, device, calls, lambda: bar.advance(task)
+                image, instruction, ModelChoice(model, device), calls, lambda: bar.advance(task)
             )
         )
     typer.echo(outcome.model_dump_json())
@@ -90,7 +91,7 @@ def video(
     from sam3i_agent.benchmarks.long_video import measure_long_video
 
     with tempfile.TemporaryDirectory() as folder:
-        outcome = measure_long_video(frames, Path(folder), model, device)
+        outcome = measure_long_video(frames, Path(folder), ModelChoice(model, device))
     typer.echo(outcome.model_dump_json())
 
 
@@ -204,7 +205,7 @@ def encoder(
     if unknown := [name for name in names if name not in known]:
         raise InputError(f"--dtype takes {', '.join(known)}, not {unknown[0]!r}")
 
-    def make(kind: torch.dtype) -> "Segmenter":
+    def make(kind: torch.dtype) -> "Sam3Segmenter":
         if model is None:
             return full_size_segmenter(side, device, kind)
         return load_segmenter(model, device=device, dtype=kind)

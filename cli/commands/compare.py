@@ -17,6 +17,7 @@ from sam3i_agent.cli.options import (
 )
 from sam3i_agent.core.contracts import RouteChoice
 from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.model_choice import ModelChoice, Tiling
 
 
 def compare(
@@ -65,8 +66,7 @@ def compare(
         limit=limit,
         shard=shard,
         workers=workers,
-        model=model,
-        device=device,
+        model=ModelChoice(model, device, Tiling.OFF),
         mllm_url=mllm_url,
         mllm_model=mllm_model,
     )
@@ -85,8 +85,7 @@ class CompareCommand:
     limit: int | None
     shard: str
     workers: int | None
-    model: str
-    device: str
+    model: ModelChoice
     mllm_url: str | None
     mllm_model: str | None
 
@@ -99,7 +98,6 @@ class CompareCommand:
         from sam3i_agent.cli.language import language_choice
         from sam3i_agent.cli.progress import progress_bar
         from sam3i_agent.data.formats.registry import open_dataset
-        from sam3i_agent.evaluation.compare.answering import ModelLoader
         from sam3i_agent.evaluation.compare.cases import Shard
         from sam3i_agent.evaluation.compare.comparison import compare_routes
         from sam3i_agent.evaluation.compare.report import HTML_NAME, reading
@@ -114,7 +112,7 @@ class CompareCommand:
             comparison = compare_routes(
                 open_dataset(self.dataset, self.images, level_of=classify_level),
                 self.routes,
-                ModelLoader(self.model, self.device),
+                self.model,
                 self.out,
                 language=language_factory(language_choice(self.mllm_url, self.mllm_model)),
                 language_name=self.mllm_model or "",

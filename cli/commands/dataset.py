@@ -13,6 +13,7 @@ from sam3i_agent.cli.options import (
     ModelOption,
     read_budgets,
 )
+from sam3i_agent.core.model_choice import ModelChoice, Tiling
 
 dataset_app = typer.Typer(help="Make, join and check datasets.", no_args_is_help=True)
 
@@ -94,8 +95,7 @@ def verify(
         out,
         images=images,
         drop=drop,
-        model=model,
-        device=device,
+        model=ModelChoice(model, device, Tiling.OFF),
         mllm_url=mllm_url,
         mllm_model=mllm_model,
         budgets=read_budgets(max_mllm_calls=max_mllm_calls, max_seconds=7 * 24 * 3600.0),

@@ -23,7 +23,7 @@ from sam3i_agent.core.contracts import (
     RunStatus,
 )
 from sam3i_agent.core.errors import InputError
-from sam3i_agent.core.model_choice import Tiling
+from sam3i_agent.core.model_choice import ModelChoice, Tiling
 
 EXAMPLES = """Examples:
 
@@ -121,9 +121,7 @@ def segment(
             route=route,
             level=level,
             budgets=budgets,
-            model=model,
-            device=device,
-            tiling=tiling,
+            model=ModelChoice(model, device, tiling),
             mllm_url=mllm_url,
             mllm_model=mllm_model,
         )

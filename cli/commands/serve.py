@@ -16,7 +16,7 @@ from sam3i_agent.cli.options import (
     log_to_stderr,
 )
 from sam3i_agent.core.errors import InputError
-from sam3i_agent.core.model_choice import Tiling
+from sam3i_agent.core.model_choice import ModelChoice, Tiling
 
 
 def serve(
@@ -65,10 +65,8 @@ def serve(
 
         address = parse_address(http)
         root = root or [Path.cwd()]
-    toolbox = build_toolbox(
-        root or [], allow_urls, service_of(model, device, tiling, replicas, max_replicas),
-        mllm_url, mllm_model, client_model,
-    )  # fmt: skip
+    service = service_of(ModelChoice(model, device, tiling), replicas, max_replicas)
+    toolbox = build_toolbox(root or [], allow_urls, service, mllm_url, mllm_model, client_model)
     if address is not None:
         from sam3i_agent.tools.serving.http import serve_http
 

@@ -5,6 +5,8 @@ import json
 
 import typer
 
+from sam3i_agent.core.model_choice import ModelChoice
+
 tools_app = typer.Typer(help="The tools, for other protocols.", no_args_is_help=True)
 
 
@@ -15,5 +17,5 @@ def openai_tools() -> None:
     from sam3i_agent.tools.mcp.openai_schema import function_schemas
     from sam3i_agent.tools.mcp.server import build_server
 
-    server = build_server(build_toolbox([], False, service_of("tiny", "auto"), None, None))
+    server = build_server(build_toolbox([], False, service_of(ModelChoice()), None, None))
     typer.echo(json.dumps(asyncio.run(function_schemas(server)), indent=2))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from sam3i_agent.cli.options import DeviceOption, ModelOption, VerboseOption, log_to_stderr
-from sam3i_agent.core.model_choice import Tiling
+from sam3i_agent.core.model_choice import ModelChoice, Tiling
 
 
 def track(
@@ -37,9 +37,8 @@ def track(
     from sam3i_agent.tools.track import TrackRun
 
     out = out or Path("outputs") / video.stem
-    run = TrackRun(
-        SegmentationService(model, device, Tiling.OFF), video, instruction, out, key_frame
-    )
+    service = SegmentationService(ModelChoice(model, device, Tiling.OFF))
+    run = TrackRun(service, video, instruction, out, key_frame)
     with Console(stderr=True).status("starting") as status:
         summary = run.run(lambda done: status.update(f"{done} frames"))
     if as_json:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from sam3i_agent.agent.language.factory import LanguageFactory, offline_planner
 from sam3i_agent.agent.run import segment_photo_sync
-from sam3i_agent.agent.state import SegmenterLike
 from sam3i_agent.core.contracts import Budgets, LevelChoice, RouteChoice, SegmentationResult
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.data.photos import read_dataset_photo
 from sam3i_agent.evaluation.compare.cases import Case, Prediction
+from sam3i_agent.segmodel.segmenter import Segmenter
 
 
 @dataclass(frozen=True)
@@ -59,26 +59,6 @@ AnswerAll = Callable[[Sequence[Task]], Iterator[Prediction]]
 
 
 @dataclass(frozen=True)
-class ModelLoader:
-    """A model by its name, loaded when it is called: here, or in each worker."""
-
-    model: str = "tiny"
-    """As `segmodel.checkpoints.loading.load_segmenter` takes it."""
-    device: str = "auto"
-
-    def __call__(self) -> SegmenterLike:
-        """Load the model.
-
-        Raises:
-            InputError: there is no such model or device.
-            ModelError: the model cannot be used.
-        """
-        from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
-
-        return load_segmenter(self.model, device=self.device)
-
-
-@dataclass(frozen=True)
 class Answerer:
     """Answers tasks.
 
@@ -89,7 +69,7 @@ class Answerer:
         language: the agent's language side.
     """
 
-    segmenter: SegmenterLike
+    segmenter: Segmenter
     images: Path
     budgets: Budgets
     language: LanguageFactory = offline_planner

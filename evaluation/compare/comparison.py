@@ -10,17 +10,16 @@ from pathlib import Path
 
 from sam3i_agent.agent.instructions import classify_level
 from sam3i_agent.agent.language.factory import LanguageFactory, offline_planner
-from sam3i_agent.agent.state import SegmenterLike
 from sam3i_agent.core.claimed_folder import claim_folder
 from sam3i_agent.core.contracts import DEFAULT_BUDGETS, Budgets, LevelChoice, RouteChoice
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.journal import Journal
 from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.data.formats.registry import Dataset, open_dataset
 from sam3i_agent.evaluation.compare.answering import (
     AnswerAll,
     Answerer,
-    ModelLoader,
     Task,
     tasks_of,
 )
@@ -34,6 +33,7 @@ from sam3i_agent.evaluation.compare.cases import (
 from sam3i_agent.evaluation.compare.coco_export import write_coco_files
 from sam3i_agent.evaluation.compare.report import write_report
 from sam3i_agent.evaluation.compare.statistics import Comparison, compare_answers
+from sam3i_agent.segmodel.segmenter import Segmenter
 
 Advance = Callable[[int, int], None]
 """Called with answers done and in all."""
@@ -42,7 +42,7 @@ Advance = Callable[[int, int], None]
 def compare_routes(
     dataset: Path | Dataset,
     routes: Sequence[RouteChoice],
-    segmenter: SegmenterLike | ModelLoader,
+    segmenter: Segmenter | ModelChoice,
     out: Path | None = None,
     *,
     language: LanguageFactory = offline_planner,
@@ -61,7 +61,7 @@ def compare_routes(
     Args:
         dataset: opened, or the path of one in any format of `data.formats.registry`.
         routes: which to compare; one alone is scored.
-        segmenter: a loaded model, or what loads it when there is something to answer.
+        segmenter: a loaded model, or which to load when there is something to answer.
         out: folder for the answers, the COCO files and the report (`report.html`, `.json`, `.md`);
             an earlier comparison of the same there goes on. None keeps all in memory.
         language: the agent's language side.
@@ -72,7 +72,7 @@ def compare_routes(
         limit: at most so many cases.
         shard: part of the cases, for several machines that share `out`.
         workers: answer with so many Ray workers; each loads the model itself.
-        model_name: of the model, for the report; a loader knows its own.
+        model_name: of the model, for the report; a `ModelChoice` has its own.
         language_name: of the language side, likewise; the offline planner is known.
         advance: called with answers done and in all.
 
@@ -157,15 +157,15 @@ def run_comparison(
 
 
 def _answer_all(
-    segmenter: SegmenterLike | ModelLoader,
+    segmenter: Segmenter | ModelChoice,
     images: Path,
     budgets: Budgets,
     language: LanguageFactory,
     workers: int | None,
 ) -> AnswerAll:
     if workers is not None:
-        if not isinstance(segmenter, ModelLoader):
-            raise InputError("workers cannot share a loaded model", "give a ModelLoader")
+        if not isinstance(segmenter, ModelChoice):
+            raise InputError("workers cannot share a loaded model", "give a ModelChoice")
         from sam3i_agent.evaluation.compare.ray_workers import WorkerSettings, answer_with_ray
 
         # Each worker must find the photos under this name, whatever its working directory.
@@ -173,7 +173,9 @@ def _answer_all(
         return lambda tasks: answer_with_ray(tasks, settings, workers)
 
     def answer(tasks: Sequence[Task]) -> Iterator[Prediction]:
-        loaded = segmenter() if isinstance(segmenter, ModelLoader) else segmenter
+        from sam3i_agent.segmodel.checkpoints.loading import open_segmenter
+
+        loaded = open_segmenter(segmenter) if isinstance(segmenter, ModelChoice) else segmenter
         yield from Answerer(loaded, images, budgets, language).answer(tasks)
 
     return answer
@@ -187,9 +189,9 @@ def _counted(
         advance(count, total)
 
 
-def _name_of(part: SegmenterLike | ModelLoader | LanguageFactory) -> str:
-    if isinstance(part, ModelLoader):
-        return part.model
+def _name_of(part: Segmenter | ModelChoice | LanguageFactory) -> str:
+    if isinstance(part, ModelChoice):
+        return part.name
     return "offline planner" if part is offline_planner else "given by the caller"
 
 

@@ -14,7 +14,8 @@ from typing import Any
 from sam3i_agent.agent.language.factory import LanguageFactory
 from sam3i_agent.core.contracts import Budgets, LevelChoice, RouteChoice
 from sam3i_agent.core.errors import ModelError
-from sam3i_agent.evaluation.compare.answering import Answerer, ModelLoader, Task
+from sam3i_agent.core.model_choice import ModelChoice
+from sam3i_agent.evaluation.compare.answering import Answerer, Task
 from sam3i_agent.evaluation.compare.cases import Prediction
 
 
@@ -22,7 +23,7 @@ from sam3i_agent.evaluation.compare.cases import Prediction
 class WorkerSettings:
     """What each worker is made of."""
 
-    load: ModelLoader
+    model: ModelChoice
     images: Path
     """Must be readable under this name on every machine."""
     budgets: Budgets
@@ -33,8 +34,10 @@ class _Worker:
     """Loads the model once and answers the tasks of one photo at a time."""
 
     def __init__(self, settings: WorkerSettings) -> None:
+        from sam3i_agent.segmodel.checkpoints.loading import open_segmenter
+
         self._answerer = Answerer(
-            settings.load(), settings.images, settings.budgets, settings.language
+            open_segmenter(settings.model), settings.images, settings.budgets, settings.language
         )
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +93,7 @@ def answer_with_ray(
     if not ray.is_initialized():
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
     ray.data.DataContext.get_current().enable_progress_bars = False  # the command draws its own
-    on_gpu = settings.load.device not in ("auto", "cpu")
+    on_gpu = settings.model.device not in ("auto", "cpu")
     worker: Any = _Worker  # the annotations of Ray know plain functions only
     answered = ray.data.from_items(rows).map(
         worker,

@@ -1,31 +1,29 @@
 """Models by name: the shipped one, a folder, an official checkpoint file or a hub id."""
 
 import logging
-import re
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
 from sam3i_agent.core.errors import InputError, ModelError
+from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.segmodel.checkpoints.heads import (
     ADAPTER_CONFIG_NAME,
     SAME_FOLDER,
     attach_head,
     read_head_config,
 )
+from sam3i_agent.segmodel.checkpoints.repository import TINY, is_hub_id, path_of
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.progress import hide_progress_unless_terminal
-from sam3i_agent.segmodel.sam3_segmenter import Segmenter
+from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
+from sam3i_agent.segmodel.tiling import TilingSegmenter
 
 logger = logging.getLogger(__name__)
 
-TINY = "tiny"
-"""The model that ships with the package."""
 AttentionImplementation = Literal["eager", "sdpa", "flash_attention_2"]
 _LARGE_PARAMETERS = 100_000_000
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def load_segmenter(
@@ -35,12 +33,13 @@ def load_segmenter(
     dtype: torch.dtype | None = None,
     attn_implementation: AttentionImplementation | None = None,
     with_head: bool = True,
-) -> Segmenter:
+) -> Sam3Segmenter:
     """Load a model and make it ready.
 
     Args:
-        name: `tiny`; a folder with config.json and safetensors; an official `.pt` file; or a hub id
-            such as `facebook/sam3`, the only one that may use the network.
+        name: `tiny`; a folder with config.json and safetensors; an official `.pt` or
+            `.safetensors` file; or a hub id such as `facebook/sam3`, the only one that may use the
+            network.
         device: `auto` takes CUDA, then MPS, then the CPU; else a torch device name.
         dtype: None takes bf16 on CUDA, and for a large model on a CPU with AMX, where it measured
             four times faster; fp32 elsewhere.
@@ -62,9 +61,14 @@ def load_segmenter(
     if large_on_cpu:
         # Measured with `sam3i bench encoder`: convolutions take a tenth less.
         model.to(memory_format=torch.channels_last)
-    segmenter = Segmenter(model.eval().requires_grad_(False), name)
+    segmenter = Sam3Segmenter(model.eval().requires_grad_(False), name)
     logger.info("loaded %s", segmenter.description)
     return segmenter
+
+
+def open_segmenter(model: ModelChoice) -> TilingSegmenter:
+    """Load a model by a choice, to see photos as it says; see `load_segmenter` for errors."""
+    return TilingSegmenter(load_segmenter(model.name, device=model.device), model.tiling)
 
 
 def pick_device(name: str) -> torch.device:
@@ -92,7 +96,7 @@ def load_model(
     with_head: bool = True,
 ) -> InstructionSam3:
     """Load a model as it was saved, on the CPU; see `load_segmenter` for names and errors."""
-    path = _path_of(name)
+    path = path_of(name)
     if not (path / ADAPTER_CONFIG_NAME).is_file():
         return _load_plain(name, path, attn_implementation)
     about = read_head_config(path)
@@ -105,24 +109,13 @@ def load_model(
 
 def base_model_of(name: str) -> str:
     """Return the name of the model that the head `name` is on top of; of a base model, its own."""
-    path = _path_of(name)
+    path = path_of(name)
     if not (path / ADAPTER_CONFIG_NAME).is_file():
         return name if name == TINY or not path.exists() else str(path.resolve())
     base = read_head_config(path).base_model
     if base == SAME_FOLDER:
         return name if name == TINY else str(path.resolve())
     return base
-
-
-def is_hub_id(name: str) -> bool:
-    """Whether a name is that of a repository on the hub, not of a file or folder here."""
-    return bool(_HUB_ID.fullmatch(name)) and not Path(name).parent.is_dir()
-
-
-def _path_of(name: str) -> Path:
-    if name == TINY:
-        return Path(str(files("sam3i_agent.segmodel").joinpath(TINY)))
-    return Path(name).expanduser()
 
 
 def _load_plain(
@@ -148,7 +141,8 @@ def _load_plain(
             ) from error
     raise InputError(
         f"there is no model {name!r}",
-        f"use {TINY}, a folder, an official .pt file, or a hub id such as facebook/sam3",
+        f"use {TINY}, a folder, an official .pt or .safetensors file, or a hub id such as "
+        "facebook/sam3",
     )
 
 

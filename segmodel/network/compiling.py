@@ -5,10 +5,10 @@
 import torch
 from transformers.models.sam3.modeling_sam3 import Sam3ViTLayer
 
-from sam3i_agent.segmodel.sam3_segmenter import Segmenter
+from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
 
 
-def compile_encoder(segmenter: Segmenter, backend: str = "inductor") -> None:
+def compile_encoder(segmenter: Sam3Segmenter, backend: str = "inductor") -> None:
     """Compile the ViT of a loaded model in place; the first photo then takes a minute longer.
 
     On CUDA its kernels are captured into a graph. Cancelling stops before the ViT and behind it,

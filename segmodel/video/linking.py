@@ -3,12 +3,11 @@
 Linking is by the overlap of boxes with where a track should be by now (constant speed), best pairs
 first over all (Hungarian). A track that is not seen for a while may come back under its number.
 
-It needs a concept model only; `memory_tracking` follows things by SAM 3's own memory.
+It needs a concept model only; `video.memory` follows things by SAM 3's own memory.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from scipy.optimize import linear_sum_assignment
 from sam3i_agent.core.instances import Instances
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Prompt
-from sam3i_agent.segmodel.sam3_segmenter import Segmenter
+from sam3i_agent.segmodel.segmenter import Box, Segmenter
 
 MIN_OVERLAP = 0.15
 """IoU of boxes below which an instance is another one."""
@@ -25,24 +24,6 @@ MAX_GAP = 25
 """Frames that a track may be out of sight."""
 _SMOOTHING = 0.5
 """Weight of the latest step in a track's speed."""
-
-Box = tuple[float, float, float, float]
-
-
-class Tracker(Protocol):
-    """Follows a noun phrase through a clip, frame by frame."""
-
-    def step(self, frame: int, photo: Photo) -> tuple[list[int], Instances]:
-        """Return the instances of the next frame and the track of each, numbered from 1."""
-        ...
-
-    def see(self, frame: int, boxes_xyxy: Mapping[int, Box]) -> None:
-        """Take in what an earlier run saw on a frame: its boxes by track."""
-        ...
-
-    def resume(self, frame: int, photo: Photo, masks: Mapping[int, NDArray[np.bool_]]) -> None:
-        """Go on behind the last frame that an earlier run did, whose masks are given by track."""
-        ...
 
 
 @dataclass

@@ -8,10 +8,9 @@ clip may be of any length.
 # transformers' annotations hide what its modules and configurations hold.
 # pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false, reportArgumentType=false, reportOptionalIterable=false, reportOptionalSubscript=false, reportGeneralTypeIssues=false
 
-import json
+import threading
 from collections import defaultdict
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,11 +28,12 @@ from sam3i_agent.core.instances import Instances
 from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.rle import encode_mask, tight_box
-from sam3i_agent.segmodel.checkpoints.loading import is_hub_id
+from sam3i_agent.segmodel.checkpoints.repository import is_hub_id, path_of
+from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.postprocessing import masks_at
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
-from sam3i_agent.segmodel.sam3_segmenter import Segmenter
-from sam3i_agent.segmodel.video.linking import Box
+from sam3i_agent.segmodel.segmenter import Box
+from sam3i_agent.segmodel.tokenization import InstructionTokenizer
 
 MAX_UNSEEN = 300
 """Frames after which a track that is out of sight is given up."""
@@ -45,13 +45,20 @@ class MemoryTracker:
 
     Args:
         video: as `load_video_model` returned it.
-        segmenter: the concept model that `video` was loaded for.
+        tokenizer: of the concept model in it.
+        turn: held by whoever runs that model.
         text: the noun phrase.
     """
 
-    def __init__(self, video: Sam3VideoModel, segmenter: Segmenter, text: str) -> None:
+    def __init__(
+        self,
+        video: Sam3VideoModel,
+        tokenizer: InstructionTokenizer,
+        turn: threading.Lock,
+        text: str,
+    ) -> None:
         self._video = video
-        self._segmenter = segmenter
+        self._turn = turn
         self._session = Sam3VideoInferenceSession(
             inference_device=video.device,
             inference_state_device=video.device,
@@ -59,17 +66,17 @@ class MemoryTracker:
             dtype=video.dtype,
         )
         self._session.add_prompt(text)
-        tokens = segmenter.tokenizer([text])
-        with segmenter.turn, torch.inference_mode():
-            features = segmenter.model.encode_text(tokens.input_ids.to(video.device))
+        tokens = tokenizer([text])
+        with turn, torch.inference_mode():
+            features = video.detector_model.encode_text(tokens.input_ids.to(video.device))
         self._session.prompt_input_ids[_PROMPT_ID] = tokens.input_ids.to(video.device)
         self._session.prompt_attention_masks[_PROMPT_ID] = tokens.attention_mask.to(video.device)
         self._session.prompt_embeddings[_PROMPT_ID] = features
         self._last_seen: dict[int, int] = {}
 
     def step(self, frame: int, photo: Photo) -> tuple[list[int], Instances]:
-        """Return the number and the mask of each track in sight; see `LinkingTracker.step`."""
-        with self._segmenter.turn, torch.inference_mode():
+        """Return the number and the mask of each track in sight; see `Tracker.step`."""
+        with self._turn, torch.inference_mode():
             output = self._video(self._session, frame=self._pixels(photo), frame_idx=frame)
         numbers, found = _instances(output, photo.size_hw)
         self._last_seen |= dict.fromkeys(numbers, frame)
@@ -97,7 +104,7 @@ class MemoryTracker:
         side = (video.low_res_mask_size,) * 2
         small = torch.from_numpy(np.stack(list(masks.values()))).float()[:, None]
         small = interpolate(small, side, mode="area")[:, 0].to(video.device, video.dtype)
-        with self._segmenter.turn, torch.inference_mode():
+        with self._turn, torch.inference_mode():
             session.add_new_frame(self._pixels(photo), frame)
             vision = video.detector_model.get_vision_features(session.get_frame(frame)[None])
             maps, positions = video.get_vision_features_for_tracker(vision)
@@ -113,7 +120,7 @@ class MemoryTracker:
         self._forget(frame)
 
     def _pixels(self, photo: Photo) -> torch.Tensor:
-        side = self._segmenter.model.config.image_size
+        side = self._video.detector_model.config.image_size
         return to_pixel_values(photo.pixels, side)[0].to(self._video.device, self._video.dtype)
 
     def _forget(self, frame: int) -> None:
@@ -159,22 +166,23 @@ class MemoryTracker:
             held.pop(identity, None)
 
 
-def load_video_model(name: str, segmenter: Segmenter) -> Sam3VideoModel:
+def load_video_model(name: str, concepts: InstructionSam3) -> Sam3VideoModel:
     """Load the video half of a model around its concept model.
 
     Args:
         name: hub id or folder of a repository that holds both, such as `facebook/sam3`.
-        segmenter: the loaded concept model, which gives device, precision and the ViT.
+        concepts: the loaded concept model, which gives device, precision and the ViT.
 
     Raises:
         ModelError: there is none under this name.
     """
-    local = Path(name).is_dir()
+    path = path_of(name)
+    local = path.is_dir()
     if not local and not is_hub_id(name):
         raise ModelError(f"the model {name!r} has no half for videos")
     try:
         loaded: Any = Sam3VideoModel.from_pretrained(
-            name, output_loading_info=True, local_files_only=local
+            path if local else name, output_loading_info=True, local_files_only=local
         )
         video, info = loaded
     except (OSError, RuntimeError, ValueError, TypeError) as error:
@@ -184,17 +192,9 @@ def load_video_model(name: str, segmenter: Segmenter) -> Sam3VideoModel:
             f"the model {name!r} has no half for videos ({len(info['missing_keys'])} weights are "
             "missing)"
         )
-    video.detector_model = segmenter.model
-    weight = next(segmenter.model.parameters())
+    video.detector_model = concepts
+    weight = next(concepts.parameters())
     return video.to(weight.device, weight.dtype).eval().requires_grad_(False)
-
-
-def has_video_half(name: str) -> bool:
-    """Whether a model's name stands for a repository with a video half; a hub id should."""
-    config = Path(name) / "config.json"
-    if config.is_file():
-        return json.loads(config.read_text("utf-8")).get("model_type") == "sam3_video"
-    return is_hub_id(name)
 
 
 def _instances(

@@ -13,6 +13,7 @@ from PIL import Image
 
 from sam3i_agent.agent.runs import RunStore
 from sam3i_agent.core.errors import InputError, StorageError
+from sam3i_agent.core.model_choice import ModelChoice, Tiling
 from tests.agent.scripted_server import Reply, asked, call, serve
 
 COMMAND = (sys.executable, "-m", "sam3i_agent.cli")
@@ -154,13 +155,14 @@ def test_a_run_of_the_first_format_is_shown_but_does_not_go_on(tmp_path):
     (tmp_path / "old").mkdir()
     record = {
         "run_id": "old", "started": "2026-11-01T00:00:00Z", "image": str(SCENE), "model": "tiny",
-        "device": "auto", "tiling": "auto", "mllm_url": "http://x/v1", "mllm_model": "m",
+        "device": "cpu", "tiling": "off", "mllm_url": "http://x/v1", "mllm_model": "m",
         "request": {"image_sha256": "0", "instruction": "the star"},
     }  # fmt: skip
     (tmp_path / "old" / "run.json").write_text(json.dumps(record))
     store = RunStore(tmp_path)
     info = store.open("old").info
     assert info.language is not None and info.language.url == "http://x/v1"
+    assert info.model == ModelChoice("tiny", "cpu", Tiling.OFF)
     with pytest.raises(StorageError, match="another version"):
         store.resume("old")
     refused = subprocess.run(

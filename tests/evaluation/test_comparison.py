@@ -12,12 +12,13 @@ from sam3i_agent.agent.run import offline_planner
 from sam3i_agent.core.contracts import DEFAULT_BUDGETS, Budgets, LevelChoice, RouteChoice
 from sam3i_agent.core.errors import InputError, StorageError
 from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.model_choice import ModelChoice, Tiling
 from sam3i_agent.core.photo import read_photo
 from sam3i_agent.data.formats.registry import open_dataset
 from sam3i_agent.data.phrases import GENERIC_NOUNS
 from sam3i_agent.data.scene_files import write_scenes
 from sam3i_agent.data.scenes import Colour, Shape, Texture, generate_scene
-from sam3i_agent.evaluation.compare.answering import Answerer, ModelLoader, tasks_of
+from sam3i_agent.evaluation.compare.answering import Answerer, tasks_of
 from sam3i_agent.evaluation.compare.cases import WHOLE, Shard, read_cases, read_predictions
 from sam3i_agent.evaluation.compare.coco_export import write_coco_files
 from sam3i_agent.evaluation.compare.comparison import compare_routes, run_comparison
@@ -131,7 +132,7 @@ def test_shards_part_the_cases_by_photo_and_meet_in_one_folder(dataset, tmp_path
 def test_two_ray_workers_answer_as_one_process_does(dataset, tmp_path, tiny):
     cases = read_cases(dataset, LEVELS)
     settings = WorkerSettings(
-        ModelLoader("tiny", "cpu"), dataset.images, DEFAULT_BUDGETS, offline_planner
+        ModelChoice("tiny", "cpu", Tiling.OFF), dataset.images, DEFAULT_BUDGETS, offline_planner
     )
     path = run_comparison(
         lambda tasks: answer_with_ray(tasks, settings, workers=2),
@@ -272,11 +273,12 @@ def test_a_comparison_in_memory_says_the_same_and_writes_nothing(dataset, tmp_pa
 def test_a_model_is_loaded_only_where_something_is_left_to_answer(dataset, tmp_path, monkeypatch):
     loads = []
     monkeypatch.setattr(
-        ModelLoader, "__call__", lambda self: loads.append(self) or _PerPhoto(dataset)
+        "sam3i_agent.segmodel.checkpoints.loading.open_segmenter",
+        lambda model: loads.append(model) or _PerPhoto(dataset),
     )
     for _ in range(2):
-        compare_routes(dataset, ROUTES, ModelLoader("x", "cpu"), tmp_path, levels=LEVELS)
-    assert loads == [ModelLoader("x", "cpu")]
+        compare_routes(dataset, ROUTES, ModelChoice("x", "cpu"), tmp_path, levels=LEVELS)
+    assert loads == [ModelChoice("x", "cpu")]
     assert json.loads((tmp_path / "settings.json").read_text())["model"] == "x"
 
 

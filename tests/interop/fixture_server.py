@@ -33,6 +33,7 @@ from mcp_types import (
 from PIL import Image as PillowImage
 from pydantic import BaseModel
 
+from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.tools.mcp.server import build_server
 from sam3i_agent.tools.results.store import ResultStore
 from sam3i_agent.tools.service import SegmentationService
@@ -269,7 +270,7 @@ def _add_resources(server: MCPServer[Any]) -> None:
 def main() -> None:
     """Serve until stopped."""
     host, port = parse_address(sys.argv[2])
-    toolbox = Toolbox(SegmentationService(device="cpu"), ImageSource(ResultStore()))
+    toolbox = Toolbox(SegmentationService(ModelChoice(device="cpu")), ImageSource(ResultStore()))
     server = build_server(toolbox)
     add_fixtures(server)
     app = http_app(server, host, port)

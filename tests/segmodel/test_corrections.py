@@ -12,14 +12,14 @@ from transformers import Sam3TrackerConfig, Sam3TrackerModel
 from sam3i_agent.core.errors import InputError, ModelError
 from sam3i_agent.core.masks import Masks, union_iou
 from sam3i_agent.core.photo import Photo, read_photo
-from sam3i_agent.core.prompt import VISUAL, Exemplar, Prompt
+from sam3i_agent.core.prompt import VISUAL, Click, Exemplar, Prompt
 from sam3i_agent.data.scenes import generate_scene
-from sam3i_agent.segmodel.clicks import Click, ClickModel, load_click_model
+from sam3i_agent.segmodel.clicks import ClickModel, load_click_model
 from sam3i_agent.segmodel.exemplars import pad_exemplars
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.postprocessing import to_instances
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
-from sam3i_agent.segmodel.sam3_segmenter import Segmenter
+from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
 from tests.conftest import DATA, small_config
 
 SIDE = 112
@@ -30,12 +30,14 @@ PROMPTS = (
 
 
 @pytest.fixture(scope="module")
-def segmenter(reference_checkpoint: Path) -> Segmenter:
-    return Segmenter(InstructionSam3.from_official(reference_checkpoint, small_config()), "small")
+def segmenter(reference_checkpoint: Path) -> Sam3Segmenter:
+    return Sam3Segmenter(
+        InstructionSam3.from_official(reference_checkpoint, small_config()), "small"
+    )
 
 
 @pytest.fixture(scope="module")
-def tracker(segmenter: Segmenter) -> Sam3TrackerModel:
+def tracker(segmenter: Sam3Segmenter) -> Sam3TrackerModel:
     """A tracker of the same ViT, random elsewhere."""
     torch.manual_seed(0)
     config = Sam3TrackerConfig(
@@ -58,7 +60,7 @@ def photo() -> Photo:
     return read_photo(DATA / "sam3i_small" / "image.png")
 
 
-def test_boxes_reach_the_model_as_the_official_numbers(segmenter: Segmenter, photo: Photo):
+def test_boxes_reach_the_model_as_the_official_numbers(segmenter: Sam3Segmenter, photo: Photo):
     expected = np.load(DATA / "sam3i_small" / "outputs.npz")
     height, width = photo.size_hw
     cx, cy, w, h = expected["exemplar_boxes_cxcywh"].reshape(-1, 4).T
@@ -94,7 +96,9 @@ def test_boxes_reach_the_model_as_the_official_numbers(segmenter: Segmenter, pho
     assert np.abs(plain.scores - found.scores).max() > 1e-4
 
 
-def test_boxes_are_those_of_the_upright_photo(segmenter: Segmenter, photo: Photo, tmp_path: Path):
+def test_boxes_are_those_of_the_upright_photo(
+    segmenter: Sam3Segmenter, photo: Photo, tmp_path: Path
+):
     upright, turned = Image.fromarray(photo.pixels), tmp_path / "turned.png"
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned right by a quarter
@@ -114,12 +118,12 @@ def test_boxes_are_those_of_the_upright_photo(segmenter: Segmenter, photo: Photo
         ((0, 0, float("nan"), 10), "four numbers"),
     ],
 )  # fmt: skip
-def test_boxes_beside_the_photo_are_refused(segmenter: Segmenter, photo: Photo, box, said: str):
+def test_boxes_beside_the_photo_are_refused(segmenter: Sam3Segmenter, photo: Photo, box, said: str):
     with pytest.raises(InputError, match=said):
         segmenter.encode(photo).segment([Prompt("x", exemplars=(Exemplar(box),))])
 
 
-def test_the_shipped_model_finds_what_is_like_a_box(tiny: Segmenter):
+def test_the_shipped_model_finds_what_is_like_a_box(tiny: Sam3Segmenter):
     """Boxes alone: all objects of one shape and colour, and no other."""
     right = asked = 0
     for number in range(40):
@@ -137,13 +141,13 @@ def test_the_shipped_model_finds_what_is_like_a_box(tiny: Segmenter):
     assert asked > 30 and right > 0.75 * asked, (right, asked)
 
 
-def test_a_model_without_examples_says_so(tiny: Segmenter, photo: Photo, monkeypatch):
+def test_a_model_without_examples_says_so(tiny: Sam3Segmenter, photo: Photo, monkeypatch):
     monkeypatch.setattr(tiny.model.config, "takes_exemplars", False)
     with pytest.raises(InputError, match="not trained on example boxes"):
         tiny.encode(photo).segment([Prompt("circle", exemplars=PROMPTS)])
 
 
-def test_a_model_without_a_click_half_says_so(tiny: Segmenter):
+def test_a_model_without_a_click_half_says_so(tiny: Sam3Segmenter):
     with pytest.raises(ModelError, match="no half for clicks"):
         load_click_model("tiny", tiny.model)
     with pytest.raises(ModelError, match="no half for clicks"):
@@ -151,7 +155,7 @@ def test_a_model_without_a_click_half_says_so(tiny: Segmenter):
 
 
 def test_clicks_give_the_numbers_of_the_tracker_over_the_shared_encoding(
-    segmenter: Segmenter, tracker: Sam3TrackerModel, photo: Photo
+    segmenter: Sam3Segmenter, tracker: Sam3TrackerModel, photo: Photo
 ):
     whole, clicker = copy.deepcopy(tracker), ClickModel(copy.deepcopy(tracker))
     height, width = photo.size_hw

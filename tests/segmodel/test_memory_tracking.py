@@ -6,82 +6,36 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
-from transformers import Sam3VideoConfig, Sam3VideoModel
+from transformers import Sam3VideoModel
 from transformers.models.sam3_video.modeling_sam3_video import Sam3VideoInferenceSession
 
 from sam3i_agent.core.errors import ModelError
-from sam3i_agent.core.model_choice import Tiling
+from sam3i_agent.core.model_choice import ModelChoice, Tiling
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
 from sam3i_agent.segmodel.clicks import load_click_model
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
-from sam3i_agent.segmodel.sam3_segmenter import Segmenter
+from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
 from sam3i_agent.segmodel.video.memory import (
     MAX_UNSEEN,
     MemoryTracker,
-    has_video_half,
     load_video_model,
 )
 from sam3i_agent.tools.results.track_outputs import FRAMES_NAME
 from sam3i_agent.tools.service import SegmentationService
 from sam3i_agent.tools.track import TrackRun
-from tests.conftest import small_config
 
 SIDE = 112
-WIDTH = 128
-"""transformers needs it to be more than that of the memories, 64."""
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small random model, laid out as `facebook/sam3` is."""
-    detector = small_config(None).to_dict() | {"model_type": "sam3"}
-    detector["vision_config"]["fpn_hidden_size"] = WIDTH
-    for part in ("geometry_encoder", "detr_encoder", "detr_decoder", "mask_decoder"):
-        detector[f"{part}_config"]["hidden_size"] = WIDTH
-    head = {"hidden_size": WIDTH, "mlp_dim": 64, "num_attention_heads": 4}
-    config = Sam3VideoConfig(
-        detector_config=detector,
-        tracker_config={
-            "model_type": "sam3_tracker_video",
-            "image_size": SIDE,
-            "vision_config": detector["vision_config"],
-            "prompt_encoder_config": {"hidden_size": WIDTH, "image_size": SIDE, "patch_size": 14},
-            "mask_decoder_config": {**head, "iou_head_hidden_dim": 32},
-            "memory_attention_hidden_size": WIDTH,
-            "memory_attention_feed_forward_hidden_size": 64,
-            "memory_attention_num_layers": 1,
-            "memory_encoder_hidden_size": WIDTH,
-            "memory_fuser_embed_dim": WIDTH,
-            "memory_fuser_intermediate_dim": 64,
-            "mask_downsampler_embed_dim": WIDTH,
-        },
-        low_res_mask_size=32,
-        score_threshold_detection=0.1,  # random weights are not sure of anything
-        new_det_thresh=0.12,
-        max_num_objects=3,
-    )
-    torch.manual_seed(0)
-    model = Sam3VideoModel(config)
-    decoder: Any = model.tracker_model.mask_decoder
-    with torch.no_grad():  # or it would take every track for out of sight
-        decoder.pred_obj_score_head.proj_out.bias += 10
-    folder = tmp_path_factory.mktemp("sam3")
-    config.save_pretrained(folder)
-    weights = {key: value.clone() for key, value in model.state_dict().items()}
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    return folder
-
-
-@pytest.fixture(scope="module")
-def segmenter(repository: Path) -> Segmenter:
+def segmenter(repository: Path) -> Sam3Segmenter:
     return load_segmenter(str(repository), device="cpu")
 
 
 @pytest.fixture(scope="module")
-def video(repository: Path, segmenter: Segmenter) -> Sam3VideoModel:
-    return load_video_model(str(repository), segmenter)
+def video(repository: Path, segmenter: Sam3Segmenter) -> Sam3VideoModel:
+    return load_video_model(str(repository), segmenter.model)
 
 
 def _photo(index: int) -> Photo:
@@ -89,7 +43,7 @@ def _photo(index: int) -> Photo:
     return Photo(pixels, sha256=str(index))
 
 
-def test_one_repository_holds_concepts_clicks_and_video(repository: Path, segmenter: Segmenter):
+def test_one_repository_holds_concepts_clicks_and_video(repository: Path, segmenter: Sam3Segmenter):
     stock = Sam3VideoModel.from_pretrained(repository)
     concept: dict[str, torch.Tensor] = segmenter.model.state_dict()
     for key, value in stock.detector_model.state_dict().items():
@@ -100,13 +54,12 @@ def test_one_repository_holds_concepts_clicks_and_video(repository: Path, segmen
     assert len(shared) > 100 and all(torch.equal(ours[key], theirs[key]) for key in shared)
     neck = {f"vision_encoder.neck.{k}": v for k, v in stock.tracker_neck.state_dict().items()}
     assert all(torch.equal(ours[key], value) for key, value in neck.items())
-    assert has_video_half(str(repository)) and has_video_half("facebook/sam3")
-    assert not has_video_half("tiny")
+    assert segmenter.has_memory and segmenter.takes_clicks
     with pytest.raises(ModelError, match="no half for videos"):
-        load_video_model("tiny", segmenter)
+        load_video_model("tiny", segmenter.model)
 
 
-def test_forgetting_changes_nothing(video: Sam3VideoModel, segmenter: Segmenter):
+def test_forgetting_changes_nothing(video: Sam3VideoModel, segmenter: Sam3Segmenter):
     """The same clip through transformers alone, which keeps everything."""
     tokens = segmenter.tokenizer(["circle"])
     session = Sam3VideoInferenceSession(dtype=torch.float32)
@@ -114,7 +67,7 @@ def test_forgetting_changes_nothing(video: Sam3VideoModel, segmenter: Segmenter)
     session.prompt_input_ids[0] = tokens.input_ids
     session.prompt_attention_masks[0] = tokens.attention_mask
     session.prompt_embeddings[0] = segmenter.model.encode_text(tokens.input_ids)
-    tracker = MemoryTracker(video, segmenter, "circle")
+    tracker = MemoryTracker(video, segmenter.tokenizer, segmenter.turn, "circle")
     held: list[int] = []
     shown = 0
     for index in range(30):
@@ -145,8 +98,8 @@ def _tensors_held(session: Sam3VideoInferenceSession) -> int:
     return frames + memories + len(session.obj_id_to_tracker_score_frame_wise)
 
 
-def test_what_is_out_of_sight_for_long_is_given_up(video: Sam3VideoModel, segmenter: Segmenter):
-    tracker = MemoryTracker(video, segmenter, "circle")
+def test_what_is_out_of_sight_for_long_is_given_up(video: Sam3VideoModel, segmenter: Sam3Segmenter):
+    tracker = MemoryTracker(video, segmenter.tokenizer, segmenter.turn, "circle")
     tracker.step(0, _photo(0))
     session = tracker._session
     before = list(session.obj_ids)
@@ -168,7 +121,7 @@ def test_a_killed_run_keeps_its_numbers(repository: Path, tmp_path: Path):
     clip.mkdir()
     for index in range(6):
         Image.fromarray(_photo(index).pixels).save(clip / f"{index}.png")
-    service = SegmentationService(str(repository), "cpu", Tiling.OFF)
+    service = SegmentationService(ModelChoice(str(repository), "cpu", Tiling.OFF))
     out = tmp_path / "out"
     whole = TrackRun(service, clip, "circle", out).run()
     assert whole.frames == 6 and whole.tracks

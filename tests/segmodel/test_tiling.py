@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field
 from itertools import pairwise
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -37,12 +36,9 @@ class _Seeing:
     """Sees every bright blob that is at least two input pixels wide."""
 
     looked: list[tuple[int, ...]] = field(default_factory=list)
-    model: SimpleNamespace = field(
-        default_factory=lambda: SimpleNamespace(config=SimpleNamespace(image_size=INPUT))
-    )
-    levels = ()
+    input_side: int = INPUT
 
-    def encode(self, photo: Photo) -> "_Seen":
+    def encode(self, photo: Photo, *, keep: bool = True) -> "_Seen":
         self.looked.append(photo.size_hw)
         return _Seen(photo)
 

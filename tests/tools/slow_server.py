@@ -9,6 +9,7 @@ from pathlib import Path
 
 from transformers.models.sam3.modeling_sam3 import Sam3ViTLayer
 
+from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.tools.mcp.server import build_server
 from sam3i_agent.tools.results.store import ResultStore
 from sam3i_agent.tools.service import SegmentationService
@@ -22,14 +23,16 @@ LAYER_S = 0.4
 def main() -> None:
     """Serve."""
     marks = Path(sys.argv[1])
-    service = SegmentationService(device="cpu")
+    service = SegmentationService(ModelChoice(device="cpu"))
 
     def take_time(*_: object) -> None:
         with marks.open("a") as file:
             file.write(".")
         time.sleep(LAYER_S)
 
-    for module in service.segmenter().segmenter.model.modules():
+    service.segmenter()
+    assert service.loaded is not None
+    for module in service.loaded.model.modules():
         if isinstance(module, Sam3ViTLayer):
             module.register_forward_pre_hook(take_time)
     toolbox = Toolbox(service, ImageSource(ResultStore()))

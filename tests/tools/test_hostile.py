@@ -13,6 +13,7 @@ import pytest
 from mcp import Client
 from PIL import Image, PngImagePlugin
 
+from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.tools.mcp.server import build_server
 from sam3i_agent.tools.results.store import ResultStore
 from sam3i_agent.tools.service import SegmentationService
@@ -155,7 +156,7 @@ def _calls(folder: Path) -> list[tuple[str, dict[str, Any]]]:
 @pytest.mark.parametrize("allow_urls", [False, True])
 def test_hostile_input_is_refused_and_the_server_goes_on(tmp_path: Path, allow_urls: bool):
     source = ImageSource(ResultStore(), (tmp_path.resolve(), EXAMPLE.parent.resolve()), allow_urls)
-    server = build_server(Toolbox(SegmentationService(device="cpu"), source))
+    server = build_server(Toolbox(SegmentationService(ModelChoice(device="cpu")), source))
     calls = _calls(tmp_path)
     assert len({repr(call)[:5000] for call in calls}) == len(calls) > 200
 
@@ -184,7 +185,9 @@ def test_words_in_a_picture_and_an_instruction_reach_no_tool(tmp_path: Path):
     Image.open(EXAMPLE).save(picture, "PNG", pnginfo=info)
     image = "data:image/png;base64," + base64.b64encode(picture.getvalue()).decode()
     server = build_server(
-        Toolbox(SegmentationService(device="cpu"), ImageSource(ResultStore(), (tmp_path,)))
+        Toolbox(
+            SegmentationService(ModelChoice(device="cpu")), ImageSource(ResultStore(), (tmp_path,))
+        )
     )
 
     async def run() -> None:

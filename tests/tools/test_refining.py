@@ -9,11 +9,10 @@ import pytest
 from sam3i_agent.agent.run import segment_photo_sync
 from sam3i_agent.core.contracts import LevelChoice, RouteChoice, RunStatus
 from sam3i_agent.core.errors import InputError
-from sam3i_agent.core.instances import Instances
+from sam3i_agent.core.instances import ClickMasks, Instances
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.prompt import Exemplar, Prompt
-from sam3i_agent.segmodel.clicks import ClickMasks
 from sam3i_agent.tools.results.store import ResultStore
 from sam3i_agent.tools.service import SegmentationService
 from sam3i_agent.tools.sources.sources import ImageSource
@@ -33,20 +32,19 @@ class _Model:
     levels = (InstructionLevel.CONCEPT,)
     encodings = 1
 
+    context_length = 32
+
     def count_tokens(self, text):
         return 1
-
-    @property
-    def segmenter(self):
-        return self
 
     def encode(self, photo):
         return self
 
-    def segment(self, first, clicks=None, mask=None):
-        if clicks is None:
-            self.prompts += first
-            return [self._found(1 + len(first[0].exemplars))]
+    def segment(self, prompts):
+        self.prompts += prompts
+        return [self._found(1 + len(prompts[0].exemplars))]
+
+    def click(self, photo, clicks, mask=None):
         self.clicked.append((clicks, mask is not None))
         readings = Masks.encode([block(0, 0, side, side) for side in (40, 20, 10)], (100, 100))
         return ClickMasks(readings, np.array([0.9, 0.6, 0.3], np.float32), 0.9)
@@ -60,7 +58,7 @@ class _Model:
 class _Service(SegmentationService):
     def __init__(self, model):
         super().__init__()
-        self.segmenter = self.clicker = lambda: model
+        self.segmenter = lambda: model
 
 
 @pytest.fixture

@@ -6,16 +6,19 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import anyio
 import numpy as np
 import pytest
+from mcp import Client
 
 from sam3i_agent.core.errors import InputError, ModelError
-from sam3i_agent.core.model_choice import Tiling
+from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.photo import Photo
-from sam3i_agent.core.prompt import Exemplar, Prompt
+from sam3i_agent.core.prompt import Click, Exemplar, Prompt
 from sam3i_agent.data.scenes import generate_scene
-from sam3i_agent.segmodel.sam3_segmenter import Segmenter
+from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
 from sam3i_agent.tools.serving.replicas import ReplicaState, ReplicatedSegmenter, ReplicatedService
+from tests.tools.servers import EXAMPLE, SERVE, http_server
 
 # Ray leaves sockets and threads to the end of the process.
 pytestmark = [
@@ -32,7 +35,7 @@ def _photo(number: int) -> Photo:
 
 @pytest.fixture(scope="module")
 def service() -> Iterator[ReplicatedService]:
-    service = ReplicatedService("tiny", "cpu", Tiling.AUTO, 2, None)
+    service = ReplicatedService(ModelChoice("tiny", "cpu"), 2, None)
     assert not service.is_ready
     service.segmenter()
     assert service.is_ready
@@ -42,7 +45,9 @@ def service() -> Iterator[ReplicatedService]:
 
 @pytest.fixture(scope="module")
 def segmenter(service: ReplicatedService) -> ReplicatedSegmenter:
-    return service.segmenter()
+    segmenter = service.segmenter()
+    assert isinstance(segmenter, ReplicatedSegmenter)
+    return segmenter
 
 
 def _assert_same(ours, theirs) -> None:
@@ -52,7 +57,7 @@ def _assert_same(ours, theirs) -> None:
         assert (np.asarray(a.masks) != np.asarray(b.masks)).mean() < 1e-4 if len(a) else True
 
 
-def test_replicas_answer_as_the_model_does(segmenter: ReplicatedSegmenter, tiny: Segmenter):
+def test_replicas_answer_as_the_model_does(segmenter: ReplicatedSegmenter, tiny: Sam3Segmenter):
     assert segmenter.levels == tiny.levels and segmenter.takes_exemplars
     assert segmenter.count_tokens("a red circle") == tiny.count_tokens("a red circle")
     photo = _photo(0)
@@ -64,18 +69,16 @@ def test_replicas_answer_as_the_model_does(segmenter: ReplicatedSegmenter, tiny:
     _assert_same(image.segment(prompt), tiny.encode(photo).segment(prompt))
 
 
-def test_bad_input_is_refused_as_by_the_model(
-    service: ReplicatedService, segmenter: ReplicatedSegmenter
-):
+def test_bad_input_is_refused_as_by_the_model(segmenter: ReplicatedSegmenter):
     bad = Prompt("x", exemplars=(Exemplar((0, 0, 9999, 10)),))
     with pytest.raises(InputError, match="reaches out of the photo"):
         segmenter.encode(_photo(0)).segment([bad])
     with pytest.raises(ModelError, match="without --replicas"):
-        service.clicker()
+        segmenter.click(_photo(0), [Click((5, 5))])
     with pytest.raises(ModelError, match="without --replicas"):
-        service.tracker("red circle")
+        segmenter.follow("red circle")
     with pytest.raises(InputError, match="--max-replicas 1"):
-        ReplicatedService("tiny", "cpu", Tiling.AUTO, 2, 1)
+        ReplicatedService(ModelChoice("tiny", "cpu"), 2, 1)
 
 
 def test_a_photo_stays_with_its_replica(segmenter: ReplicatedSegmenter):
@@ -101,7 +104,9 @@ def _states(segmenter: ReplicatedSegmenter) -> dict[int, ReplicaState]:
     return found
 
 
-def test_no_request_is_lost_when_a_replica_dies(segmenter: ReplicatedSegmenter, tiny: Segmenter):
+def test_no_request_is_lost_when_a_replica_dies(
+    segmenter: ReplicatedSegmenter, tiny: Sam3Segmenter
+):
     photos = [_photo(number) for number in range(8)]
     wanted = [tiny.encode(photo).segment(PROMPTS) for photo in photos]
     victim = next(iter(_states(segmenter)))
@@ -115,3 +120,28 @@ def test_no_request_is_lost_when_a_replica_dies(segmenter: ReplicatedSegmenter, 
         answers = list(pool.map(ask, range(64)))
     for number, answer in enumerate(answers):
         _assert_same(answer, wanted[number % 8])
+
+
+def test_tools_over_http_correct_by_boxes_and_refuse_clicks_in_words():
+    async def use(url: str) -> None:
+        async with Client(url, read_timeout_seconds=120) as client:
+            can = await client.call_tool("describe_capabilities", {})
+            assert not can.is_error, can.content
+            assert can.structured_content["takes_boxes"]
+            assert not can.structured_content["takes_points"]
+            arguments = {"image": str(EXAMPLE), "instruction": "red square", "include": []}
+            first = await client.call_tool("segment", arguments)
+            (found,) = first.structured_content["instances"]
+            asked = {"result_id": first.structured_content["result_id"]}
+            refined = await client.call_tool("refine", {**asked, "boxes": [found["box"]]})
+            assert not refined.is_error, refined.content
+            assert refined.structured_content["count"] >= 1
+            x0, y0, x1, y1 = found["box"]
+            point = [(x0 + x1) / 2, (y0 + y1) / 2]
+            refused = await client.call_tool("refine", {**asked, "points": [point]})
+            assert refused.is_error
+            assert "replicas do not take clicks" in refused.content[0].text
+            assert "without --replicas" in refused.content[0].text
+
+    with http_server(*SERVE, "--replicas", "1") as (url, _):
+        anyio.run(use, url)

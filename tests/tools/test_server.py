@@ -16,6 +16,7 @@ from mcp import Client, stdio_client
 from mcp_types import ImageContent, ResourceTemplateReference, TextContent
 from PIL import Image
 
+from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.tools.mcp.openai_schema import call_function, function_schemas
 from sam3i_agent.tools.mcp.server import build_server
 from sam3i_agent.tools.results.store import ResultStore
@@ -28,7 +29,7 @@ from tests.tools.servers import EXAMPLE, SERVE, http_server, stdio_server
 
 def _toolbox(*roots: Path) -> Toolbox:
     source = ImageSource(ResultStore(), tuple(root.resolve() for root in roots))
-    return Toolbox(SegmentationService(device="cpu"), source)
+    return Toolbox(SegmentationService(ModelChoice(device="cpu")), source)
 
 
 @pytest.fixture(params=["legacy", "2026-07-28"])

@@ -12,7 +12,7 @@ from mcp import Client
 from PIL import Image, ImageDraw
 
 from sam3i_agent.core.errors import InputError
-from sam3i_agent.core.model_choice import Tiling
+from sam3i_agent.core.model_choice import ModelChoice, Tiling
 from sam3i_agent.segmodel.video.linking import MAX_GAP, TrackLinker
 from sam3i_agent.tools import track
 from sam3i_agent.tools.mcp.server import build_server
@@ -52,7 +52,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def service() -> SegmentationService:
-    return SegmentationService("tiny", "cpu", Tiling.OFF)
+    return SegmentationService(ModelChoice("tiny", "cpu", Tiling.OFF))
 
 
 def _run(service, clip, out, text="red circle", key_frame=None, advance=lambda done: None):
@@ -159,13 +159,15 @@ def test_fast_things_are_expected_where_they_go():
 
 def test_memory_does_not_grow_with_the_clip(tmp_path, monkeypatch):
     """No frame's encoding is kept, and what other calls keep stays."""
-    service, frame = SegmentationService("tiny", "cpu", Tiling.OFF), np.array(_picture(0))
-    service.segmenter().segmenter.encode(track._photo_of(frame))
+    service = SegmentationService(ModelChoice("tiny", "cpu", Tiling.OFF))
+    frame = np.array(_picture(0))
+    service.segmenter().encode(track._photo_of(frame))
     monkeypatch.setattr(
         track, "read_frames", lambda path, start=0: (_frame(frame, i) for i in range(start, 30))
     )
     _run(service, tmp_path / "x", tmp_path / "out")
-    segmenter = service.segmenter().segmenter
+    segmenter = service.loaded
+    assert segmenter is not None
     assert segmenter.encodings.nbytes == segmenter.encode(track._photo_of(frame)).nbytes
 
 

@@ -5,19 +5,15 @@ Results do not change: each correction makes a new one, so the id of an earlier 
 
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from sam3i_agent.agent.requests import make_request
 from sam3i_agent.core.contracts import SegmentationResult, SegmentRequest, Usage
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.photo import Photo
-from sam3i_agent.core.prompt import Exemplar
+from sam3i_agent.core.prompt import Click, Exemplar
 from sam3i_agent.core.results import instance_of, with_instances
 from sam3i_agent.core.rle import decode_mask, tight_box
-
-if TYPE_CHECKING:
-    from sam3i_agent.segmodel.clicks import Click, ClickModel
-    from sam3i_agent.segmodel.sam3_segmenter import Segmenter
+from sam3i_agent.segmodel.segmenter import Segmenter
 
 
 @dataclass(frozen=True)
@@ -25,7 +21,7 @@ class Edits:
     """What has been corrected since the instruction was answered."""
 
     exemplars: tuple[Exemplar, ...] = ()
-    clicks: "dict[int, tuple[Click, ...]]" = field(default_factory=dict)
+    clicks: dict[int, tuple[Click, ...]] = field(default_factory=dict)
     """By the instance's number."""
 
 
@@ -45,20 +41,18 @@ def request_with_exemplars(
 
 
 def refine_by_clicks(
-    segmenter: "Segmenter",
-    clicker: "ClickModel",
+    segmenter: Segmenter,
     photo: Photo,
     result: SegmentationResult,
     edits: Edits,
-    new: "tuple[Click, ...]",
+    new: tuple[Click, ...],
     number: int | None,
     reading: int = 1,
 ) -> tuple[SegmentationResult, Edits]:
     """Correct one instance, or add one.
 
     Args:
-        segmenter: whose encoding of the photo the clicks use.
-        clicker: the click half of the model.
+        segmenter: that takes clicks.
         photo: the picture.
         result: to correct.
         edits: of the result.
@@ -69,6 +63,7 @@ def refine_by_clicks(
 
     Raises:
         InputError: there is no such instance or reading, or the clicks cannot be used.
+        ModelError: the segmenter takes no clicks.
     """
     started, count = time.perf_counter(), len(result.instances)
     if number is not None and not 1 <= number <= count:
@@ -80,7 +75,7 @@ def refine_by_clicks(
     if number <= count:
         packed = result.instances[number - 1].mask
         mask = decode_mask(packed.size, packed.counts)
-    found = clicker.segment(segmenter.encode(photo), (*before, *new), mask=mask)
+    found = segmenter.click(photo, (*before, *new), mask=mask)
     if not 1 <= reading <= len(found.masks):
         raise InputError(f"there is no reading {reading}; a click has 1 to {len(found.masks)}")
     chosen = found.masks[[reading - 1]]
@@ -103,7 +98,7 @@ def refine_by_clicks(
     return changed, replace(edits, clicks=clicks)
 
 
-def _under(result: SegmentationResult, clicks: "tuple[Click, ...]") -> int:
+def _under(result: SegmentationResult, clicks: tuple[Click, ...]) -> int:
     """Return the number of the instance under the first positive click, or of a new one."""
     first = next((one for one in clicks if one.positive), None)
     if first is None:

@@ -19,7 +19,8 @@ from starlette.applications import Starlette
 
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.tools.mcp.server import build_server
-from sam3i_agent.tools.serving.probes import DRAIN_S, Calls, DrainingServer, add_probes
+from sam3i_agent.tools.serving.calls import Calls
+from sam3i_agent.tools.serving.probes import DRAIN_S, DrainingServer, add_probes
 from sam3i_agent.tools.toolbox import Toolbox
 
 TOKEN_VARIABLE = "SAM3I_TOKEN"

@@ -11,42 +11,20 @@ from typing import Any
 
 import uvicorn
 from mcp.server import MCPServer
-from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from sse_starlette.sse import AppStatus
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from sam3i_agent.tools.service import SegmentationService
+from sam3i_agent.tools.serving.calls import Calls
 
 logger = logging.getLogger(__name__)
 
-TOOL_CALL = "tools/call"
-"""The protocol's name for what takes time."""
 DRAIN_S = 60
 """How long calls under way may take when the server is told to stop."""
 _POLL_S = 0.1
 _FLUSH_S = 0.5
 """For the last answers to leave."""
-
-
-class Calls:
-    """Counts the tool calls under way; its `middleware` sees them."""
-
-    def __init__(self) -> None:
-        self.running = 0
-        self.draining = False
-
-    async def middleware(
-        self, ctx: ServerRequestContext[Any, Any], call_next: CallNext
-    ) -> HandlerResult:
-        """Count a message if it is a tool call."""
-        if ctx.method != TOOL_CALL:
-            return await call_next(ctx)
-        self.running += 1
-        try:
-            return await call_next(ctx)
-        finally:
-            self.running -= 1
 
 
 class DrainingServer(uvicorn.Server):

@@ -9,9 +9,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from sam3i_agent.segmodel.sam3_segmenter import Segmenter
+from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
 from sam3i_agent.tools.service import SegmentationService
-from sam3i_agent.tools.serving.probes import TOOL_CALL
+from sam3i_agent.tools.serving.calls import TOOL_CALL
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
@@ -79,7 +79,7 @@ class _ModelCollector(Collector):
         yield from _metrics_of(loaded)
 
 
-def _metrics_of(segmenter: Segmenter) -> Iterable[Metric]:
+def _metrics_of(segmenter: Sam3Segmenter) -> Iterable[Metric]:
     encodings, texts = segmenter.encodings, segmenter.texts
     cache = CounterMetricFamily(
         "sam3i_cache_lookups", "Lookups of kept features.", labels=("cache", "outcome")

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from tenacity import (
     Retrying,
@@ -24,12 +25,13 @@ from tenacity import (
 )
 
 from sam3i_agent.core.errors import InputError, ModelError, Sam3iError
-from sam3i_agent.core.instances import Instances
+from sam3i_agent.core.instances import ClickMasks, Instances
 from sam3i_agent.core.levels import InstructionLevel
-from sam3i_agent.core.model_choice import Tiling
+from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.photo import Photo
-from sam3i_agent.core.prompt import Prompt
+from sam3i_agent.core.prompt import Click, Prompt
 from sam3i_agent.core.stopping import StoppedError, check_stop
+from sam3i_agent.segmodel.segmenter import Box, Segmenter, Tracker
 from sam3i_agent.segmodel.tokenization import InstructionTokenizer
 from sam3i_agent.tools.service import SegmentationService
 
@@ -53,6 +55,7 @@ class About:
 
     levels: tuple[InstructionLevel, ...]
     takes_exemplars: bool
+    context_length: int
     vocabulary_size: int
 
 
@@ -70,22 +73,27 @@ class ReplicaState:
 class Replica:
     """One copy of the model; Ray Serve calls it."""
 
-    def __init__(self, model: str, device: str, tiling: Tiling) -> None:
+    def __init__(self, model: ModelChoice) -> None:
         from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
         from sam3i_agent.segmodel.tiling import TilingSegmenter
 
-        self._segmenter = TilingSegmenter(load_segmenter(model, device=device), tiling)
+        self._model = load_segmenter(model.name, device=model.device)
+        self._segmenter = TilingSegmenter(self._model, model.tiling)
         self._threads = ThreadPoolExecutor(REQUESTS_PER_REPLICA)
 
     def about(self) -> About:
         """Describe the model."""
-        inner = self._segmenter.segmenter
-        vocabulary: Any = inner.model.config.text_config
-        return About(inner.levels, inner.takes_exemplars, vocabulary.vocab_size)
+        model = self._model
+        return About(
+            model.levels,
+            model.takes_exemplars,
+            model.context_length,
+            model.tokenizer.vocabulary_size,
+        )
 
     def state(self) -> ReplicaState:
         """Describe what this replica has done."""
-        kept = self._segmenter.segmenter.encodings
+        kept = self._model.encodings
         return ReplicaState(os.getpid(), kept.hits + kept.misses, kept.misses)
 
     async def segment(
@@ -116,24 +124,56 @@ class Replica:
 class ReplicatedSegmenter:
     """A model on replicas, to be used like one in this process.
 
+    It takes no clicks and follows no clips: both are a conversation with one copy of the model.
+
     Args:
         handle: of the deployment.
+        name: of the model.
     """
 
-    def __init__(self, handle: Any) -> None:
+    takes_clicks = False
+    has_memory = False
+
+    def __init__(self, handle: Any, name: str) -> None:
+        self.name = name
         self._handle = handle
         about: About = _wait_for(lambda: handle.about.remote())
         self.levels = about.levels
         self.takes_exemplars = about.takes_exemplars
+        self.context_length = about.context_length
         self._tokenizer = InstructionTokenizer(about.vocabulary_size)
 
     def count_tokens(self, text: str) -> int:
         """Return the ids that `text` needs."""
         return self._tokenizer.count_tokens(text)
 
-    def encode(self, photo: Photo) -> "RemoteImage":
-        """Name a photo; a replica encodes it when it is asked about it, and keeps it."""
+    def encode(self, photo: Photo, *, keep: bool = True) -> "RemoteImage":
+        """Name a photo; a replica encodes it when it is asked about it, and always keeps it."""
         return RemoteImage(self._handle.options(multiplexed_model_id=photo.sha256), photo)
+
+    def click(
+        self,
+        photo: Photo,
+        clicks: Sequence[Click] = (),
+        box_xyxy: Box | None = None,
+        mask: NDArray[np.bool_] | None = None,
+        *,
+        several: bool = True,
+    ) -> ClickMasks:
+        """Refuse: clicks need the model in this process.
+
+        Raises:
+            ModelError: always.
+        """
+        raise ModelError("replicas do not take clicks", "serve without --replicas")
+
+    def follow(self, text: str) -> Tracker:
+        """Refuse: a clip needs the model in this process.
+
+        Raises:
+            ModelError: always.
+        """
+        raise ModelError("replicas do not follow clips", "serve without --replicas")
 
 
 @dataclass
@@ -204,59 +244,22 @@ class ReplicatedService(SegmentationService):
     """The model on replicas, started at the first call.
 
     Args:
-        model: as `SegmentationService`.
-        device: likewise; each replica gets a GPU of its own unless it is `cpu`.
-        tiling: likewise.
+        model: each replica gets a GPU of its own unless the device is `cpu`.
         replicas: how many.
         max_replicas: so many under load; None keeps their number.
     """
 
-    def __init__(
-        self, model: str, device: str, tiling: Tiling, replicas: int, max_replicas: int | None
-    ) -> None:
-        super().__init__(model, device, tiling)
+    def __init__(self, model: ModelChoice, replicas: int, max_replicas: int | None) -> None:
+        super().__init__(model)
         if max_replicas is not None and max_replicas < replicas:
             raise InputError(f"--max-replicas {max_replicas} is less than --replicas {replicas}")
         self._replicas = replicas
         self._max_replicas = max_replicas
-        self._replicated: ReplicatedSegmenter | None = None
         self._owns_ray = False
-
-    def segmenter(self) -> ReplicatedSegmenter:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Return the model, starting its replicas if need be.
-
-        Raises:
-            ModelError: Ray Serve is not installed, or the model cannot be loaded.
-        """
-        with self._loading:
-            if self._replicated is None:
-                self._replicated = ReplicatedSegmenter(self._start())
-            return self._replicated
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether the replicas are up."""
-        return self._replicated is not None
-
-    def clicker(self) -> Any:
-        """Refuse: clicks need the model in this process.
-
-        Raises:
-            ModelError: always.
-        """
-        raise ModelError("replicas do not take clicks", "serve without --replicas")
-
-    def tracker(self, text: str) -> Any:
-        """Refuse: a clip needs the model in this process.
-
-        Raises:
-            ModelError: always.
-        """
-        raise ModelError("replicas do not follow clips", "serve without --replicas")
 
     def stop(self) -> None:
         """Let the replicas finish what they do, and end them."""
-        if self._replicated is not None:
+        if self._segmenter is not None:
             import ray
             from ray import serve
 
@@ -264,7 +267,10 @@ class ReplicatedService(SegmentationService):
             if self._owns_ray:
                 serve.shutdown()
                 ray.shutdown()
-            self._replicated = None
+            self._segmenter = None
+
+    def _load(self) -> Segmenter:
+        return ReplicatedSegmenter(self._start(), self.model.name)
 
     def _start(self) -> Any:
         # A busy replica on few cores answers Ray's probes later than in 0.1 s; read at import.
@@ -305,11 +311,11 @@ class ReplicatedService(SegmentationService):
             ray_actor_options={
                 # A core each, or its share: more replicas than cores would wait for ever.
                 "num_cpus": min(1, _resource("CPU") / (self._max_replicas or self._replicas)),
-                "num_gpus": int(self.device != "cpu" and _resource("GPU") > 0),
+                "num_gpus": int(self.model.device != "cpu" and _resource("GPU") > 0),
             },
             **scaling,
         )
-        app = deployment.bind(self.model, self.device, self.tiling)
+        app = deployment.bind(self.model)
         try:
             return serve.run(app, name=APPLICATION, route_prefix=None)
         except RuntimeError as error:
