@@ -7,7 +7,7 @@ from PIL import Image
 from sam3i_agent.core.contracts import RouteChoice
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.levels import InstructionLevel
-from sam3i_agent.core.model_choice import Tiling
+from sam3i_agent.core.model_choice import ModelChoice, Tiling
 from sam3i_agent.data.scene_files import write_scenes
 from sam3i_agent.evaluation.compare.comparison import compare_routes
 from sam3i_agent.tools.service import SegmentationService
@@ -25,7 +25,7 @@ def clip(tmp_path):
 
 
 def test_comparing_and_tracking_refuse_a_folder_of_another_run_alike(clip, tmp_path):
-    service = SegmentationService("tiny", "cpu", Tiling.OFF)
+    service = SegmentationService(ModelChoice("tiny", "cpu", Tiling.OFF))
     scenes = write_scenes(1, tmp_path / "scenes", seed=3)
 
     def track(folder):

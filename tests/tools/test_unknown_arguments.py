@@ -7,6 +7,7 @@ import anyio
 import pytest
 from mcp import Client, stdio_client
 
+from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.tools.mcp.openai_schema import call_function, function_schemas
 from sam3i_agent.tools.mcp.server import build_server
 from sam3i_agent.tools.results.store import ResultStore
@@ -28,7 +29,7 @@ ERAS = ["legacy", "2026-07-28"]
 
 def _server():
     source = ImageSource(ResultStore(), (EXAMPLE.parent.resolve(),))
-    return build_server(Toolbox(SegmentationService(device="cpu"), source))
+    return build_server(Toolbox(SegmentationService(ModelChoice(device="cpu")), source))
 
 
 async def _refused(server: Any, era: str) -> None:
