@@ -17,6 +17,7 @@ from sam3i_agent.agent.language.conversation import (
     Message,
     Question,
     fields_of,
+    illustrate,
 )
 from sam3i_agent.agent.language.ledger import Ledger
 from sam3i_agent.agent.language.replies import Reply, read_text
@@ -64,6 +65,7 @@ class ClientModel(Conversation):
         if self._refusal:
             raise LanguageError(self._refusal)
         self._meter.check_call()
+        await question.pictures.urls()
         self._open.append(question)
         # The list is shared: questions that are asked at the same time join it.
         raise AnswersNeededError(self._open)
@@ -76,7 +78,7 @@ class _Answers(Reply):
 
 
 def merge(questions: Sequence[Question]) -> list[Message]:
-    """Put questions of one kind into one, each picture once.
+    """Put questions of one kind, whose pictures are drawn, into one; each picture once.
 
     Returns:
         Messages, the first of the system.
@@ -87,11 +89,11 @@ def merge(questions: Sequence[Question]) -> list[Message]:
     )
     closing: Message = {"role": "user", "content": order}
     if count == 1:
-        return [*questions[0].messages, closing]
+        return [*_drawn(questions[0]), closing]
     pictures: dict[str, int] = {}
     texts: list[str] = []
     for number, question in enumerate(questions, start=1):
-        parts = [part for one in question.messages[1:] for part in _parts(one)]
+        parts = [part for one in _drawn(question)[1:] for part in _parts(one)]
         urls = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
         for url in urls:
             pictures.setdefault(url, len(pictures) + 1)
@@ -119,6 +121,10 @@ def keep_answers(ledger: Ledger, questions: Sequence[Question], text: str) -> No
     for number, (question, answer) in enumerate(zip(questions, answers, strict=False)):
         message = {"role": "assistant", "content": answer}
         ledger.finish(question.key, json.dumps(message), 0 if number else tokens)
+
+
+def _drawn(question: Question) -> list[Message]:
+    return illustrate(question.messages, question.pictures.drawn or ())
 
 
 def _parts(message: Message) -> list[Message]:

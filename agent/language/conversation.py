@@ -4,12 +4,13 @@ import hashlib
 import json
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sam3i_agent.agent.language.budgets import Meter
 from sam3i_agent.agent.language.replies import Reply, read_arguments, read_text, schema_of
+from sam3i_agent.agent.language.side import View
 from sam3i_agent.core.errors import LanguageReplyError
 from sam3i_agent.prompts.templates import complaint, load_prompt
 
@@ -27,18 +28,58 @@ Message = dict[str, Any]
 """As the chat-completions API has them: `role`, and `content` as text or a list of parts."""
 
 
+class Pictures:
+    """The pictures of a question: drawn when first asked for, and once.
+
+    Args:
+        draw: returns data URLs, in the order in which they are attached.
+    """
+
+    def __init__(self, draw: Callable[[], Awaitable[list[str]]]) -> None:
+        self._draw = draw
+        self.drawn: list[str] | None = None
+        """None while nobody has asked for them."""
+
+    async def urls(self) -> list[str]:
+        """Return the data URLs."""
+        if self.drawn is None:
+            self.drawn = await self._draw()
+        return self.drawn
+
+
 @dataclass(frozen=True)
 class Question:
-    """What is sent to a model."""
+    """What a model is asked."""
 
     key: str
     """Names the question and its content within the run."""
     messages: tuple[Message, ...]
-    """System, user, and for a correction the unusable reply and what is wrong with it."""
+    """Without pictures: system, user, and for a correction the unusable reply and what is wrong
+    with it."""
     function: str
     """That the model is to call, where it can."""
     kind: type[Reply]
     """The fields of the answer."""
+    pictures: Pictures
+    """That belong to the question; only who sends them has them drawn."""
+    view: View
+    """Of the run that asks: the photo, and the candidates that the question is about."""
+
+    async def illustrated(self) -> list[Message]:
+        """Return the messages with the pictures attached to the question."""
+        return illustrate(self.messages, await self.pictures.urls())
+
+
+def illustrate(messages: Sequence[Message], urls: Sequence[str]) -> list[Message]:
+    """Return messages with pictures attached to the first one of the user.
+
+    Args:
+        messages: the first of the system, the second of the user in parts.
+        urls: of the pictures.
+    """
+    system, asked, *more = messages
+    parts = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+    return [system, {**asked, "content": [*asked["content"], *parts]}, *more]
 
 
 class Conversation(ABC):
@@ -65,9 +106,12 @@ class Conversation(ABC):
         label: str,
         function: str,
         text: str,
-        images: Sequence[str],
+        pictures: Callable[[], Awaitable[list[str]]],
         kind: type[T],
         check: Check[T] = lambda reply: None,
+        *,
+        view: View,
+        marks: str = "",
     ) -> T:
         """Ask one question and return the typed reply.
 
@@ -76,24 +120,30 @@ class Conversation(ABC):
                 resumed run finds the reply.
             function: the function that the model is to call.
             text: the question.
-            images: data URLs, attached in this order.
+            pictures: returns data URLs, attached in this order; called at most once, and only
+                where the question is sent.
             kind: the reply's fields.
             check: tells what is wrong with a reply's values.
+            view: what the question is about.
+            marks: stands for what is marked on the pictures, in the key.
 
         Raises:
             LanguageReplyError: two unusable replies, the second after a correction.
             LanguageError: the model cannot be reached or refuses the request.
             BudgetError: a budget is used up.
         """
-        content: list[dict[str, Any]] = [{"type": "text", "text": text}]
-        content += [{"type": "image_url", "image_url": {"url": image}} for image in images]
+        illustrations = Pictures(pictures)
+        shown = [view.photo.sha256, marks]
         messages: list[Message] = [
             {"role": "system", "content": load_prompt("system").render()},
-            {"role": "user", "content": content},
+            {"role": "user", "content": [{"type": "text", "text": text}]},
         ]
         problem = ""
         for turn in range(_TURNS):
-            message = await self._complete(f"{label}/{turn}", messages, function, kind)
+            content = json.dumps([self.model, messages, shown, function], sort_keys=True)
+            key = f"{label}/{turn}:{hashlib.sha256(content.encode()).hexdigest()}"
+            question = Question(key, tuple(messages), function, kind, illustrations, view)
+            message = await self._complete(question)
             try:
                 reply = _read(message, function, kind)
                 wrong = check(reply)
@@ -112,18 +162,14 @@ class Conversation(ABC):
             ]
         raise LanguageReplyError(f"the model's answer is unusable: {problem}")
 
-    async def _complete(
-        self, label: str, messages: list[Message], function: str, kind: type[Reply]
-    ) -> Message:
+    async def _complete(self, question: Question) -> Message:
         """Return the reply's message, from the ledger where this request was answered before."""
         ledger = self._meter.ledger
-        content = json.dumps([self.model, messages, function], sort_keys=True)
-        key = f"{label}:{hashlib.sha256(content.encode()).hexdigest()}"
-        kept = ledger.find(key)
+        kept = ledger.find(question.key)
         if kept is not None:
             return json.loads(kept)
-        message, tokens = await self._request(Question(key, tuple(messages), function, kind))
-        ledger.finish(key, json.dumps(message), tokens)
+        message, tokens = await self._request(question)
+        ledger.finish(question.key, json.dumps(message), tokens)
         return message
 
 

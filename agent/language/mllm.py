@@ -1,6 +1,7 @@
 """A multimodal model as the agent's language side: prompts and pictures in, typed answers out."""
 
 import asyncio
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -37,6 +38,8 @@ SAME_MASK_IOU = 0.9
 MAX_CANDIDATES = 100
 VERDICT_SIDE = 768
 """The same for the verdict on one mask, which has a cut-out for the detail."""
+_VERDICT_PICTURES = 3
+"""Photo, mark and cut-out."""
 
 
 class MllmLanguage:
@@ -102,9 +105,10 @@ class MllmLanguage:
             f"propose/{view.round}",
             "propose_phrases",
             text,
-            [(await asyncio.to_thread(self._photo, view, PHOTO_SIDE)).url],
+            lambda: asyncio.to_thread(self._unmarked, view),
             ProposeReply,
             check,
+            view=view,
         )
         phrases = [ProposedPhrase(text=_tidy(one)) for one in reply.targets]
         phrases += [ProposedPhrase(text=_tidy(one), role=Role.HELPER) for one in reply.helpers]
@@ -116,7 +120,6 @@ class MllmLanguage:
 
     async def is_exhaustive(self, view: View) -> Verdict:
         """Show all masks numbered and ask whether anything is missing."""
-        pictures = await asyncio.to_thread(self._all_marked, view)
         text = load_prompt("exhaustive").render(
             instruction=view.instruction, count=len(view.candidates)
         )
@@ -124,8 +127,10 @@ class MllmLanguage:
             f"exhaustive/{view.round}",
             "judge_completeness",
             text,
-            pictures,
+            lambda: asyncio.to_thread(self._all_marked, view),
             ExhaustiveReply,
+            view=view,
+            marks=_marks(view),
         )
         decision = Decision.ACCEPT if reply.complete else Decision.REJECT
         return Verdict(decision=decision, reason=reply.missing)
@@ -138,6 +143,9 @@ class MllmLanguage:
             picture = fit(view.photo.pixels, side)
             self._photos[key] = _ScaledPhoto(np.asarray(picture), data_url(picture))
         return self._photos[key]
+
+    def _unmarked(self, view: View) -> list[str]:
+        return [self._photo(view, PHOTO_SIDE).url]
 
     def _all_marked(self, view: View) -> list[str]:
         masks = Masks(view.photo.size_hw, (one.counts for one in view.candidates))
@@ -162,19 +170,25 @@ class MllmLanguage:
     async def verify(self, view: View) -> Verdict:
         """Show the photo, the photo with the one mask, and a cut-out."""
         (candidate,) = view.candidates
-        pictures = await asyncio.to_thread(self._verdict_pictures, view)
         text = load_prompt("verify").render(
-            instruction=view.instruction, phrase=candidate.key, number_of_images=len(pictures)
+            instruction=view.instruction,
+            phrase=candidate.key,
+            number_of_images=_VERDICT_PICTURES,
         )
-        # The pictures are part of the key, so equal labels of different masks do not meet.
+        # The mask is part of the key, so equal labels of different masks do not meet.
         reply = await self._client.ask(
-            f"verify/{view.round}", "judge_mask", text, pictures, VerifyReply
+            f"verify/{view.round}",
+            "judge_mask",
+            text,
+            lambda: asyncio.to_thread(self._verdict_pictures, view),
+            VerifyReply,
+            view=view,
+            marks=_marks(view),
         )
         return Verdict(decision=Decision(reply.verdict), reason=reply.reason)
 
     async def select(self, view: View) -> Selection:
         """Show all masks numbered on one picture."""
-        pictures = await asyncio.to_thread(self._all_marked, view)
         height, width = view.photo.size_hw
         roles = roles_of(view.tried)
         marks = [
@@ -202,9 +216,11 @@ class MllmLanguage:
             f"select/{view.round}",
             "select_masks",
             text,
-            pictures,
+            lambda: asyncio.to_thread(self._all_marked, view),
             SelectReply,
             check,
+            view=view,
+            marks=_marks(view),
         )
         return Selection(
             numbers=tuple(dict.fromkeys(reply.masks)),
@@ -220,6 +236,11 @@ class _ScaledPhoto:
 
     pixels: NDArray[np.uint8]
     url: str
+
+
+def _marks(view: View) -> str:
+    """Return what tells the marked masks from others, in their order."""
+    return hashlib.sha256("\n".join(one.counts for one in view.candidates).encode()).hexdigest()
 
 
 def _tidy(phrase: str) -> str:

@@ -126,7 +126,7 @@ class ChatClient(Conversation):
     async def _post(self, question: Question) -> tuple[Message, int]:
         """Send one HTTP request in the present mode; return the message and its tokens."""
         function, kind = question.function, question.kind
-        messages, schema = list(question.messages), schema_of(function, kind)
+        messages, schema = await question.illustrated(), schema_of(function, kind)
         more: dict[str, Any] = {}
         match self._mode:
             case "function calls":
