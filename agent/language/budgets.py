@@ -28,10 +28,14 @@ class Meter:
     def check_time(self) -> None:
         """Raise a `BudgetError` where the time is used up."""
         if self.seconds_left <= 0:
-            raise BudgetError(
-                f"the budget of {self.budgets.max_seconds:g} seconds is used up",
-                "raise --max-seconds",
-            )
+            raise self.out_of_time()
+
+    def out_of_time(self) -> BudgetError:
+        """Return the error that says that the time is used up."""
+        return BudgetError(
+            f"the budget of {self.budgets.max_seconds:g} seconds is used up",
+            "raise --max-seconds",
+        )
 
     def check_call(self) -> None:
         """Raise a `BudgetError` where another request would go beyond a limit."""

@@ -1,6 +1,22 @@
-"""Which multimodal model answers: a value that travels whole, and is recorded with a run."""
+"""Which multimodal model answers, and how it is asked: a value that is recorded with a run."""
+
+from enum import StrEnum
+from typing import Annotated, Self
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import Field, JsonValue, model_validator
 
 from sam3i_agent.core.contracts import Frozen
+
+_OURS = ("messages", "model", "tools")
+"""Fields of a request that are not anybody else's to set."""
+
+
+class PromptsVersion(StrEnum):
+    """Which words a model reads: a folder of `prompts`."""
+
+    V1 = "v1"
+    V2 = "v2"
 
 
 class LanguageChoice(Frozen):
@@ -10,3 +26,52 @@ class LanguageChoice(Frozen):
     """Base URL of the API, such as `http://localhost:11434/v1`."""
     model: str
     """The model's name there."""
+    timeout_s: Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)] = 120.0
+    """The longest silence, in seconds, before a request is given up and tried again. A reply may
+    take longer as long as its tokens keep coming; nothing takes longer than the run may."""
+    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
+    """None leaves it to the server, as with the next two."""
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    """Of one reply, a thinking model's thoughts included."""
+    reasoning_effort: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,32}$")] | None = None
+    """In the server's words, such as `low`."""
+    extra: dict[str, JsonValue] = Field(default_factory=dict)
+    """Further fields of the request, passed through; they win over the other settings."""
+    image_side: Annotated[int, Field(ge=64, le=8192)] = 1024
+    """Longest side of the pictures that the model is shown, in pixels."""
+    prompts: PromptsVersion = PromptsVersion.V1
+
+    @model_validator(mode="after")
+    def _leave_ours(self) -> Self:
+        for name in _OURS:
+            if name in self.extra:
+                raise ValueError(f"extra must not set {name!r}")
+        return self
+
+    @property
+    def body(self) -> dict[str, JsonValue]:
+        """The settings as fields of a request."""
+        ours: dict[str, JsonValue] = {
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+            "reasoning_effort": self.reasoning_effort,
+        }
+        return {name: one for name, one in ours.items() if one is not None} | self.extra
+
+    def without_secrets(self) -> Self:
+        """Return it without what a URL may hold beside the address: user, password and query."""
+        parts = urlsplit(self.url)
+        address = parts.netloc.rpartition("@")[2]
+        return self.model_copy(
+            update={"url": urlunsplit((parts.scheme, address, parts.path, "", ""))}
+        )
+
+    def __str__(self) -> str:
+        """Return the model's name, the prompts, and the settings that are not the usual ones."""
+        usual = type(self)(url=self.url, model=self.model, prompts=self.prompts)
+        settings = [f"prompts {self.prompts}"]
+        for name in ("timeout_s", "temperature", "max_tokens", "reasoning_effort", "image_side"):
+            if getattr(self, name) != getattr(usual, name):
+                settings.append(f"{name} {getattr(self, name)}")
+        settings += [f"{name} {one!r}" for name, one in self.extra.items()]
+        return f"{self.model} ({', '.join(settings)})"

@@ -120,7 +120,9 @@ def keep_answers(ledger: Ledger, questions: Sequence[Question], text: str) -> No
     tokens = (asked + len(text)) // CHARACTERS_PER_TOKEN
     for number, (question, answer) in enumerate(zip(questions, answers, strict=False)):
         message = {"role": "assistant", "content": answer}
-        ledger.finish(question.key, json.dumps(message), 0 if number else tokens)
+        ledger.finish(
+            question.key, json.dumps(message), 0 if number else tokens, question.as_json()
+        )
 
 
 def _drawn(question: Question) -> list[Message]:

@@ -3,13 +3,21 @@
 import hashlib
 import json
 import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sam3i_agent.agent.language.budgets import Meter
-from sam3i_agent.agent.language.replies import Reply, read_arguments, read_text, schema_of
+from sam3i_agent.agent.language.ledger import AskedQuestion
+from sam3i_agent.agent.language.replies import (
+    Reply,
+    part_thought,
+    read_arguments,
+    read_text,
+    schema_of,
+)
 from sam3i_agent.agent.language.side import View
 from sam3i_agent.core.errors import LanguageReplyError
 from sam3i_agent.prompts.templates import complaint, load_prompt
@@ -20,6 +28,10 @@ _TURNS = 2
 """The question and one correction."""
 CHARACTERS_PER_TOKEN = 4
 """Where nobody counts."""
+THOUGHT_FIELDS = ("reasoning_content", "reasoning")
+"""Of a message: where servers put what a model thinks before it answers."""
+_THOUGHT_CHARACTERS = 600
+"""Of a thought that is handed on; the ledger has all of it."""
 
 T = TypeVar("T", bound=Reply)
 Check = Callable[[T], str | None]
@@ -53,6 +65,8 @@ class Question:
 
     key: str
     """Names the question and its content within the run."""
+    label: str
+    """Names it for people, and another question in its place."""
     messages: tuple[Message, ...]
     """Without pictures: system, user, and for a correction the unusable reply and what is wrong
     with it."""
@@ -64,10 +78,24 @@ class Question:
     """That belong to the question; only who sends them has them drawn."""
     view: View
     """Of the run that asks: the photo, and the candidates that the question is about."""
+    asked_at: float = field(default_factory=time.time)
 
     async def illustrated(self) -> list[Message]:
         """Return the messages with the pictures attached to the question."""
         return illustrate(self.messages, await self.pictures.urls())
+
+    def as_json(self) -> str:
+        """Return what a ledger keeps of it: pictures are named by their SHA-256."""
+        hashes = [
+            f"sha256:{hashlib.sha256(url.encode()).hexdigest()}"
+            for url in self.pictures.drawn or ()
+        ]
+        return AskedQuestion(
+            label=self.label,
+            function=self.function,
+            asked_at=self.asked_at,
+            messages=tuple(illustrate(self.messages, hashes)),
+        ).model_dump_json()
 
 
 def illustrate(messages: Sequence[Message], urls: Sequence[str]) -> list[Message]:
@@ -113,7 +141,7 @@ class Conversation(ABC):
         view: View,
         marks: str = "",
     ) -> T:
-        """Ask one question and return the typed reply.
+        """Ask one question and return the typed reply, with the end of what was thought before.
 
         Args:
             label: names the question within its run; with its content it is the key under which a
@@ -141,14 +169,15 @@ class Conversation(ABC):
         problem = ""
         for turn in range(_TURNS):
             content = json.dumps([self.model, messages, shown, function], sort_keys=True)
-            key = f"{label}/{turn}:{hashlib.sha256(content.encode()).hexdigest()}"
-            question = Question(key, tuple(messages), function, kind, illustrations, view)
+            name = f"{label}/{turn}"
+            key = f"{name}:{hashlib.sha256(content.encode()).hexdigest()}"
+            question = Question(key, name, tuple(messages), function, kind, illustrations, view)
             message = await self._complete(question)
             try:
                 reply = _read(message, function, kind)
                 wrong = check(reply)
                 if wrong is None:
-                    return reply
+                    return reply.with_thought(_thought_of(message))
                 problem = wrong
             except LanguageReplyError as error:
                 problem = error.message
@@ -169,7 +198,7 @@ class Conversation(ABC):
         if kept is not None:
             return json.loads(kept)
         message, tokens = await self._request(question)
-        ledger.finish(question.key, json.dumps(message), tokens)
+        ledger.finish(question.key, json.dumps(message), tokens, question.as_json())
         return message
 
 
@@ -193,4 +222,13 @@ def _as_text(message: Message) -> str:
     calls = message.get("tool_calls") or []
     if calls:
         return f"{calls[0]['function']['name']}({calls[0]['function']['arguments']})"
-    return message.get("content") or message.get("refusal") or "(nothing)"
+    _, answer = part_thought(message.get("content") or "")
+    return answer or message.get("refusal") or "(nothing)"
+
+
+def _thought_of(message: Message) -> str:
+    """Return the end of a thought, where it comes to a conclusion; mostly there is none."""
+    inline, _ = part_thought(message.get("content") or "")
+    told = next((message[name] for name in THOUGHT_FIELDS if message.get(name)), inline)
+    words = " ".join(told.split())
+    return words if len(words) <= _THOUGHT_CHARACTERS else f"… {words[-_THOUGHT_CHARACTERS:]}"

@@ -4,11 +4,12 @@ A resumed run asks the ledger before the server, so no finished request is sent 
 stay those of the server's own log.
 """
 
+import json
 import sqlite3
 from pathlib import Path
 from typing import Protocol
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from sam3i_agent.core.contracts import Frozen
 
@@ -34,13 +35,42 @@ class Ledger(Protocol):
         """Count a request that is about to be sent."""
         ...
 
-    def finish(self, key: str, reply: str, tokens: int) -> None:
-        """Keep the reply of a request."""
+    def finish(self, key: str, reply: str, tokens: int, question: str) -> None:
+        """Keep the reply of a request.
+
+        Args:
+            key: names the question and its content.
+            reply: the message, as JSON.
+            tokens: that it took.
+            question: an `AskedQuestion` as JSON, for a record that people read.
+        """
         ...
 
     def close(self) -> None:
         """Let go of what it holds."""
         ...
+
+
+class AskedQuestion(Frozen):
+    """A question as a ledger keeps it."""
+
+    label: str
+    """Names it within its run."""
+    function: str = ""
+    asked_at: float = 0.0
+    """Seconds since 1970. Questions are answered side by side, in any order."""
+    messages: tuple[dict[str, JsonValue], ...] = ()
+    """Pictures are named by the SHA-256 of their data URLs."""
+
+
+class Answer(Frozen):
+    """An answered question."""
+
+    key: str
+    question: AskedQuestion
+    reply: dict[str, JsonValue]
+    """The model's message."""
+    tokens: int
 
 
 class Entries(Frozen):
@@ -78,8 +108,8 @@ class MemoryLedger:
         """Count a request that is about to be sent."""
         self.calls += 1
 
-    def finish(self, key: str, reply: str, tokens: int) -> None:
-        """Keep the reply of a request."""
+    def finish(self, key: str, reply: str, tokens: int, question: str) -> None:
+        """Keep the reply of a request, not the question."""
         self._replies[key] = reply
         self.tokens += tokens
 
@@ -99,8 +129,12 @@ class SqliteLedger:
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("CREATE TABLE IF NOT EXISTS begun (at REAL)")
         self._connection.execute(
-            "CREATE TABLE IF NOT EXISTS finished (key TEXT PRIMARY KEY, reply TEXT, tokens INTEGER)"
+            "CREATE TABLE IF NOT EXISTS finished "
+            "(key TEXT PRIMARY KEY, reply TEXT, tokens INTEGER, question TEXT)"
         )
+        columns = self._connection.execute("PRAGMA table_info(finished)").fetchall()
+        if all(name != "question" for _, name, *_ in columns):  # written by an earlier version
+            self._connection.execute("ALTER TABLE finished ADD COLUMN question TEXT")
 
     @property
     def calls(self) -> int:
@@ -124,12 +158,31 @@ class SqliteLedger:
         """Count a request that is about to be sent."""
         self._connection.execute("INSERT INTO begun VALUES (julianday('now'))")
 
-    def finish(self, key: str, reply: str, tokens: int) -> None:
-        """Keep the reply of a request."""
+    def finish(self, key: str, reply: str, tokens: int, question: str) -> None:
+        """Keep a question and its reply."""
         self._connection.execute(
-            "INSERT OR REPLACE INTO finished VALUES (?, ?, ?)", (key, reply, tokens)
+            "INSERT OR REPLACE INTO finished (key, reply, tokens, question) VALUES (?, ?, ?, ?)",
+            (key, reply, tokens, question),
         )
+
+    def answers(self) -> list[Answer]:
+        """Return all that is kept, in the order in which it was asked."""
+        rows = self._connection.execute(
+            "SELECT key, reply, tokens, question FROM finished ORDER BY rowid"
+        ).fetchall()
+        answers = [
+            Answer(key=key, reply=json.loads(reply), tokens=tokens, question=_question(key, asked))
+            for key, reply, tokens, asked in rows
+        ]
+        return sorted(answers, key=lambda one: one.question.asked_at)
 
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+
+def _question(key: str, kept: str | None) -> AskedQuestion:
+    """Read a kept question; of the earliest ledgers the key alone is known."""
+    if kept is None:
+        return AskedQuestion(label=key.rpartition(":")[0])
+    return AskedQuestion.model_validate_json(kept)

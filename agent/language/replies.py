@@ -2,9 +2,9 @@
 
 import json
 import re
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from sam3i_agent.core.errors import LanguageReplyError
 from sam3i_agent.prompts.templates import complaint, load_function
@@ -18,6 +18,18 @@ class Reply(BaseModel):
     """What a model answers; more fields than wanted do no harm."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+    _thought: str = PrivateAttr(default="")
+
+    @property
+    def thought(self) -> str:
+        """What the model thought before it answered, as far as its server tells."""
+        return self._thought
+
+    def with_thought(self, thought: str) -> Self:
+        """Return the same answer with what was thought before."""
+        reply = self.model_copy()
+        reply._thought = thought
+        return reply
 
 
 PhraseText = Annotated[str, Field(min_length=1, max_length=MAX_PHRASE_CHARACTERS)]
@@ -56,7 +68,12 @@ class ExhaustiveReply(Reply):
 
 
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)
-_THOUGHT = re.compile(r"<think(?:ing)?>.*?</think(?:ing)?>", re.DOTALL)
+_THOUGHT = re.compile(
+    r"<think(?:ing)?>(.*?)</think(?:ing)?>"
+    r"|\A((?:(?!<think).)*)</think(?:ing)?>"  # some templates open the thought themselves
+    r"|<think(?:ing)?>(.*)\Z",  # cut off before the answer
+    re.DOTALL,
+)
 _REFUSAL = re.compile(
     r"\b(?:I(?:'m| am) (?:sorry|unable)|I can(?:'t|not)|as an AI)\b", re.IGNORECASE
 )
@@ -108,7 +125,7 @@ def read_text(text: str, kind: type[T]) -> T:
     Raises:
         LanguageReplyError: there is no such JSON object, or the text refuses.
     """
-    text = _THOUGHT.sub("", text).strip()
+    _, text = part_thought(text)
     if not text:
         raise LanguageReplyError(complaint("empty"))
     fenced = _FENCE.search(text)
@@ -122,6 +139,12 @@ def read_text(text: str, kind: type[T]) -> T:
     if _REFUSAL.search(text):
         raise LanguageReplyError(complaint("refused"))
     raise next((one for one in problems if isinstance(one, _WrongFieldsError)), problems[0])
+
+
+def part_thought(text: str) -> tuple[str, str]:
+    """Part a reply's text into what is thought in it and what is answered."""
+    thoughts = [part.strip() for found in _THOUGHT.findall(text) for part in found if part.strip()]
+    return "\n".join(thoughts), _THOUGHT.sub("", text).strip()
 
 
 def _objects_in(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""A question's pictures and its key: drawn only where they are sent, told apart by what is marked."""
+"""A question's pictures, drawn only where they are sent; its key; and a reply's thoughts."""
 
 import asyncio
 import json

@@ -14,6 +14,8 @@ from sam3i_agent.core.errors import LanguageReplyError
         'The answer is {"masks": [2, 1], "reason": "both {are} fine"} I think',
         '{"name": "select_masks", "arguments": {"masks": [2, 1]}}',
         '<think>maybe {"masks": [9]}?</think>\n{"masks": [2, 1]}',
+        'maybe {"masks": [9]}?</think>\n{"masks": [2, 1]}',  # opened by the server's template
+        '{"masks": [2, 1]} <think>or {"masks": [9]}</think>',
         'First {"x": 1, then {"masks": [2, 1]}',
         '{"masks": [2, 1], "surplus": true}',
     ],
@@ -27,6 +29,7 @@ def test_the_fields_are_found(text):
     [
         ("", "empty"),
         ("<think>hm</think>", "empty"),
+        ('<think>perhaps {"masks": [1]}', "empty"),  # cut off before the answer
         ("[1, 2]", "no JSON object"),
         ("masks 1 and 2", "no JSON object"),
         ('{"masks": "1"}', "fields are wrong: masks"),
