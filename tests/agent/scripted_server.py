@@ -1,9 +1,12 @@
-"""An OpenAI-compatible HTTP server that plays a script over real sockets and keeps a log."""
+"""An OpenAI-compatible HTTP server that plays a script over real sockets and keeps a log.
+
+It streams where it is asked to.
+"""
 
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +29,15 @@ class Reply:
     """Announce so many more bytes than are sent, then drop the connection."""
     drop: bool = False
     """Close the connection without any answer."""
+    whole: bool = False
+    """Send the message in one piece although a stream is asked for."""
+    pieces: Iterable[Body] | None = None
+    """Of a stream, instead of those of the message."""
+    pace_s: float = 0.0
+    """Before each piece."""
+    cut_after: int | None = None
+    """Pieces; then the stream is silent for `silence_s` and the connection is dropped."""
+    silence_s: float = 0.0
 
 
 Script = Callable[[Body, int], Reply]
@@ -86,6 +98,38 @@ def _completion(model: str, message: Body) -> Body:
     }
 
 
+def delta(**message: Any) -> Body:
+    """A piece of a streamed reply."""
+    return {"choices": [{"index": 0, "delta": message, "finish_reason": None}]}
+
+
+END = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+"""The piece that says that there are no more."""
+USAGE = {"choices": [], "usage": {"total_tokens": 100}}
+
+
+def pieces_of(message: Body, counted: bool) -> list[Body]:
+    """Stream a message as the API's maker does."""
+    pieces = [delta(role="assistant", content="")]
+    for name, value in message.items():
+        if name == "tool_calls":
+            for index, one in enumerate(value):
+                head = {**one, "index": index, "function": {**one["function"], "arguments": ""}}
+                pieces.append(delta(tool_calls=[head]))
+                pieces += [
+                    delta(tool_calls=[{"index": index, "function": {"arguments": part}}])
+                    for part in _parts(one["function"]["arguments"])
+                ]
+        elif name != "role":
+            pieces += [delta(**{name: part}) for part in _parts(value)]
+    return [*pieces, END, *([USAGE] if counted else [])]
+
+
+def _parts(text: str, count: int = 4) -> list[str]:
+    size = -(-len(text) // count) or 1
+    return [text[start : start + size] for start in range(0, len(text), size)]
+
+
 @contextmanager
 def serve(script: Script) -> Iterator[ScriptedServer]:
     """Run a server that answers by `script`."""
@@ -106,6 +150,9 @@ def serve(script: Script) -> Iterator[ScriptedServer]:
             if reply.drop:
                 self.close_connection = True
                 return
+            if body.get("stream") and not reply.whole and (reply.message or reply.pieces):
+                self._stream(body, reply)
+                return
             content = reply.raw
             if reply.message is not None:
                 content = json.dumps(_completion(body["model"], reply.message)).encode()
@@ -121,6 +168,29 @@ def serve(script: Script) -> Iterator[ScriptedServer]:
                 pass  # the client has given up waiting
             if reply.promised_bytes:
                 self.close_connection = True
+
+        def _stream(self, body: Body, reply: Reply) -> None:
+            counted = body.get("stream_options", {}).get("include_usage", False)
+            pieces = reply.pieces or pieces_of(reply.message or {}, counted)
+            self.send_response(200)
+            self.send_header("content-type", "text/event-stream; charset=utf-8")
+            self.send_header("transfer-encoding", "chunked")
+            self.end_headers()
+            try:
+                for number, piece in enumerate(pieces):
+                    if number == reply.cut_after:
+                        time.sleep(reply.silence_s)
+                        self.close_connection = True
+                        return
+                    time.sleep(reply.pace_s)
+                    self._chunk(f"data: {json.dumps(piece)}\n\n")
+                self._chunk("data: [DONE]\n\n")
+                self.wfile.write(b"0\r\n\r\n")
+            except (BrokenPipeError, ConnectionResetError):
+                self.close_connection = True  # the client has given up waiting
+
+        def _chunk(self, text: str) -> None:
+            self.wfile.write(f"{len(text.encode()):x}\r\n{text}\r\n".encode())
 
         def log_message(self, *args: object) -> None:
             """Keep the test output clean."""
