@@ -1,17 +1,168 @@
-"""The options that name a language model."""
+"""The options that name a language model and say how it is asked."""
 
-from sam3i_agent.agent.language.choice import LanguageChoice
+import inspect
+import json
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+from pydantic import ValidationError
+
+from sam3i_agent.agent.language.choice import LanguageChoice, PromptsVersion
+from sam3i_agent.cli.options import out_of_range
 from sam3i_agent.core.errors import InputError
 
+_PANEL = "Language model"
+_PARAMETER = "language"
+_FLAGS = {"timeout_s": "--mllm-timeout", "prompts": "--prompts"}
+"""Of the fields that are not named as their flags are."""
 
-def language_choice(url: str | None, model: str | None) -> LanguageChoice | None:
-    """Return where the model is; None where neither option is given.
+
+def _usual(field: str) -> str:
+    return f"{LanguageChoice.model_fields[field].default:g} by default"
+
+
+def language_choice(
+    mllm_url: Annotated[
+        str | None,
+        typer.Option(
+            help="Base URL of an OpenAI-compatible server, whose model plans and judges for the "
+            "agent; its key comes from SAM3I_MLLM_API_KEY or OPENAI_API_KEY.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+    mllm_model: Annotated[
+        str | None, typer.Option(help="The model's name there.", rich_help_panel=_PANEL)
+    ] = None,
+    mllm_timeout: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="The longest silence before a request is tried again; a reply whose tokens keep "
+            f"coming may take longer. {_usual('timeout_s')}.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+    mllm_temperature: Annotated[
+        float | None,
+        typer.Option(help="0 to 2; the server's own by default.", rich_help_panel=_PANEL),
+    ] = None,
+    mllm_max_tokens: Annotated[
+        int | None,
+        typer.Option(
+            help="Of one reply, thoughts included; the server's own by default.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+    mllm_reasoning_effort: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORD",
+            help="As the server names it, such as low, medium or high.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+    mllm_extra: Annotated[
+        str | None,
+        typer.Option(
+            metavar="JSON",
+            help="An object whose fields are passed on in each request.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+    mllm_image_side: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS",
+            help=f"Longest side of the pictures it is shown. {_usual('image_side')}.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+    prompts: Annotated[
+        PromptsVersion | None,
+        typer.Option(
+            help="Which words it reads. "
+            f"{LanguageChoice.model_fields['prompts'].default} by default.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+) -> LanguageChoice | None:
+    """Return the model that the options name; None where they name none.
 
     Raises:
-        InputError: one is given without the other.
+        InputError: one option is given without another that it needs, or cannot be used.
     """
-    if url is None and model is None:
+    settings = {
+        "timeout_s": mllm_timeout,
+        "temperature": mllm_temperature,
+        "max_tokens": mllm_max_tokens,
+        "reasoning_effort": mllm_reasoning_effort,
+        "extra": None if mllm_extra is None else _object(mllm_extra),
+        "image_side": mllm_image_side,
+        "prompts": prompts,
+    }
+    given = {name: one for name, one in settings.items() if one is not None}
+    if mllm_url is None and mllm_model is None:
+        if given:
+            raise InputError(f"{_flag(next(iter(given)))} goes with --mllm-url and --mllm-model")
         return None
-    if url is None or model is None:
+    if mllm_url is None or mllm_model is None:
         raise InputError("--mllm-url and --mllm-model go together")
-    return LanguageChoice(url=url, model=model)
+    if not _is_address(mllm_url):
+        raise InputError(
+            f"--mllm-url must begin with http:// or https://, got {mllm_url!r}",
+            "such as http://localhost:11434/v1",
+        )
+    try:
+        return LanguageChoice.model_validate({"url": mllm_url, "model": mllm_model, **given})
+    except ValidationError as error:
+        raise out_of_range(error, _flag) from error
+
+
+def with_language(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `language_choice`.
+
+    Args:
+        command: takes `language`, a `LanguageChoice` or None; on the command line the options stand
+            in its place.
+    """
+    options = inspect.signature(language_choice).parameters
+    taken = inspect.signature(command)
+    shown: list[inspect.Parameter] = []
+    for name, parameter in taken.parameters.items():
+        shown += options.values() if name == _PARAMETER else [parameter]
+
+    @wraps(command)
+    def run(**values: Any) -> None:
+        chosen = {name: values.pop(name) for name in options}
+        command(**values, **{_PARAMETER: language_choice(**chosen)})
+
+    vars(run)["__signature__"] = taken.replace(parameters=shown)  # which the parser reads
+    return run
+
+
+def _flag(field: str) -> str:
+    return _FLAGS.get(field, f"--mllm-{field}".replace("_", "-"))
+
+
+def _object(text: str) -> dict[str, object]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"--mllm-extra is no JSON: {error}", _EXAMPLE) from error
+    if not isinstance(value, dict):
+        raise InputError(f"--mllm-extra must be a JSON object, got {text}", _EXAMPLE)
+    return value
+
+
+_EXAMPLE = """such as '{"top_p": 0.9}'"""
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.netloc)

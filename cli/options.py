@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -25,14 +26,6 @@ TilingOption = Annotated[
     Tiling,
     typer.Option(help="See large photos in tiles: where small objects need it, always, never."),
 ]
-MllmUrlOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Base URL of an OpenAI-compatible server, whose model plans and judges for the agent; "
-        "its key comes from SAM3I_MLLM_API_KEY or OPENAI_API_KEY."
-    ),
-]
-MllmModelOption = Annotated[str | None, typer.Option(help="The model's name there.")]
 RootOption = Annotated[
     list[Path] | None,
     typer.Option(
@@ -64,9 +57,20 @@ def read_budgets(**values: float) -> Budgets:
     try:
         return Budgets.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        flag = f"--{first['loc'][0]}".replace("_", "-")
-        raise InputError(f"{flag}: {first['msg'].lower()}, got {first['input']}") from error
+        raise out_of_range(error, lambda name: f"--{name}".replace("_", "-")) from error
+
+
+def out_of_range(error: ValidationError, flag_of: Callable[[str], str]) -> InputError:
+    """Return the first problem of an invalid value as an error about the flag that set it.
+
+    Args:
+        error: of a model whose fields flags set.
+        flag_of: from a field's name to its flag.
+    """
+    first = error.errors()[0]
+    problem = first["msg"].removeprefix("Value error, ")
+    flag = flag_of(str(first["loc"][0]))
+    return InputError(f"{flag}: {problem[:1].lower()}{problem[1:]}, got {first['input']}")
 
 
 def log_to_stderr(verbose: bool) -> None:

@@ -13,7 +13,6 @@ from sam3i_agent.agent.language.choice import LanguageChoice
 from sam3i_agent.agent.language.factory import language_factory
 from sam3i_agent.agent.requests import make_request
 from sam3i_agent.agent.runs import RecordedRun, RunStore
-from sam3i_agent.cli.language import language_choice
 from sam3i_agent.core.contracts import (
     Budgets,
     LevelChoice,
@@ -60,8 +59,7 @@ class SegmentCommand:
         level: LevelChoice,
         budgets: Budgets,
         model: ModelChoice,
-        mllm_url: str | None,
-        mllm_model: str | None,
+        language: LanguageChoice | None,
     ) -> "SegmentCommand":
         """Check the input and begin to record a run.
 
@@ -74,19 +72,17 @@ class SegmentCommand:
             level: how the direct route reads the words.
             budgets: of the agent.
             model: to load.
-            mllm_url: of a language model's server.
-            mllm_model: the model there.
+            language: the model that plans and judges; None takes the offline planner.
 
         Raises:
             InputError: the image, the instruction or the options cannot be used.
         """
-        mllm = language_choice(mllm_url, mllm_model)
         photo = read_photo(image)
         service = SegmentationService(model)
         exemplars = [_exemplar(text, "--box", True) for text in boxes]
         exemplars += [_exemplar(text, "--not-box", False) for text in not_boxes]
         if instruction is None and not exemplars:
-            return cls(image, photo, None, service, mllm, None)
+            return cls(image, photo, None, service, language, None)
         request = make_request(
             photo,
             instruction or "",
@@ -96,11 +92,11 @@ class SegmentCommand:
             budgets=budgets,
         )
         try:
-            recorded = RunStore().create(image, request, model, mllm)
+            recorded = RunStore().create(image, request, model, language)
         except StorageError as error:
             logger.warning("%s; this run cannot be resumed", error)
             recorded = None
-        return cls(image, photo, request, service, mllm, recorded)
+        return cls(image, photo, request, service, language, recorded)
 
     @classmethod
     def resumed(cls, run_id: str) -> "SegmentCommand":

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from sam3i_agent.agent.language.choice import LanguageChoice
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.tools.results.store import ResultStore
@@ -27,24 +28,21 @@ def build_toolbox(
     roots: list[Path],
     allow_urls: bool,
     service: SegmentationService,
-    mllm_url: str | None,
-    mllm_model: str | None,
+    language: LanguageChoice | None,
     client_model: bool = False,
 ) -> Toolbox:
     """Put the tools together; nothing heavy is imported or loaded yet.
 
     Raises:
-        InputError: a root is no folder, or only one of the language model's options is given.
+        InputError: a root is no folder.
     """
     for folder in roots:
         if not folder.is_dir():
             raise InputError(f"--root {str(folder)!r} is no folder")
     allowed = tuple(folder.resolve() for folder in roots)
     source = ImageSource(ResultStore(), allowed, allow_urls)
-    if mllm_url is None and mllm_model is None:
+    if language is None:
         return Toolbox(service, source, client_model=client_model)
     from sam3i_agent.agent.language.factory import language_factory
-    from sam3i_agent.cli.language import language_choice
 
-    language = language_choice(mllm_url, mllm_model)
-    return Toolbox(service, source, language_factory(language), mllm_model or "", client_model)
+    return Toolbox(service, source, language_factory(language), language.model, client_model)

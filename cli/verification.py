@@ -4,9 +4,9 @@ import asyncio
 from pathlib import Path
 
 from sam3i_agent.agent.language.budgets import Meter
+from sam3i_agent.agent.language.choice import LanguageChoice
 from sam3i_agent.agent.language.factory import language_factory
 from sam3i_agent.agent.language.ledger import MemoryLedger
-from sam3i_agent.cli.language import language_choice
 from sam3i_agent.cli.progress import progress_bar
 from sam3i_agent.core.contracts import Budgets
 from sam3i_agent.core.model_choice import ModelChoice
@@ -27,12 +27,10 @@ def verify_with_progress(
     images: Path | None,
     drop: bool,
     model: ModelChoice,
-    mllm_url: str | None,
-    mllm_model: str | None,
+    language: LanguageChoice | None,
     budgets: Budgets,
 ) -> VerificationReport:
     """Verify a dataset with a language model where one is named, else with rules."""
-    settings = language_choice(mllm_url, mllm_model)
 
     async def run() -> VerificationReport:
         with progress_bar("verifying") as (bar, task):
@@ -45,12 +43,12 @@ def verify_with_progress(
             def advance(done: int, total: int) -> None:
                 bar.update(task, completed=done, total=total)
 
-            if settings is None:
+            if language is None:
                 return await verify(OfflineJudge(open_segmenter(model)))
-            language = language_factory(settings)(Meter(budgets, MemoryLedger()))
+            side = language_factory(language)(Meter(budgets, MemoryLedger()))
             try:
-                return await verify(ModelJudge(language))
+                return await verify(ModelJudge(side))
             finally:
-                await language.close()
+                await side.close()
 
     return asyncio.run(run())

@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Annotated, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field, JsonValue, model_validator
+from pydantic import Field, JsonValue, field_validator
 
 from sam3i_agent.core.contracts import Frozen
 
@@ -41,12 +41,13 @@ class LanguageChoice(Frozen):
     """Longest side of the pictures that the model is shown, in pixels."""
     prompts: PromptsVersion = PromptsVersion.V1
 
-    @model_validator(mode="after")
-    def _leave_ours(self) -> Self:
+    @field_validator("extra")
+    @classmethod
+    def _leave_ours(cls, extra: dict[str, JsonValue]) -> dict[str, JsonValue]:
         for name in _OURS:
-            if name in self.extra:
-                raise ValueError(f"extra must not set {name!r}")
-        return self
+            if name in extra:
+                raise ValueError(f"{name!r} cannot be set")
+        return extra
 
     @property
     def body(self) -> dict[str, JsonValue]:

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from sam3i_agent.agent.language.choice import LanguageChoice
+from sam3i_agent.cli.language import with_language
 from sam3i_agent.cli.options import (
     DeviceOption,
-    MllmModelOption,
-    MllmUrlOption,
     ModelOption,
     VerboseOption,
     log_to_stderr,
@@ -20,6 +20,7 @@ from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.model_choice import ModelChoice, Tiling
 
 
+@with_language
 def compare(
     dataset: Annotated[
         Path,
@@ -48,8 +49,7 @@ def compare(
     ] = None,
     model: ModelOption = "tiny",
     device: DeviceOption = "auto",
-    mllm_url: MllmUrlOption = None,
-    mllm_model: MllmModelOption = None,
+    language: LanguageChoice | None = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Answer a dataset by several routes and report which is better, where, at what cost.
@@ -67,8 +67,7 @@ def compare(
         shard=shard,
         workers=workers,
         model=ModelChoice(model, device, Tiling.OFF),
-        mllm_url=mllm_url,
-        mllm_model=mllm_model,
+        language=language,
     )
     typer.echo(command.run())
 
@@ -86,8 +85,7 @@ class CompareCommand:
     shard: str
     workers: int | None
     model: ModelChoice
-    mllm_url: str | None
-    mllm_model: str | None
+    language: LanguageChoice | None
 
     def run(self) -> str:
         """Run what is left to run, write the report, and return its reading."""
@@ -95,7 +93,6 @@ class CompareCommand:
 
         from sam3i_agent.agent.instructions import classify_level
         from sam3i_agent.agent.language.factory import language_factory
-        from sam3i_agent.cli.language import language_choice
         from sam3i_agent.cli.progress import progress_bar
         from sam3i_agent.data.formats.registry import open_dataset
         from sam3i_agent.evaluation.compare.cases import Shard
@@ -114,8 +111,8 @@ class CompareCommand:
                 self.routes,
                 self.model,
                 self.out,
-                language=language_factory(language_choice(self.mllm_url, self.mllm_model)),
-                language_name=self.mllm_model or "",
+                language=language_factory(self.language),
+                language_name="" if self.language is None else str(self.language),
                 levels=self.levels,
                 limit=self.limit,
                 shard=Shard.parse(self.shard),

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
+from sam3i_agent.agent.language.choice import LanguageChoice
+from sam3i_agent.cli.language import with_language
 from sam3i_agent.cli.options import (
     DeviceOption,
-    MllmModelOption,
-    MllmUrlOption,
     ModelOption,
     read_budgets,
 )
@@ -70,6 +70,7 @@ def build(
 
 
 @dataset_app.command()
+@with_language
 def verify(
     dataset: Annotated[Path, typer.Argument(help="A dataset, as `sam3i compare` takes it.")],
     out: Annotated[Path, typer.Argument(help="SAM3-I JSON file to write.")],
@@ -81,8 +82,7 @@ def verify(
     ] = False,
     model: ModelOption = "tiny",
     device: DeviceOption = "auto",
-    mllm_url: MllmUrlOption = None,
-    mllm_model: MllmModelOption = None,
+    language: LanguageChoice | None = None,
     max_mllm_calls: Annotated[
         int, typer.Option(help="Requests to the language model, retries included.")
     ] = 10_000,
@@ -96,8 +96,7 @@ def verify(
         images=images,
         drop=drop,
         model=ModelChoice(model, device, Tiling.OFF),
-        mllm_url=mllm_url,
-        mllm_model=mllm_model,
+        language=language,
         budgets=read_budgets(max_mllm_calls=max_mllm_calls, max_seconds=7 * 24 * 3600.0),
     )
     typer.echo(json.dumps(report.as_dict()))

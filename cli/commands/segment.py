@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
+from sam3i_agent.agent.language.choice import LanguageChoice
+from sam3i_agent.cli.language import with_language
 from sam3i_agent.cli.options import (
     FAILURE,
     DeviceOption,
-    MllmModelOption,
-    MllmUrlOption,
     ModelOption,
     TilingOption,
     VerboseOption,
@@ -39,6 +39,7 @@ EXAMPLES = """Examples:
 """
 
 
+@with_language
 def segment(
     image: Annotated[Path | None, typer.Argument(help="Picture to segment.")] = None,
     instruction: Annotated[str | None, typer.Argument(help="What to find, in English.")] = None,
@@ -63,8 +64,7 @@ def segment(
     model: ModelOption = "tiny",
     device: DeviceOption = "auto",
     tiling: TilingOption = Tiling.AUTO,
-    mllm_url: MllmUrlOption = None,
-    mllm_model: MllmModelOption = None,
+    language: LanguageChoice | None = None,
     max_rounds: Annotated[
         int, typer.Option(help="Rounds of the agent.")
     ] = DEFAULT_BUDGETS.max_rounds,
@@ -122,8 +122,7 @@ def segment(
             level=level,
             budgets=budgets,
             model=ModelChoice(model, device, tiling),
-            mllm_url=mllm_url,
-            mllm_model=mllm_model,
+            language=language,
         )
     command = command.with_clicks(point or (), not_point or ())
     if out is None and not as_json:

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
+from sam3i_agent.agent.language.choice import LanguageChoice
+from sam3i_agent.cli.language import with_language
 from sam3i_agent.cli.options import (
     DeviceOption,
-    MllmModelOption,
-    MllmUrlOption,
     ModelOption,
     RootOption,
     TilingOption,
@@ -19,6 +19,7 @@ from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.model_choice import ModelChoice, Tiling
 
 
+@with_language
 def serve(
     http: Annotated[
         str | None,
@@ -35,8 +36,7 @@ def serve(
     model: ModelOption = "tiny",
     device: DeviceOption = "auto",
     tiling: TilingOption = Tiling.AUTO,
-    mllm_url: MllmUrlOption = None,
-    mllm_model: MllmModelOption = None,
+    language: LanguageChoice | None = None,
     client_model: Annotated[
         bool,
         typer.Option(
@@ -66,7 +66,7 @@ def serve(
         address = parse_address(http)
         root = root or [Path.cwd()]
     service = service_of(ModelChoice(model, device, tiling), replicas, max_replicas)
-    toolbox = build_toolbox(root or [], allow_urls, service, mllm_url, mllm_model, client_model)
+    toolbox = build_toolbox(root or [], allow_urls, service, language, client_model)
     if address is not None:
         from sam3i_agent.tools.serving.http import serve_http
 

@@ -17,5 +17,5 @@ def openai_tools() -> None:
     from sam3i_agent.tools.mcp.openai_schema import function_schemas
     from sam3i_agent.tools.mcp.server import build_server
 
-    server = build_server(build_toolbox([], False, service_of(ModelChoice()), None, None))
+    server = build_server(build_toolbox([], False, service_of(ModelChoice()), None))
     typer.echo(json.dumps(asyncio.run(function_schemas(server)), indent=2))
