@@ -5,6 +5,7 @@ A folder holds `run.json` (what was asked), `checkpoints.sqlite` (the graph's fi
 numbered candidates and, when the run has ended, `result/`, which `tools.results.export` writes.
 """
 
+import base64
 import json
 import os
 import secrets
@@ -22,12 +23,13 @@ from pydantic import ValidationError, model_validator
 
 from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.language.choice import LanguageChoice
-from sam3i_agent.agent.language.ledger import SqliteLedger
+from sam3i_agent.agent.language.ledger import Answer, SqliteLedger
 from sam3i_agent.core.contracts import Frozen, SegmentRequest
 from sam3i_agent.core.errors import InputError, StorageError
 from sam3i_agent.core.files import write_whole
 from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.model_choice import ModelChoice
+from sam3i_agent.core.photo import Photo, decode_photo, read_photo
 
 FOLDER_VARIABLE = "SAM3I_RUNS"
 CHECKPOINTS_VARIABLE = "SAM3I_CHECKPOINTS"
@@ -88,6 +90,53 @@ class RunInfo(Frozen):
         return kept
 
 
+class ExportedRun(Frozen):
+    """A recorded run in one file, with which it can be played back elsewhere.
+
+    Keys and headers are never recorded, and the URL is without user, password and query.
+    """
+
+    format: int = 1
+    run_id: str
+    started: datetime
+    request: SegmentRequest
+    image_name: str
+    image_base64: str
+    """The photo's file, whole."""
+    model: ModelChoice
+    language: LanguageChoice | None
+    answers: tuple[Answer, ...]
+    """Of the language model, in the order in which it was asked."""
+
+    @classmethod
+    def read(cls, path: Path) -> "ExportedRun":
+        """Read what was exported.
+
+        Raises:
+            InputError: the file is missing or something else.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except OSError as error:
+            raise InputError(f"{path.name!r} cannot be read: {error.strerror}") from error
+        except ValidationError as error:
+            raise InputError(
+                f"{path.name!r} is no exported run", "sam3i runs export writes them"
+            ) from error
+
+    def photo(self) -> Photo:
+        """Decode the photo.
+
+        Raises:
+            InputError: it is damaged.
+        """
+        try:
+            data = base64.b64decode(self.image_base64, validate=True)
+        except ValueError as error:
+            raise InputError("the photo of the exported run is damaged") from error
+        return decode_photo(data, self.image_name)
+
+
 class RecordedRun:
     """The folder of one run; made by a `RunStore`.
 
@@ -103,6 +152,32 @@ class RecordedRun:
     def ledger(self) -> SqliteLedger:
         """Open the record of language-model requests."""
         return SqliteLedger(self.folder / _CALLS_NAME)
+
+    def export(self) -> ExportedRun:
+        """Return all that is needed to play the run back.
+
+        Raises:
+            InputError: its photo is gone or changed.
+        """
+        info, path = self.info, Path(self.info.image)
+        photo = read_photo(path)
+        if photo.sha256 != info.request.image_sha256:
+            raise InputError(f"{path.name!r} is not the photo that the run was about any more")
+        ledger = self.ledger()
+        try:
+            answers = ledger.answers()
+        finally:
+            ledger.close()
+        return ExportedRun(
+            run_id=info.run_id,
+            started=info.started,
+            request=info.request,
+            image_name=path.name,
+            image_base64=base64.b64encode(path.read_bytes()).decode(),
+            model=info.model,
+            language=None if info.language is None else info.language.without_secrets(),
+            answers=tuple(answers),
+        )
 
     @asynccontextmanager
     async def checkpointer(self) -> AsyncIterator[BaseCheckpointSaver[str]]:

@@ -1,5 +1,6 @@
 """Which multimodal model answers, and how it is asked: a value that is recorded with a run."""
 
+import re
 from enum import StrEnum
 from typing import Annotated, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -10,6 +11,7 @@ from sam3i_agent.core.contracts import Frozen
 
 _OURS = ("messages", "model", "tools")
 """Fields of a request that are not anybody else's to set."""
+_KEY_NAME = re.compile(r"key|secret|password|authorization|headers|token$", re.IGNORECASE)
 
 
 class PromptsVersion(StrEnum):
@@ -60,12 +62,15 @@ class LanguageChoice(Frozen):
         return {name: one for name, one in ours.items() if one is not None} | self.extra
 
     def without_secrets(self) -> Self:
-        """Return it without what a URL may hold beside the address: user, password and query."""
+        """Return it without what must not be shown or passed on.
+
+        That is what a URL holds beside the address (user, password and query), and extra fields
+        that are named as keys are.
+        """
         parts = urlsplit(self.url)
         address = parts.netloc.rpartition("@")[2]
-        return self.model_copy(
-            update={"url": urlunsplit((parts.scheme, address, parts.path, "", ""))}
-        )
+        url = urlunsplit((parts.scheme, address, parts.path, "", ""))
+        return self.model_copy(update={"url": url, "extra": _without_keys(self.extra)})
 
     def __str__(self) -> str:
         """Return the model's name, the prompts, and the settings that are not the usual ones."""
@@ -74,5 +79,13 @@ class LanguageChoice(Frozen):
         for name in ("timeout_s", "temperature", "max_tokens", "reasoning_effort", "image_side"):
             if getattr(self, name) != getattr(usual, name):
                 settings.append(f"{name} {getattr(self, name)}")
-        settings += [f"{name} {one!r}" for name, one in self.extra.items()]
+        settings += [f"{name} {one!r}" for name, one in _without_keys(self.extra).items()]
         return f"{self.model} ({', '.join(settings)})"
+
+
+def _without_keys(fields: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    return {
+        name: _without_keys(one) if isinstance(one, dict) else one
+        for name, one in fields.items()
+        if not _KEY_NAME.search(name)
+    }

@@ -5,6 +5,7 @@ from functools import partial
 
 from sam3i_agent.agent.language.budgets import Meter
 from sam3i_agent.agent.language.choice import LanguageChoice
+from sam3i_agent.agent.language.conversation import Conversation
 from sam3i_agent.agent.language.side import LanguageSide
 
 LanguageFactory = Callable[[Meter], LanguageSide]
@@ -23,9 +24,15 @@ def language_factory(choice: LanguageChoice | None) -> LanguageFactory:
     return offline_planner if choice is None else partial(_connect, choice)
 
 
+def mllm_side(choice: LanguageChoice, client: Conversation) -> LanguageSide:
+    """Return a language side that asks a model in the chosen way, whoever carries the questions."""
+    from sam3i_agent.agent.language.mllm import MllmLanguage
+
+    return MllmLanguage(client)
+
+
 def _connect(choice: LanguageChoice, meter: Meter) -> LanguageSide:
     # The client takes a second to import, and most runs need none.
-    from sam3i_agent.agent.language.mllm import MllmLanguage
     from sam3i_agent.agent.language.openai_server import ChatClient
 
-    return MllmLanguage(ChatClient(choice, meter))
+    return mllm_side(choice, ChatClient(choice, meter))

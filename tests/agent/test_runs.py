@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from sam3i_agent.agent.runs import RunStore
+from sam3i_agent.cli.app import app
 from sam3i_agent.core.errors import InputError, StorageError
 from sam3i_agent.core.model_choice import ModelChoice, Tiling
 from tests.agent.scripted_server import Reply, asked, call, serve
@@ -57,12 +59,13 @@ def _without_costs(result):
 
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
-    """The result of a run that nobody kills, and the number of its calls."""
+    """The result of a run that nobody kills, the number of its calls, and where it is recorded."""
+    runs = tmp_path_factory.mktemp("whole")
     with serve(_answer) as server:
         result = _segment(str(SCENE), TEXT, "--route", "agent", "--mllm-url", server.url,
-                          "--mllm-model", "m", runs=tmp_path_factory.mktemp("whole"))  # fmt: skip
+                          "--mllm-model", "m", "--mllm-temperature", "0.5", runs=runs)  # fmt: skip
         assert result["status"] == "selected"
-        return result, len(server.log)
+        return result, len(server.log), runs
 
 
 def _kill_and_resume(runs, dies_at):
@@ -95,7 +98,7 @@ def _kill_and_resume(runs, dies_at):
 
 @pytest.mark.parametrize("dies_at", ["propose_phrases", "judge_mask", "select_masks"])
 def test_a_killed_run_goes_on_and_repeats_no_finished_call(unbroken, tmp_path, dies_at):
-    whole, calls = unbroken
+    whole, calls, _ = unbroken
     resumed, log, before = _kill_and_resume(tmp_path, dies_at)
     kept, costs = _without_costs(resumed)
     wanted, wanted_costs = _without_costs(whole)
@@ -107,6 +110,25 @@ def test_a_killed_run_goes_on_and_repeats_no_finished_call(unbroken, tmp_path, d
     assert costs["prompts"] == wanted_costs["prompts"]
     questions = [json.dumps(body["messages"]) for body in log]
     assert len(set(questions)) == calls
+
+
+def test_a_run_is_exported_and_played_back_without_its_server(unbroken, tmp_path, monkeypatch):
+    whole, calls, runs = unbroken
+    monkeypatch.setenv("SAM3I_RUNS", str(runs))
+    monkeypatch.setenv("SAM3I_MLLM_API_KEY", "a-secret-key")
+    file = tmp_path / "run.json"
+    say = CliRunner().invoke(app, ["runs", "export", whole["run_id"], str(file)])
+    assert say.output == f"{calls} answers written to {file}\n"
+    assert "a-secret-key" not in file.read_text()
+    shown = CliRunner().invoke(app, ["runs", "show", whole["run_id"]]).output
+    assert "language: m (prompts v1, temperature 0.5)" in shown
+    for source in (str(file), whole["run_id"]):
+        played = CliRunner().invoke(app, ["runs", "replay", source, "--json"])
+        assert played.exit_code == 0 and played.stderr == ""
+        assert _without_costs(json.loads(played.stdout)) == _without_costs(whole)
+    for_people = CliRunner().invoke(app, ["runs", "replay", str(file), "--out", str(tmp_path)])
+    assert f"written to {tmp_path}" in for_people.stdout
+    assert (tmp_path / "result.json").is_file()
 
 
 def test_runs_are_listed_and_shown(tmp_path):

@@ -81,5 +81,9 @@ def test_a_model_is_described_by_what_is_not_usual():
     plain = LanguageChoice(url="http://me:key@host:1/v1?token=x", model="m")
     assert str(plain) == "m (prompts v1)"
     assert plain.without_secrets().url == "http://host:1/v1"
-    odd = plain.model_copy(update={"temperature": 0.0, "extra": {"top_k": 3}})
-    assert str(odd) == "m (prompts v1, temperature 0.0, top_k 3)"
+    extra = {"top_k": 3, "api_key": "x", "max_completion_tokens": 5, "more": {"Authorization": "x"}}
+    odd = plain.model_copy(update={"temperature": 0.0, "extra": extra})
+    told = "prompts v1, temperature 0.0, top_k 3, max_completion_tokens 5, more {}"
+    assert str(odd) == f"m ({told})"
+    kept = {"top_k": 3, "max_completion_tokens": 5, "more": {}}
+    assert odd.without_secrets().extra == kept and odd.body["api_key"] == "x"
