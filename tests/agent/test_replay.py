@@ -60,9 +60,7 @@ def recorded(tmp_path, photo_path):
     with serve(_script) as server:
         url = server.url.replace("http://", "http://me:secret@")
         choice = LanguageChoice(url=url, model="m", temperature=0.5, extra={"api_key": "secret"})
-        run = RunStore(tmp_path / "runs").create(
-            photo_path, request, ModelChoice(), choice
-        )
+        run = RunStore(tmp_path / "runs").create(photo_path, request, ModelChoice(), choice)
         segmenter = KnowingSegmenter({"umbrella": [LEFT, RIGHT]})
         result = _answer(segmenter, photo, request, language_factory(choice), run)
         assert len(server.log) == 4 and result.status is RunStatus.SELECTED
@@ -111,6 +109,17 @@ def test_other_masks_are_answered_in_their_place_and_told(recorded):
         f"{label}: asked about other masks; answered as recorded"
         for label in ("verify/1/0", "select/1/0")
     ]
+
+
+def test_a_question_finds_its_own_answer_in_whatever_order_it_is_asked(recorded):
+    exported = recorded[0].export()
+    said = [{"targets": ["umbrella"]}, {"verdict": "reject"}, {"verdict": "accept"}, {"masks": [1]}]
+    answers = [
+        one.model_copy(update={"reply": {"role": "assistant", "content": json.dumps(text)}})
+        for one, text in zip(exported.answers, said, strict=True)
+    ]
+    played, _ = _play(exported.model_copy(update={"answers": tuple(answers)}), RIGHT, LEFT)
+    assert [one.area for one in played.instances] == [900]  # the left one was rejected
 
 
 def test_other_words_are_told(recorded):

@@ -126,6 +126,11 @@ def test_a_run_is_exported_and_played_back_without_its_server(unbroken, tmp_path
         played = CliRunner().invoke(app, ["runs", "replay", source, "--json"])
         assert played.exit_code == 0 and played.stderr == ""
         assert _without_costs(json.loads(played.stdout)) == _without_costs(whole)
+    exported = json.loads(file.read_text())
+    cut = tmp_path / "cut.json"
+    cut.write_text(json.dumps({**exported, "answers": exported["answers"][:-1]}))
+    played = CliRunner().invoke(app, ["runs", "replay", str(cut)])
+    assert played.exit_code == 1 and played.stderr == "select/1/0: no recorded answer\n"
     for_people = CliRunner().invoke(app, ["runs", "replay", str(file), "--out", str(tmp_path)])
     assert f"written to {tmp_path}" in for_people.stdout
     assert (tmp_path / "result.json").is_file()

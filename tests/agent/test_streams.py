@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import threading
 import time
 
 import pytest
@@ -41,22 +42,36 @@ class Asker:
     def ask(self, times: int = 1) -> VerifyReply:
         """Return the last reply."""
 
-        async def draw():
-            return ["data:image/png;base64,AAAA"]
+        async def one_by_one(client):
+            return [await self._ask(client, number) for number in range(times)]
 
+        return self._run(one_by_one)[-1]
+
+    def ask_together(self, count: int) -> list[VerifyReply]:
+        """Return the replies to questions that are asked at one time."""
+
+        async def together(client):
+            return await asyncio.gather(*(self._ask(client, number) for number in range(count)))
+
+        return self._run(together)
+
+    def _run(self, work):
         async def run():
             client = ChatClient(self._choice, self._meter)
             try:
-                for number in range(times):
-                    reply = await client.ask(
-                        f"verify/{number}", "judge_mask", "Is it?", draw, VerifyReply,
-                        view=self._view,
-                    )  # fmt: skip
-                return reply
+                return await work(client)
             finally:
                 await client.close()
 
         return asyncio.run(run())
+
+    async def _ask(self, client, number):
+        async def draw():
+            return ["data:image/png;base64,AAAA"]
+
+        return await client.ask(
+            f"verify/{number}", "judge_mask", "Is it?", draw, VerifyReply, view=self._view
+        )
 
 
 def _yes(body, number):
@@ -182,6 +197,21 @@ def test_one_refused_question_does_not_stop_the_streams_of_a_server_that_can(gre
     with serve(script) as server, pytest.raises(LanguageError, match="answered 400"):
         Asker(server, grey_photo).ask(times=2)
     assert all(body["stream"] for body in server.log)
+
+
+def test_questions_that_are_refused_together_step_down_once(grey_photo):
+    together = threading.Barrier(4)
+
+    def script(body, number):
+        if "tools" in body:
+            together.wait(timeout=5)
+            return Reply(status=400, raw=b"{}")
+        return say(YES)
+
+    with serve(script) as server:
+        Asker(server, grey_photo).ask_together(4)
+    assert len(server.log) == 8
+    assert all("response_format" in body for body in server.log[4:])
 
 
 def test_settings_arrive_with_every_request(grey_photo):
