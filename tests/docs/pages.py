@@ -50,6 +50,11 @@ def blocks(page: Path, kind: str | None = None) -> Iterator[str]:
             yield found["text"]
 
 
+def prose(page: Path) -> str:
+    """Return a page without its fenced blocks."""
+    return _BLOCK.sub("", page.read_text("utf-8"))
+
+
 def file_blocks(page: Path) -> list[FileBlock]:
     """Return the blocks that are files, which a line such as "`a/b.py`, new:" goes before."""
     return [
