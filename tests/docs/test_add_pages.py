@@ -33,8 +33,8 @@ def _is_test(block: FileBlock) -> bool:
 
 
 @pytest.fixture(scope="module")
-def outcome(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
-    """The tests of all pages, run once in a process of their own."""
+def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tree with what all pages add."""
     tree = tmp_path_factory.mktemp("tree")
     for name in _COPIED:
         shutil.copytree(
@@ -45,6 +45,12 @@ def outcome(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedPro
     for files in ADD_PAGES.values():
         for block in files:
             block.write(tree)
+    return tree
+
+
+@pytest.fixture(scope="module")
+def outcome(tree: Path) -> subprocess.CompletedProcess[str]:
+    """The tests of all pages, run once in a process of their own."""
     tests = [block for files in ADD_PAGES.values() for block in files if _is_test(block)]
     # Of a test that a page changes, no more than the case that it adds.
     names = (Path(block.path).stem.removeprefix("test_") for block in tests if block.is_new)
@@ -68,6 +74,15 @@ def test_what_a_page_adds_passes_the_tests_that_it_shows(
         assert not re.search(rf"^(FAILED|ERROR) {path}", outcome.stdout, re.MULTILINE), (
             outcome.stdout
         )
+
+
+@pytest.mark.parametrize("page", TOUCHED)
+@pytest.mark.parametrize("check", [("check",), ("format", "--check")], ids=" ".join)
+def test_what_a_page_adds_is_written_as_the_rest_is(page: str, check: tuple[str, ...], tree: Path):
+    files = [block.path for block in ADD_PAGES[page]]
+    command = [sys.executable, "-m", "ruff", *check, "--no-cache", *files]
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize("page", TOUCHED)
