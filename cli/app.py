@@ -8,7 +8,7 @@ import typer
 
 from sam3i_agent.cli.commands.bench import bench_app
 from sam3i_agent.cli.commands.compare import compare
-from sam3i_agent.cli.commands.convert import convert
+from sam3i_agent.cli.commands.convert import convert_app
 from sam3i_agent.cli.commands.dataset import dataset_app
 from sam3i_agent.cli.commands.evaluate import evaluate_app
 from sam3i_agent.cli.commands.mcp import mcp_app
@@ -70,5 +70,5 @@ app.add_typer(evaluate_app, name="evaluate", rich_help_panel=_MEASURE)
 app.add_typer(bench_app, name="bench", rich_help_panel=_MEASURE)
 app.add_typer(dataset_app, name="dataset", rich_help_panel=_MODELS)
 app.command(rich_help_panel=_MODELS)(train)
-app.command(rich_help_panel=_MODELS)(convert)
+app.add_typer(convert_app, name="convert", rich_help_panel=_MODELS)
 _show_first_lines(app)

@@ -10,7 +10,11 @@ RENAMED = {
     "validate": "evaluate checkpoints",
 }
 """Commands that went into a group."""
-BECAME_GROUPS = {"dataset": "dataset build", "evaluate": "evaluate predictions"}
+BECAME_GROUPS = {
+    "dataset": "dataset build",
+    "evaluate": "evaluate predictions",
+    "convert": "convert checkpoint",
+}
 """Groups that were commands: where a file or an option follows, the command is meant."""
 _OF_GROUPS = ("--help",)
 

@@ -27,6 +27,18 @@ def as_rle(size_hw: tuple[int, int], counts: str) -> Any:
     return {"size": list(size_hw), "counts": counts.encode()}
 
 
+def area_of(rle: Rle) -> int:
+    """Return the pixels of an encoded mask."""
+    packed: Any = rle
+    return int(coco_mask.area(packed))
+
+
+def box_of(rle: Rle) -> list[float]:
+    """Return x, y, width and height of an encoded mask's tight box, as COCO has it."""
+    packed: Any = rle
+    return [float(side) for side in coco_mask.toBbox(packed)]
+
+
 def iou_matrix(predictions: Sequence[Rle], truths: Sequence[Rle]) -> NDArray[np.float64]:
     """Return the (P, T) mask IoUs."""
     if not predictions or not truths:

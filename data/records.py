@@ -24,6 +24,8 @@ class Record:
     """Of the masks, as the dataset numbers them."""
     encoded_ignored: tuple[str, ...] = ()
     """Pixels that do not count in an evaluation."""
+    crowd_ids: frozenset[int] = frozenset()
+    """Of the annotations that mark a crowd, not one instance (COCO's `iscrowd`)."""
     is_exhaustive: bool = True
     """Whether all that the texts mean has a mask; SA-Co leaves the others out."""
 

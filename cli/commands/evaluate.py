@@ -11,6 +11,7 @@ from sam3i_agent.cli.options import (
     FAILURE,
     DeviceOption,
     ModelOption,
+    log_to_stderr,
     parse_list,
 )
 from sam3i_agent.core.contracts import (
@@ -33,18 +34,34 @@ def predictions(
             help="Ground truth: COCO, or what `sam3i compare` takes; saco takes several.",
         ),
     ],
-    pred: Annotated[Path, typer.Option(metavar="FILE", help="COCO results.")],
+    pred: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="COCO results, SAM3-I's predictions, or the .jsonl of `sam3i compare`.",
+        ),
+    ],
+    route: Annotated[str | None, typer.Option(help="Which answers of a .jsonl.")] = None,
+    level: Annotated[
+        InstructionLevel | None, typer.Option(help="Answers to the texts of one level alone.")
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option(help="Refuse files that repeat a mask, instead of a warning.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Score a predictions file with the field's metrics, as their official evaluators do."""
+    from sam3i_agent.evaluation.forms.answers import Selection
     from sam3i_agent.evaluation.metrics.evaluators import evaluate
 
-    report = evaluate(protocol, gt, pred)
+    log_to_stderr(False)
+    chosen = Selection(route=route, level=level)
+    report = evaluate(protocol, gt, pred, selection=chosen, strict=strict)
     if as_json:
         typer.echo(json.dumps(report))
         return
     for name, value in report.items():
-        typer.echo(f"{name:<24} {value:.4f}" if isinstance(value, float) else f"{name:<24} {value}")
+        typer.echo(f"{name:<30} {value:.4f}" if isinstance(value, float) else f"{name:<30} {value}")
 
 
 @evaluate_app.command()

@@ -32,6 +32,7 @@ def read_coco(
         images = {one["id"]: one for one in content["images"]}
         masks: dict[int, list[tuple[int, str]]] = {image_id: [] for image_id in images}
         ignored: dict[int, list[str]] = {image_id: [] for image_id in images}
+        crowds: set[int] = set()
         where = "its annotations"
         for one in content["annotations"]:
             where = f"annotation {one['id']!r}"
@@ -41,6 +42,8 @@ def read_coco(
                 ignored[image["id"]].append(counts)
             else:
                 masks[image["id"]].append((one["id"], counts))
+                if one.get("iscrowd"):
+                    crowds.add(one["id"])
         records: list[Record] = []
         for one in content["images"]:
             where = f"image {one['id']!r}"
@@ -56,6 +59,7 @@ def read_coco(
                     granularity=one.get("granularity", granularity_by_count(len(found))),
                     annotation_ids=tuple(id_ for id_, _ in found),
                     encoded_ignored=tuple(ignored[one["id"]]),
+                    crowd_ids=frozenset(crowds.intersection(id_ for id_, _ in found)),
                     is_exhaustive=bool(one.get("is_instance_exhaustive", True)),
                 )
             )

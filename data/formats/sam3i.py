@@ -11,12 +11,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pycocotools import mask as coco_mask
-
 from sam3i_agent.core.errors import StorageError
 from sam3i_agent.core.files import write_whole
 from sam3i_agent.core.levels import InstructionLevel
-from sam3i_agent.core.rle import as_rle
+from sam3i_agent.core.rle import area_of, as_rle, box_of
 from sam3i_agent.data.formats.coco import Texts, read_coco
 from sam3i_agent.data.formats.dataset_format import DatasetFormat
 from sam3i_agent.data.records import Record
@@ -72,8 +70,8 @@ def mask_entry(record: Record, counts: str) -> dict[str, Any]:
     packed = as_rle((record.height, record.width), counts)
     return {
         "segmentation": {"size": [record.height, record.width], "counts": counts},
-        "area": int(coco_mask.area(packed)),
-        "bbox": [int(side) for side in coco_mask.toBbox(packed)],
+        "area": area_of(packed),
+        "bbox": [int(side) for side in box_of(packed)],
     }
 
 

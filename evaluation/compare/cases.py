@@ -8,7 +8,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationError
 
-from sam3i_agent.core.contracts import CompressedMask, Frozen, RouteChoice, RunStatus, Usage
+from sam3i_agent.core.contracts import CompressedMask, Frozen, RunStatus, Usage
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.journal import Journal
 from sam3i_agent.core.levels import InstructionLevel
@@ -29,11 +29,27 @@ class Case:
     text: str
 
 
+def case_id(record_id: int, level: InstructionLevel) -> str:
+    """Return the id of the case of a record's first text of a level."""
+    return f"{record_id}/{level}"
+
+
+def parse_case_id(text: str) -> tuple[int, InstructionLevel]:
+    """Return a case's record and level.
+
+    Raises:
+        ValueError: it is no id of a case.
+    """
+    record, _, level = text.partition("/")
+    return int(record), InstructionLevel(level)
+
+
 class Prediction(Frozen):
     """What a route answered."""
 
     case: str
-    route: RouteChoice
+    route: str
+    """A `RouteChoice`, or the name of a file of predictions from elsewhere."""
     status: RunStatus
     answered_by: str
     presence: float
@@ -94,7 +110,7 @@ def read_cases(
         InputError: the dataset has no text of the levels, or two records share an id.
     """
     cases = [
-        Case(f"{record.id}/{level}", record, level, record.texts[level][0])
+        Case(case_id(record.id, level), record, level, record.texts[level][0])
         for record in dataset.records
         for level in levels
         if level in record.texts

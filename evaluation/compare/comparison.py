@@ -17,6 +17,7 @@ from sam3i_agent.core.journal import Journal
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.data.formats.registry import Dataset, open_dataset
+from sam3i_agent.data.formats.sam3i import SAM3I
 from sam3i_agent.evaluation.compare.answering import (
     AnswerAll,
     Answerer,
@@ -30,10 +31,11 @@ from sam3i_agent.evaluation.compare.cases import (
     read_cases,
     read_predictions,
 )
-from sam3i_agent.evaluation.compare.coco_export import write_coco_files
+from sam3i_agent.evaluation.compare.export import DEFAULT_FORMS, write_answer_files
 from sam3i_agent.evaluation.compare.report import write_report
 from sam3i_agent.evaluation.compare.statistics import Comparison, compare_answers
 from sam3i_agent.segmodel.segmenter import Segmenter
+from sam3i_agent.evaluation.forms.form import PredictionForm
 
 Advance = Callable[[int, int], None]
 """Called with answers done and in all."""
@@ -112,7 +114,8 @@ def compare_routes(
     run_comparison(answer_all, tasks, out, settings=settings, shard=shard, advance=advance)
     predictions = list(read_predictions(out))
     comparison = compare_answers(cases, predictions)
-    write_coco_files(cases, predictions, out)
+    forms = (*DEFAULT_FORMS, PredictionForm.SAM3I) if dataset.format is SAM3I else DEFAULT_FORMS
+    write_answer_files(cases, predictions, out, forms)
     write_report(comparison, settings, dataset.images, out)
     return comparison
 
@@ -197,7 +200,7 @@ def _name_of(part: Segmenter | ModelChoice | LanguageFactory) -> str:
 
 def _sort(journal: Journal[Prediction], tasks: Sequence[Task]) -> None:
     """Put lines that came from several workers into the cases' order."""
-    place = {(task.case, task.route): index for index, task in enumerate(tasks)}
+    place = {(task.case, str(task.route)): index for index, task in enumerate(tasks)}
     found = [(place.get((one.case, one.route), len(place)), one) for one in journal]
     if any(before[0] > after[0] for before, after in pairwise(found)):
         found.sort(key=lambda pair: pair[0])

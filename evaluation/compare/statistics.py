@@ -8,13 +8,13 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from sam3i_agent.core.contracts import RouteChoice, RunStatus
+from sam3i_agent.core.contracts import RunStatus
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.rle import as_rle, iou_matrix
 from sam3i_agent.evaluation.compare.cases import Case, Prediction
-from sam3i_agent.evaluation.metrics.coco_files import iou_of_pixels, overlap_without
 from sam3i_agent.evaluation.metrics.concept_f1 import MIN_SCORE, concept_f1, match_ious
+from sam3i_agent.evaluation.metrics.overlaps import iou_of_pixels, overlap_without
 
 HIT_IOU = 0.5
 BOOTSTRAP_ROUNDS = 2000
@@ -117,8 +117,8 @@ class Interval:
 class Difference:
     """Route minus other route, on the same cases."""
 
-    route: RouteChoice
-    other: RouteChoice
+    route: str
+    other: str
     giou: Interval
 
     @property
@@ -131,7 +131,7 @@ class Difference:
 class Summary:
     """A route on the cases of one level; percentages but for counts, seconds and the MAE."""
 
-    route: RouteChoice
+    route: str
     level: str
     cases: int
     metrics: dict[str, float]
@@ -148,17 +148,17 @@ class Comparison:
     summaries: list[Summary]
     differences: list[tuple[str, Difference]]
     """With the level they are about."""
-    answers: dict[tuple[str, RouteChoice], list[Scored]]
+    answers: dict[tuple[str, str], list[Scored]]
     """By level and route."""
 
-    def summary(self, level: InstructionLevel, route: RouteChoice) -> Summary:
+    def summary(self, level: InstructionLevel, route: str) -> Summary:
         """Return the numbers of a route on the texts of a level.
 
         Raises:
             KeyError: it answered none.
         """
         found = {(one.level, one.route): one for one in self.summaries}
-        return found[str(level), route]
+        return found[level, route]
 
 
 def compare_answers(cases: Sequence[Case], predictions: Iterable[Prediction]) -> Comparison:
@@ -167,7 +167,7 @@ def compare_answers(cases: Sequence[Case], predictions: Iterable[Prediction]) ->
     Raises:
         InputError: there is nothing to compare.
     """
-    answers: dict[tuple[str, RouteChoice], list[Scored]] = {}
+    answers: dict[tuple[str, str], list[Scored]] = {}
     for one in score_answers(cases, predictions):
         answers.setdefault((str(one.case.level), one.prediction.route), []).append(one)
     if not answers:
@@ -181,7 +181,7 @@ def compare_answers(cases: Sequence[Case], predictions: Iterable[Prediction]) ->
     return Comparison(summaries, differences, answers)
 
 
-def summarise_route(route: RouteChoice, level: str, answers: Sequence[Scored]) -> Summary:
+def summarise_route(route: str, level: str, answers: Sequence[Scored]) -> Summary:
     """Reduce a route's answers to numbers."""
     ious = np.array([one.iou for one in answers])
     pairs = [one.instance_ious for one in answers]
@@ -220,9 +220,7 @@ def summarise_route(route: RouteChoice, level: str, answers: Sequence[Scored]) -
     )
 
 
-def difference(
-    route: RouteChoice, other: RouteChoice, answers: Mapping[RouteChoice, Sequence[Scored]]
-) -> Difference:
+def difference(route: str, other: str, answers: Mapping[str, Sequence[Scored]]) -> Difference:
     """Compare two routes on the cases that both answered."""
     theirs = {one.case.id: one.iou for one in answers[other]}
     both = [one for one in answers[route] if one.case.id in theirs]

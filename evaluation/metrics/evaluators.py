@@ -3,44 +3,69 @@
 Each follows its official evaluator, quirks included; the metrics carry its names.
 """
 
-import contextlib
-import io
+import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
 from sam3i_agent.core.errors import InputError
-from sam3i_agent.core.rle import iou_matrix
-from sam3i_agent.evaluation.metrics.coco_files import (
-    GroundTruth,
-    Mask,
-    Rle,
+from sam3i_agent.core.rle import Rle, iou_matrix
+from sam3i_agent.evaluation.forms.answers import (
+    EVERYTHING,
+    Answer,
+    Selection,
+    by_annotation,
+    by_image,
+)
+from sam3i_agent.evaluation.forms.files import read_answers
+from sam3i_agent.evaluation.metrics.coco_ap import PERCENT, coco_metrics
+from sam3i_agent.evaluation.metrics.concept_f1 import (
+    IOU_THRESHOLDS,
+    MIN_SCORE,
+    ConceptCounts,
+    ConceptF1,
+    local_f1,
+)
+from sam3i_agent.evaluation.metrics.overlaps import (
     iou_of_pixels,
     merged,
     overlap,
     overlap_without,
-    read_coco_results,
-    read_ground_truth,
-)
-from sam3i_agent.evaluation.metrics.concept_f1 import (
-    IOU_THRESHOLDS,
-    MIN_SCORE,
-    concept_f1,
-    local_f1,
 )
 from sam3i_agent.evaluation.metrics.protocol import EvaluationProtocol
+from sam3i_agent.evaluation.metrics.truth import GroundTruth, Mask, read_ground_truth
 
-PERCENT = 100.0
+logger = logging.getLogger(__name__)
+
 _PRECISION_LIMITS = (0.5, 0.6, 0.7, 0.8, 0.9)
 _SINGLE_LIMITS = (0.5, 0.75)
+_SINGLE_METRICS = {
+    "cgF1": "cgf1",
+    "precision": "precision",
+    "recall": "recall",
+    "F1": "f1",
+    "positive_macro_F1": "positive_macro_f1",
+    "positive_micro_F1": "positive_micro_f1",
+    "positive_micro_precision": "positive_micro_precision",
+}
+"""The official evaluator's name to ours, of metrics that it has at single thresholds too."""
+_IMAGE_METRICS = {
+    "IL_precision": "il_precision",
+    "IL_recall": "il_recall",
+    "IL_F1": "il_f1",
+    "IL_FPR": "il_fpr",
+    "IL_MCC": "il_mcc",
+}
 
 
 def evaluate(
-    protocol: EvaluationProtocol, truths: Sequence[Path], predictions: Path
+    protocol: EvaluationProtocol,
+    truths: Sequence[Path],
+    predictions: Path,
+    *,
+    selection: Selection = EVERYTHING,
+    strict: bool = False,
 ) -> dict[str, float]:
     """Evaluate a predictions file.
 
@@ -48,7 +73,9 @@ def evaluate(
         protocol: the rules.
         truths: datasets in any format of `data.formats.registry`; one, but for `saco` any number
             of annotators.
-        predictions: COCO results.
+        predictions: of any form of `evaluation.forms`.
+        selection: which of its answers, where it has several kinds.
+        strict: refuse files that say the same mask twice, or answer annotations that are not there.
 
     Returns:
         Metric to value: fractions for `saco`, percentages for the others, as their evaluators
@@ -62,22 +89,46 @@ def evaluate(
     if len(truths) > 1 and protocol is not EvaluationProtocol.SACO:
         raise InputError(f"{protocol} takes one ground truth, {len(truths)} were given")
     read = [read_ground_truth(path) for path in truths]
-    repeats_count = protocol is EvaluationProtocol.SACO
-    found = read_coco_results(predictions, read[0], repeats_count=repeats_count)
+    file = read_answers(predictions, read[0], selection)
+    if file.repeats:
+        total = sum(len(one.masks) for one in file.answers)
+        _complain(f"{file.repeats} of {total} predictions repeat another one", strict)
     match protocol:
         case EvaluationProtocol.SACO:
-            return _saco(read, found)
+            return {**_saco(read, _of_images(file.answers)), "repeated_masks": file.repeats}
         case EvaluationProtocol.SAM3I_1TO1:
-            return _sam3i_one_to_one(read[0], found)
+            return _sam3i_one_to_one(read[0], by_annotation(file.answers, read[0]), strict)
         case EvaluationProtocol.SAM3I_MULTI:
-            return _sam3i_multi(read[0], found)
+            return _sam3i_multi(read[0], by_annotation(file.answers, read[0]))
         case EvaluationProtocol.REASONSEG:
-            return _union_scores(read[0], found)
+            return _union_scores(read[0], _of_images(file.answers))
         case EvaluationProtocol.GREFCOCO:
-            return _grefcoco(read[0], found)
+            return _grefcoco(read[0], _of_images(file.answers))
 
 
-def _saco(truths: Sequence[GroundTruth], found: dict[int, list[Mask]]) -> dict[str, float]:
+def _complain(problem: str, strict: bool) -> None:
+    if strict:
+        raise InputError(problem, "without --strict they are scored as they stand")
+    logger.warning("%s; they are scored as they stand", problem)
+
+
+_Found = dict[int, Answer]
+"""By image id; an image that is not there was answered with nothing."""
+
+
+def _of_images(answers: Sequence[Answer]) -> _Found:
+    every = by_image(answers)
+    found = {one.image_id: one for one in every}
+    if len(found) < len(every):
+        raise InputError("the predictions answer several texts of an image", "choose with --level")
+    return found
+
+
+def _rles_of(found: _Found, image_id: int, min_score: float = 0.0) -> list[Rle]:
+    return found[image_id].rles(min_score) if image_id in found else []
+
+
+def _saco(truths: Sequence[GroundTruth], found: _Found) -> dict[str, float]:
     first = truths[0]
     if any(one.images.keys() != first.images.keys() for one in truths):
         raise InputError("the ground truths are about different images")
@@ -86,18 +137,37 @@ def _saco(truths: Sequence[GroundTruth], found: dict[int, list[Mask]]) -> dict[s
         # Only pairs that every annotator has finished count.
         if not all(one.images[image_id].is_exhaustive for one in truths):
             continue
-        kept = [one.rle for one in found[image_id] if one.score >= MIN_SCORE]
-        pairs.append(
-            _best_annotator([iou_matrix(kept, _rles(one.masks[image_id])) for one in truths])
-        )
-    scores = {"": concept_f1(pairs)}
-    scores |= {f"@{limit}": concept_f1(pairs, (limit,)) for limit in _SINGLE_LIMITS}
-    report: dict[str, float] = {}
-    for suffix, score in scores.items():
-        report[f"cgF1{suffix}"] = score.cgf1
-        report[f"positive_micro_F1{suffix}"] = score.positive_micro_f1
-        report[f"IL_MCC{suffix}"] = score.il_mcc
-    report["pairs"] = len(pairs)
+        kept = _rles_of(found, image_id, MIN_SCORE)
+        wanted = ([mask.rle for mask in one.masks[image_id] if not mask.is_crowd] for one in truths)
+        pairs.append(_best_annotator([iou_matrix(kept, some) for some in wanted]))
+    counts = ConceptCounts.of(pairs)
+    mean = counts.scores()
+    report = _named(mean, _SINGLE_METRICS) | _named(mean, _IMAGE_METRICS)
+    for limit in _SINGLE_LIMITS:
+        single = counts.scores(limit)
+        report |= _named(single, _SINGLE_METRICS, f"@{limit}")
+        report[f"IL_MCC@{limit}"] = single.il_mcc  # the same at every threshold
+    return {**report, **_counted(counts), "pairs": len(pairs)}
+
+
+def _named(scores: ConceptF1, names: dict[str, str], suffix: str = "") -> dict[str, float]:
+    return {name + suffix: getattr(scores, ours) for name, ours in names.items()}
+
+
+def _counted(counts: ConceptCounts) -> dict[str, float]:
+    (true_negative, false_positive), (false_negative, true_positive) = counts.gate
+    report: dict[str, float] = {
+        "IL_TP": int(true_positive),
+        "IL_FP": int(false_positive),
+        "IL_TN": int(true_negative),
+        "IL_FN": int(false_negative),
+    }
+    for limit in _SINGLE_LIMITS:
+        at = counts.thresholds.index(limit)
+        report[f"TP@{limit}"] = int(counts.found[at])
+        report[f"FP@{limit}"] = int(counts.false_alarms[at])
+        report[f"positive_FP@{limit}"] = int(counts.positive_false_alarms[at])
+        report[f"FN@{limit}"] = int(counts.missed[at])
     return report
 
 
@@ -109,114 +179,90 @@ def _best_annotator(matrices: Sequence[np.ndarray]) -> np.ndarray:
     return max(matrices, key=lambda ious: float(local_f1(ious, IOU_THRESHOLDS).mean()))
 
 
-def _sam3i_one_to_one(truth: GroundTruth, found: dict[int, list[Mask]]) -> dict[str, float]:
+def _sam3i_one_to_one(
+    truth: GroundTruth, answers: Sequence[Answer], strict: bool
+) -> dict[str, float]:
     """Score merged predictions by annotation; what was not predicted for is not counted."""
-    answers: dict[int, list[Mask]] = {}
-    for one in (mask for masks in found.values() for mask in masks):
-        answers.setdefault(one.id, []).append(one)
     annotations = {
         mask.id: mask for masks in truth.masks.values() for mask in masks if not mask.ignored
     }
-    unknown = answers.keys() - annotations.keys()
-    if unknown:
+    aligned = [one for one in answers if one.annotation_id in annotations]
+    if answers and not aligned:
         raise InputError(
-            f"{len(unknown)} predictions answer no annotation of the ground truth",
-            "each needs the annotation_id it is about",
+            "the predictions answer no annotation of the ground truth",
+            "sam3i-1to1 aligns by annotation_id",
         )
-    overlaps = [
-        overlap(merged(_rles(masks)), annotations[key].rle)
-        for key, masks in sorted(answers.items())
-    ]
+    if lost := len(answers) - len(aligned):
+        _complain(f"{lost} of {len(answers)} predictions answer no annotation", strict)
+    overlaps = [overlap(merged(one.rles()), annotations[one.annotation_id].rle) for one in aligned]
     # Nothing against nothing is 0 here, unlike in ReasonSeg.
     report = _iou_report(overlaps, empty=0.0, limits=(0.5,))
+    # Each answer is one detection of its image, whose annotations all are to be found.
+    wanted = {one.image_id: truth.masks[one.image_id] for one in answers}
+    unions = ((one, merged(one.rles())) for one in aligned)
+    detections = [
+        (one.image_id, union, max(mask.score for mask in one.masks))
+        for one, union in unions
+        if union is not None
+    ]
+    ap = coco_metrics(wanted, detections)
     return {
         "gIoU": report["gIoU"],
         "mIoU": report["cIoU"],
         "P@0.50": report["P@0.50"],
-        **_average_precision([annotations[key] for key in sorted(answers)], answers),
+        "AP": ap["AP"],
+        "AP50": ap["AP50"],
         "records": len(overlaps),
     }
 
 
-def _average_precision(
-    annotations: Sequence[Mask], answers: dict[int, list[Mask]]
-) -> dict[str, float]:
-    """COCO AP of merged masks, each record an image of its own with category 1."""
-    images = [
-        {"id": one.id, "height": one.rle["size"][0], "width": one.rle["size"][1]}
-        for one in annotations
-    ]
-    wanted: list[dict[str, Any]] = []
-    results: list[dict[str, Any]] = []
-    for one in annotations:
-        area = float(overlap(one.rle, None)[1])
-        shared = {"id": one.id, "image_id": one.id, "category_id": 1}
-        wanted.append({**shared, "segmentation": one.rle, "area": area, "iscrowd": 0})
-        score = max(mask.score for mask in answers[one.id])
-        results.append({**shared, "segmentation": merged(_rles(answers[one.id])), "score": score})
-    if not annotations:
-        return {"AP": 0.0, "AP50": 0.0}
-    coco: Any = COCO()  # its stubs want fields that AP does not use
-    coco.dataset = {"images": images, "annotations": wanted, "categories": [{"id": 1}], "info": {}}
-    with contextlib.redirect_stdout(io.StringIO()):  # pycocotools prints its progress
-        coco.createIndex()
-        evaluation: Any = COCOeval(coco, coco.loadRes(results), "segm")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return {
-        "AP": PERCENT * float(evaluation.stats[0]),
-        "AP50": PERCENT * float(evaluation.stats[1]),
-    }
-
-
-def _sam3i_multi(truth: GroundTruth, found: dict[int, list[Mask]]) -> dict[str, float]:
+def _sam3i_multi(truth: GroundTruth, answers: Sequence[Answer]) -> dict[str, float]:
     """Score every record's merged masks against the union of its image's targets."""
+    by_id: dict[int, list[Answer]] = {}
+    for one in answers:
+        by_id.setdefault(one.image_id, []).append(one)
     overlaps: list[tuple[int, int]] = []
-    scores: list[float] = []
+    scores: list[tuple[float, float]] = []
     for image_id, masks in truth.masks.items():
-        wanted = merged(_rles(masks))
-        records: dict[int, list[Mask]] = {}
-        for one in found[image_id]:
-            records.setdefault(one.id, []).append(one)
-        pairs = [overlap(merged(_rles(some)), wanted) for some in records.values()]
-        pairs = pairs or [overlap(None, wanted)]
+        wanted = merged([mask.rle for mask in masks])
+        unions = [merged(one.rles()) for one in by_id.get(image_id, ())] or [None]
+        pairs = [overlap(union, wanted) for union in unions]
         overlaps += pairs
-        scores.append(float(np.mean([iou_of_pixels(*pair, empty=0.0) for pair in pairs])))
-    values = np.array(scores)
+        ious = np.array([iou_of_pixels(*pair, empty=0.0) for pair in pairs])
+        scores.append((float(ious.mean()), float((ious >= _PRECISION_LIMITS[0]).mean())))
+    giou, precision = np.mean(scores, axis=0)
     return {
-        "gIoU": PERCENT * float(values.mean()),
+        "gIoU": PERCENT * float(giou),
         "mIoU": _cumulative(overlaps),
-        "P@0.50": PERCENT * float((values >= _PRECISION_LIMITS[0]).mean()),
+        "P@0.50": PERCENT * float(precision),
         "images": len(scores),
     }
 
 
-def _union_scores(truth: GroundTruth, found: dict[int, list[Mask]]) -> dict[str, float]:
-    overlaps = [_without_ignored(found[image_id], masks) for image_id, masks in truth.masks.items()]
+def _union_scores(truth: GroundTruth, found: _Found) -> dict[str, float]:
+    overlaps = [
+        _without_ignored(_rles_of(found, image_id), masks)
+        for image_id, masks in truth.masks.items()
+    ]
     return {**_iou_report(overlaps, empty=1.0), "images": len(overlaps)}
 
 
-def _without_ignored(predictions: list[Mask], masks: list[Mask]) -> tuple[int, int]:
+def _without_ignored(predictions: list[Rle], masks: list[Mask]) -> tuple[int, int]:
     return overlap_without(
-        _rles(predictions),
+        predictions,
         [one.rle for one in masks if not one.ignored],
         [one.rle for one in masks if one.ignored],
     )
 
 
-def _rles(masks: list[Mask]) -> list[Rle]:
-    return [one.rle for one in masks]
-
-
-def _grefcoco(truth: GroundTruth, found: dict[int, list[Mask]]) -> dict[str, float]:
+def _grefcoco(truth: GroundTruth, found: _Found) -> dict[str, float]:
     report = _union_scores(truth, found)
     none_wanted = [image_id for image_id, masks in truth.masks.items() if not masks]
     wanted = [image_id for image_id, masks in truth.masks.items() if masks]
-    right_none = [not _has_pixels(found[image_id]) for image_id in none_wanted]
-    right_some = [_has_pixels(found[image_id]) for image_id in wanted]
+    right_none = [not _has_pixels(_rles_of(found, image_id)) for image_id in none_wanted]
+    right_some = [_has_pixels(_rles_of(found, image_id)) for image_id in wanted]
     # P@X is over images with a target.
-    overlaps = [_without_ignored(found[one], truth.masks[one]) for one in wanted]
+    overlaps = [_without_ignored(_rles_of(found, one), truth.masks[one]) for one in wanted]
     return {
         **report,
         **{name: value for name, value in _iou_report(overlaps, empty=1.0).items() if "@" in name},
@@ -225,8 +271,8 @@ def _grefcoco(truth: GroundTruth, found: dict[int, list[Mask]]) -> dict[str, flo
     }
 
 
-def _has_pixels(masks: list[Mask]) -> bool:
-    return overlap(merged(_rles(masks)), None)[1] > 0
+def _has_pixels(masks: list[Rle]) -> bool:
+    return overlap(merged(masks), None)[1] > 0
 
 
 def _iou_report(

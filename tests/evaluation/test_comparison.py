@@ -21,8 +21,8 @@ from sam3i_agent.data.scene_files import write_scenes
 from sam3i_agent.data.scenes import Colour, Shape, Texture, generate_scene
 from sam3i_agent.evaluation.compare.answering import Answerer, tasks_of
 from sam3i_agent.evaluation.compare.cases import WHOLE, Shard, read_cases, read_predictions
-from sam3i_agent.evaluation.compare.coco_export import write_coco_files
 from sam3i_agent.evaluation.compare.comparison import compare_routes, run_comparison
+from sam3i_agent.evaluation.compare.export import write_answer_files
 from sam3i_agent.evaluation.compare.ray_workers import WorkerSettings, answer_with_ray
 from sam3i_agent.evaluation.compare.report import markdown_table, reading, write_report
 from sam3i_agent.evaluation.compare.statistics import (
@@ -31,6 +31,7 @@ from sam3i_agent.evaluation.compare.statistics import (
     compare_answers,
     score_answers,
 )
+from sam3i_agent.evaluation.forms.answers import Selection
 from sam3i_agent.evaluation.metrics.evaluators import evaluate
 from sam3i_agent.evaluation.metrics.protocol import EvaluationProtocol
 from tests.conftest import KnowingImage, KnowingSegmenter
@@ -161,7 +162,7 @@ def test_the_files_say_to_the_protocols_what_the_report_says(dataset, tmp_path):
     _run(dataset, tmp_path)
     cases = read_cases(dataset, LEVELS)
     comparison = compare_answers(cases, read_predictions(tmp_path))
-    write_coco_files(cases, read_predictions(tmp_path), tmp_path)
+    write_answer_files(cases, read_predictions(tmp_path), tmp_path)
     for one in comparison.summaries:
         files = [tmp_path / "coco" / f"{name}-{one.level}.json" for name in ("truth", one.route)]
         saco = evaluate(EvaluationProtocol.SACO, files[:1], files[1])
@@ -170,6 +171,19 @@ def test_the_files_say_to_the_protocols_what_the_report_says(dataset, tmp_path):
         assert referring["gIoU"] == pytest.approx(one.giou.value)
         assert referring["cIoU"] == pytest.approx(one.metrics["cIoU"])
         assert evaluate(EvaluationProtocol.SAM3I_MULTI, files[:1], files[1])["images"] == one.cases
+
+
+def test_a_comparison_scores_the_same_in_each_form_that_it_writes(dataset, tmp_path):
+    compare_routes(dataset, ROUTES, _PerPhoto(dataset), tmp_path, levels=LEVELS, limit=25)
+    truth = [tmp_path / "coco" / "truth-simple.json"]
+    for route in ROUTES:
+        coco, sam3i = (tmp_path / form / f"{route}-simple.json" for form in ("coco", "sam3i"))
+        for protocol in EvaluationProtocol:
+            assert evaluate(protocol, truth, coco) == evaluate(protocol, truth, sam3i)
+        protocol = EvaluationProtocol.SAM3I_1TO1  # the others count what was not asked too
+        chosen = Selection(route=route, level=InstructionLevel.SIMPLE)
+        own = evaluate(protocol, [dataset.path], tmp_path / "predictions.jsonl", selection=chosen)
+        assert own == evaluate(protocol, truth, sam3i)
 
 
 def test_other_settings_and_damaged_files_are_refused(dataset, tmp_path):

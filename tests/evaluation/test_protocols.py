@@ -20,15 +20,13 @@ OFFICIAL = json.loads((TOY / "expected_official.json").read_text())
 @pytest.mark.parametrize(
     ("annotators", "case"), [("a", "single_a"), ("b", "single_b"), ("abc", "oracle_abc")]
 )
-def test_saco_equals_the_official_evaluator(annotators, case):
+def test_saco_equals_the_official_evaluator_in_every_metric_it_prints(annotators, case):
     truths = [TOY / f"gt_{one}.json" for one in annotators]
     report = evaluate(EvaluationProtocol.SACO, truths, TOY / "pred.json")
     assert report["pairs"] == 64
-    for suffix in ("", "@0.5", "@0.75"):
-        for name in ("cgF1", "positive_micro_F1"):
-            wanted = OFFICIAL[case][f"cgF1_eval_segm_{name}{suffix}"]
-            assert report[name + suffix] == pytest.approx(wanted, abs=1e-6)
-    assert report["IL_MCC"] == pytest.approx(OFFICIAL[case]["cgF1_eval_segm_IL_MCC"], abs=1e-6)
+    for name, wanted in OFFICIAL[case].items():
+        assert report[name.removeprefix("cgF1_eval_segm_")] == pytest.approx(wanted, abs=1e-6)
+    assert sum(report[f"IL_{one}"] for one in ("TP", "FP", "TN", "FN")) == 64
 
 
 def _files(tmp_path, truth, found, **image_fields):
@@ -121,12 +119,29 @@ def test_sam3i_multi_scores_against_the_union_and_the_missing_as_nothing(tmp_pat
     assert report["mIoU"] == pytest.approx(100 * 600 / 900)
 
 
-def test_repeated_predictions_are_refused_where_they_would_count(tmp_path, caplog):
-    files = _files(tmp_path, {1: [WHOLE]}, [(1, WHOLE, {}), (1, WHOLE, {})])
-    with pytest.raises(InputError, match="1 of 2 predictions repeat another one"):
-        _score(EvaluationProtocol.SACO, files)
-    assert _score(EvaluationProtocol.REASONSEG, files)["gIoU"] == 100  # a union is the same
+def test_repeated_masks_are_scored_as_they_stand_and_counted_unless_strict(tmp_path, caplog):
+    files = _files(tmp_path, {1: [WHOLE], 2: []}, [(1, WHOLE, {}), (1, WHOLE, {})])
+    report = _score(EvaluationProtocol.SACO, files)
+    assert report["repeated_masks"] == 1 and report["FP@0.5"] == 1
+    assert report["positive_micro_F1@0.5"] == pytest.approx(2 / 3, abs=1e-3)
     assert "1 of 2 predictions repeat another one" in caplog.text
+    assert _score(EvaluationProtocol.REASONSEG, files)["gIoU"] == 100  # a union is the same
+    for protocol in (EvaluationProtocol.SACO, EvaluationProtocol.REASONSEG):
+        with pytest.raises(InputError, match="1 of 2 predictions repeat another one"):
+            evaluate(protocol, [files[0]], files[1], strict=True)
+
+
+def test_saco_leaves_out_crowds_and_says_that_a_mean_of_nothing_is_undefined(tmp_path):
+    crowd = (WHOLE, {"iscrowd": 1})
+    report = _score(EvaluationProtocol.SACO, _files(tmp_path, {1: [crowd]}, [(1, OTHER, {})]))
+    assert report["IL_FP"] == 1 and report["positive_macro_F1"] == -1
+
+
+def test_sam3i_multi_counts_precision_by_answer_not_by_the_mean_of_an_image(tmp_path):
+    quarter = block(0, 0, 10, 10)
+    found = [(1, WHOLE, {"annotation_id": 1}), (1, quarter, {"annotation_id": 2})]
+    files = _files(tmp_path, {1: [HALF, WHOLE & ~HALF]}, found)
+    assert _score(EvaluationProtocol.SAM3I_MULTI, files)["P@0.50"] == 50
 
 
 def test_empty_files_are_refused(tmp_path):
