@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sam3i_agent.data.kinds import InstructionKind
 from sam3i_agent.data.scenes import Colour, Scene, SceneObject, Shape, Texture
 from sam3i_agent.data.simple_texts import (
     AREA_RATIO,
@@ -112,10 +113,11 @@ def draw_complex_instructions(
     for _ in range(_TRIES * count):
         if len(found) == count or not scene.objects:
             break
-        target = makers[int(rng.integers(len(makers)))](rng, scene)
+        maker = makers[int(rng.integers(len(makers)))]
+        target = maker(rng, scene)
         if target is None or (not target.indices and rng.random() > _ABSENT_SHARE):
             continue
-        found.setdefault(target.text, target)
+        found.setdefault(target.text, target.of_kind(_KINDS[maker]))
     return list(found.values())
 
 
@@ -139,7 +141,9 @@ def _ask(rng: np.random.Generator, clause: str) -> str:
 def _by_property(rng: np.random.Generator, scene: Scene) -> InstructionTarget | None:
     one = _any_property(rng, scene)
     indices = one.find(scene)
-    return InstructionTarget(_ask(rng, _say(rng, one)), indices, granularity_of(indices, indices))
+    text = _ask(rng, _say(rng, one))
+    kind = InstructionKind.COLOUR if one.kind == "colour" else InstructionKind.FUNCTION
+    return InstructionTarget(text, indices, granularity_of(indices, indices), kind)
 
 
 def _by_two_properties(rng: np.random.Generator, scene: Scene) -> InstructionTarget | None:
@@ -281,3 +285,15 @@ def _without_companion(scene: Scene, attribute: str) -> list[int]:
     if len(counts) != 2 or 1 not in counts.values():
         return []
     return [index for index, value in enumerate(values) if counts[value] == 1]
+
+
+_KINDS = {
+    _by_property: InstructionKind.FUNCTION,
+    _by_two_properties: InstructionKind.FUNCTION,
+    _by_elimination: InstructionKind.EXCEPTION,
+    _by_room_taken: InstructionKind.SIZE,
+    _by_place: InstructionKind.ORDER,
+    _by_neighbour: InstructionKind.RELATION,
+    _by_side_of: InstructionKind.RELATION,
+    _by_oddness: InstructionKind.EXCEPTION,
+}

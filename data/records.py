@@ -1,6 +1,6 @@
 """One image and what is asked about it, whatever file it came from."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.masks import Masks
@@ -26,6 +26,8 @@ class Record:
     """Pixels that do not count in an evaluation."""
     crowd_ids: frozenset[int] = frozenset()
     """Of the annotations that mark a crowd, not one instance (COCO's `iscrowd`)."""
+    kinds: dict[InstructionLevel, str] = field(default_factory=dict)
+    """What the texts of a level take to be understood (`data.kinds`), where the dataset says it."""
     is_exhaustive: bool = True
     """Whether all that the texts mean has a mask; SA-Co leaves the others out."""
 

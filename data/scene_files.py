@@ -11,6 +11,7 @@ from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.rle import encode_mask
 from sam3i_agent.data.complex_texts import draw_complex_instructions
 from sam3i_agent.data.formats.sam3i import sam3i_content, write_sam3i
+from sam3i_agent.data.kinds import InstructionKind
 from sam3i_agent.data.phrases import draw_concepts
 from sam3i_agent.data.records import Record
 from sam3i_agent.data.samples import Sample, draw_pairs
@@ -81,6 +82,7 @@ def _draw_samples(
             {InstructionLevel.CONCEPT: target.phrase},
             target.indices,
             granularity_of(target.indices, target.indices),
+            kinds={} if target.indices else {InstructionLevel.CONCEPT: InstructionKind.ABSENT},
         )
         for target in draw_concepts(rng, scene, CONCEPTS_PER_SCENE, combinations=combinations)
     ]
@@ -89,13 +91,18 @@ def _draw_samples(
         (InstructionLevel.COMPLEX, draw_complex_instructions),
     ):
         samples += [
-            Sample({level: wish.text}, wish.indices, wish.granularity)
+            Sample(
+                {level: wish.text},
+                wish.indices,
+                wish.granularity,
+                kinds={level: wish.kind} if wish.kind else {},
+            )
             for wish in draw(rng, scene, INSTRUCTIONS_PER_SCENE)
         ]
     for pair in draw_pairs(rng, scene, PAIRS_PER_SCENE):
         # A pair's concept may mean more than its target, so it is no text of the record.
         texts = {level: pair.texts[level] for level in tuple(InstructionLevel)[1:]}
-        samples.append(Sample(texts, pair.indices, pair.granularity))
+        samples.append(Sample(texts, pair.indices, pair.granularity, kinds=pair.kinds))
     return samples
 
 
@@ -109,4 +116,5 @@ def _record(id_: int, scene: Scene, file_name: str, sample: Sample) -> Record:
         texts={level: (text,) for level, text in sample.texts.items()},
         encoded_masks=tuple(encode_mask(mask)["counts"] for mask in masks),
         granularity=sample.granularity,
+        kinds={level: str(kind) for level, kind in sample.kinds.items()},
     )

@@ -4,12 +4,13 @@ Each is drawn only where its answer is clear by a margin, so a near tie never be
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
 
 import numpy as np
 
+from sam3i_agent.data.kinds import InstructionKind
 from sam3i_agent.data.phrases import Concept, negative_concept, plural_of
 from sam3i_agent.data.scenes import CANVAS_SIZE, Colour, Scene, SceneObject, Shape
 
@@ -31,6 +32,12 @@ class InstructionTarget:
     text: str
     indices: tuple[int, ...]
     granularity: Granularity
+    kind: InstructionKind | None = None
+    """None where the way it was drawn says it."""
+
+    def of_kind(self, kind: InstructionKind) -> "InstructionTarget":
+        """Return it with a kind: absent where nothing fits, its own if it has one, else `kind`."""
+        return replace(self, kind=(self.kind or kind) if self.indices else InstructionKind.ABSENT)
 
 
 def draw_instructions(
@@ -44,9 +51,10 @@ def draw_instructions(
     for _ in range(_TRIES * count):
         if len(found) == count or not scene.objects:
             break
-        target = makers[int(rng.integers(len(makers)))](rng, scene)
+        maker = makers[int(rng.integers(len(makers)))]
+        target = maker(rng, scene)
         if target is not None:
-            found.setdefault(target.text, target)
+            found.setdefault(target.text, target.of_kind(_KINDS[maker]))
     return list(found.values())
 
 
@@ -219,3 +227,14 @@ def granularity_of(chosen: tuple[int, ...], group: tuple[int, ...]) -> Granulari
     if len(chosen) == len(group) and len(chosen) > 1:
         return "1toAll"
     return "1to1" if len(chosen) <= 1 else "1toN"
+
+
+_KINDS = {
+    _by_end: InstructionKind.ORDER,
+    _by_size: InstructionKind.SIZE,
+    _by_relation: InstructionKind.RELATION,
+    _by_distance: InstructionKind.RELATION,
+    _by_exception: InstructionKind.EXCEPTION,
+    _by_side: InstructionKind.POSITION,
+    _of_the_absent: InstructionKind.ABSENT,
+}

@@ -34,7 +34,7 @@ def compare(
         Path | None, typer.Option(help="Where the photos are, if not beside the dataset.")
     ] = None,
     routes: Annotated[
-        str, typer.Option(help="Which routes, separated by commas.")
+        str, typer.Option(help="Which routes, separated by commas; empty for --predictions alone.")
     ] = "direct,agent,auto",
     levels: Annotated[
         str, typer.Option(help="Texts of which levels, separated by commas.")
@@ -46,6 +46,14 @@ def compare(
     workers: Annotated[
         int | None,
         typer.Option(help="Answer with so many Ray workers, here or on a cluster.", min=1),
+    ] = None,
+    predictions: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FILE",
+            help="Predictions from elsewhere as a further route: COCO results, SAM3-I's, or a "
+            "comparison's .jsonl; may be repeated.",
+        ),
     ] = None,
     model: ModelOption = "tiny",
     device: DeviceOption = "auto",
@@ -61,11 +69,12 @@ def compare(
         dataset=dataset,
         images=images,
         out=out,
-        routes=parse_list(RouteChoice, routes, "--routes"),
+        routes=parse_list(RouteChoice, routes, "--routes") if routes else (),
         levels=parse_list(InstructionLevel, levels, "--levels"),
         limit=limit,
         shard=shard,
         workers=workers,
+        predictions=tuple(predictions or ()),
         model=ModelChoice(model, device, Tiling.OFF),
         language=language,
     )
@@ -84,6 +93,7 @@ class CompareCommand:
     limit: int | None
     shard: str
     workers: int | None
+    predictions: tuple[str, ...]
     model: ModelChoice
     language: LanguageChoice | None
 
@@ -97,6 +107,7 @@ class CompareCommand:
         from sam3i_agent.data.formats.registry import open_dataset
         from sam3i_agent.evaluation.compare.cases import Shard
         from sam3i_agent.evaluation.compare.comparison import compare_routes
+        from sam3i_agent.evaluation.compare.elsewhere import parse_prediction_files
         from sam3i_agent.evaluation.compare.report import HTML_NAME, reading
 
         columns = (
@@ -117,6 +128,7 @@ class CompareCommand:
                 limit=self.limit,
                 shard=Shard.parse(self.shard),
                 workers=self.workers,
+                elsewhere=parse_prediction_files(self.predictions),
                 advance=lambda done, total: bar.update(task, completed=done, total=total),
             )
         return "\n".join([*reading(comparison), f"report written to {self.out / HTML_NAME}"])

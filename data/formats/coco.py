@@ -9,6 +9,8 @@ from sam3i_agent.core.rle import encode_segmentation
 from sam3i_agent.data.formats.dataset_format import DATA_ERRORS, DatasetFormat, DatasetSource
 from sam3i_agent.data.records import Record, granularity_by_count
 
+KIND = "kind"
+"""Key of an image entry: level to what its texts take to be understood (`data.kinds`)."""
 Texts = dict[InstructionLevel, tuple[str, ...]]
 
 
@@ -59,6 +61,9 @@ def read_coco(
                     granularity=one.get("granularity", granularity_by_count(len(found))),
                     annotation_ids=tuple(id_ for id_, _ in found),
                     encoded_ignored=tuple(ignored[one["id"]]),
+                    kinds={
+                        InstructionLevel(level): kind for level, kind in one.get(KIND, {}).items()
+                    },
                     crowd_ids=frozenset(crowds.intersection(id_ for id_, _ in found)),
                     is_exhaustive=bool(one.get("is_instance_exhaustive", True)),
                 )

@@ -15,7 +15,7 @@ from sam3i_agent.core.errors import StorageError
 from sam3i_agent.core.files import write_whole
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.rle import area_of, as_rle, box_of
-from sam3i_agent.data.formats.coco import Texts, read_coco
+from sam3i_agent.data.formats.coco import KIND, Texts, read_coco
 from sam3i_agent.data.formats.dataset_format import DatasetFormat
 from sam3i_agent.data.records import Record
 
@@ -88,6 +88,7 @@ def _image_entry(record: Record) -> dict[str, Any]:
         "height": record.height,
         _TEXTS_KEY: texts_entry(record.texts),
         "granularity": record.granularity,
+        **({KIND: dict(record.kinds)} if record.kinds else {}),
     }
 
 

@@ -31,12 +31,14 @@ from sam3i_agent.evaluation.compare.cases import (
     read_cases,
     read_predictions,
 )
+from sam3i_agent.evaluation.compare.elsewhere import read_elsewhere
 from sam3i_agent.evaluation.compare.export import DEFAULT_FORMS, write_answer_files
 from sam3i_agent.evaluation.compare.report import write_report
 from sam3i_agent.evaluation.compare.statistics import Comparison, compare_answers
-from sam3i_agent.segmodel.segmenter import Segmenter
 from sam3i_agent.evaluation.forms.form import PredictionForm
+from sam3i_agent.segmodel.segmenter import Segmenter
 
+NO_FILES: Mapping[str, Path] = {}
 Advance = Callable[[int, int], None]
 """Called with answers done and in all."""
 
@@ -54,6 +56,7 @@ def compare_routes(
     limit: int | None = None,
     shard: Shard = WHOLE,
     workers: int | None = None,
+    elsewhere: Mapping[str, Path] = NO_FILES,
     model_name: str = "",
     language_name: str = "",
     advance: Advance = lambda done, total: None,
@@ -74,6 +77,7 @@ def compare_routes(
         limit: at most so many cases.
         shard: part of the cases, for several machines that share `out`.
         workers: answer with so many Ray workers; each loads the model itself.
+        elsewhere: further routes, by name: files of predictions in any form of `evaluation.forms`.
         model_name: of the model, for the report; a `ModelChoice` has its own.
         language_name: of the language side, likewise; the offline planner is known.
         advance: called with answers done and in all.
@@ -101,8 +105,10 @@ def compare_routes(
     answer_all = _answer_all(segmenter, dataset.images, budgets, language, workers)
     asked = [case for case in cases if shard.holds(case.record.file_name)]
     tasks = tasks_of(asked, routes, read_as)
+    added = [one for name, path in elsewhere.items() for one in read_elsewhere(name, path, cases)]
     if out is None:
-        return compare_answers(cases, _counted(answer_all(tasks), len(tasks), advance))
+        answered = _counted(answer_all(tasks), len(tasks), advance)
+        return compare_answers(cases, [*answered, *added])
     settings = {
         "dataset": "/".join(dataset.path.resolve().parts[-2:]),
         "model": model_name or _name_of(segmenter),
@@ -112,7 +118,7 @@ def compare_routes(
         **({} if read_as is LevelChoice.AUTO else {"read_as": str(read_as or "dataset")}),
     }
     run_comparison(answer_all, tasks, out, settings=settings, shard=shard, advance=advance)
-    predictions = list(read_predictions(out))
+    predictions = [*read_predictions(out), *added]
     comparison = compare_answers(cases, predictions)
     forms = (*DEFAULT_FORMS, PredictionForm.SAM3I) if dataset.format is SAM3I else DEFAULT_FORMS
     write_answer_files(cases, predictions, out, forms)

@@ -15,7 +15,8 @@ from sam3i_agent.core.drawing import draw_marks
 from sam3i_agent.core.errors import StorageError
 from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.photo import read_photo
-from sam3i_agent.evaluation.compare.statistics import Comparison, Failure, Scored, Summary
+from sam3i_agent.evaluation.compare.scoring import Failure, Scored
+from sam3i_agent.evaluation.compare.statistics import Comparison, Summary
 
 HTML_NAME = "report.html"
 JSON_NAME = "report.json"

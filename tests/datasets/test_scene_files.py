@@ -1,6 +1,7 @@
 """Datasets on disk: written ones and other people's read back, bad ones are named."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ from PIL import Image
 
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.levels import InstructionLevel
-from sam3i_agent.data.formats.registry import open_dataset
+from sam3i_agent.data.formats.registry import open_dataset, read_dataset
+from sam3i_agent.data.kinds import InstructionKind
 from sam3i_agent.data.scene_files import write_scenes
 from sam3i_agent.data.scenes import SceneLimits, generate_scene
 from sam3i_agent.segmodel.tokenization import InstructionTokenizer
@@ -124,3 +126,21 @@ def test_records_with_more_instances_than_queries_are_left_out(tmp_path):
     path = _write(tmp_path, [[5, 2, 15, 2, 15, 8, 5, 8]])
     with pytest.raises(InputError, match="too many instances"):
         _source(path, max_instances=0)
+
+
+def test_texts_say_what_kind_they_are_and_old_files_without_it_still_read(tmp_path):
+    path = write_scenes(3, tmp_path / "set", seed=5)
+    records = read_dataset(path).records
+    kinds = {kind for one in records for kind in one.kinds.values()}
+    assert {"absent", "order", "function"} <= kinds <= {*InstructionKind}
+    assert all((one.kinds.get(level) == "absent") == (not one.encoded_masks)
+               for one in records for level in one.texts)  # fmt: skip
+    content = json.loads(path.read_text())
+    for image in content["images"]:
+        image.pop("kind", None)
+    path.write_text(json.dumps(content))
+    assert [replace(one, kinds={}) for one in records] == read_dataset(path).records
+    content["images"][0]["kind"] = {"hard": "x"}
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="'hard' is not a valid"):
+        read_dataset(path)

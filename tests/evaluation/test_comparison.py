@@ -25,12 +25,9 @@ from sam3i_agent.evaluation.compare.comparison import compare_routes, run_compar
 from sam3i_agent.evaluation.compare.export import write_answer_files
 from sam3i_agent.evaluation.compare.ray_workers import WorkerSettings, answer_with_ray
 from sam3i_agent.evaluation.compare.report import markdown_table, reading, write_report
-from sam3i_agent.evaluation.compare.statistics import (
-    Failure,
-    _interval,
-    compare_answers,
-    score_answers,
-)
+from sam3i_agent.evaluation.compare.scoring import Failure, score_answers
+from sam3i_agent.evaluation.compare.significance import interval_of
+from sam3i_agent.evaluation.compare.statistics import compare_answers
 from sam3i_agent.evaluation.forms.answers import Selection
 from sam3i_agent.evaluation.metrics.evaluators import evaluate
 from sam3i_agent.evaluation.metrics.protocol import EvaluationProtocol
@@ -251,9 +248,9 @@ def test_texts_in_the_report_cannot_break_it(dataset, tmp_path):
 def test_intervals_narrow_with_more_photos():
     rng = np.random.default_rng(0)
     few, many = (np.stack([rng.random(n), np.ones(n)], axis=1) for n in (10, 1000))
-    widths = [one.high - one.low for one in (_interval(few), _interval(many))]
+    widths = [one.high - one.low for one in (interval_of(few), interval_of(many))]
     assert widths[0] > 4 * widths[1]
-    assert _interval(many).low < 50 < _interval(many).high
+    assert interval_of(many).low < 50 < interval_of(many).high
 
 
 def test_one_call_from_python_goes_from_a_dataset_to_the_report(dataset, tmp_path):
