@@ -55,6 +55,9 @@ def compare(
             "comparison's .jsonl; may be repeated.",
         ),
     ] = None,
+    pictures: Annotated[
+        int, typer.Option(help="Cases of the report that have pictures, some 0.1 MB each.", min=0)
+    ] = 24,
     model: ModelOption = "tiny",
     device: DeviceOption = "auto",
     language: LanguageChoice | None = None,
@@ -75,6 +78,7 @@ def compare(
         shard=shard,
         workers=workers,
         predictions=tuple(predictions or ()),
+        pictures=pictures,
         model=ModelChoice(model, device, Tiling.OFF),
         language=language,
     )
@@ -94,6 +98,7 @@ class CompareCommand:
     shard: str
     workers: int | None
     predictions: tuple[str, ...]
+    pictures: int
     model: ModelChoice
     language: LanguageChoice | None
 
@@ -108,6 +113,7 @@ class CompareCommand:
         from sam3i_agent.evaluation.compare.cases import Shard
         from sam3i_agent.evaluation.compare.comparison import compare_routes
         from sam3i_agent.evaluation.compare.elsewhere import parse_prediction_files
+        from sam3i_agent.evaluation.compare.provenance import language_settings
         from sam3i_agent.evaluation.compare.report import HTML_NAME, reading
 
         columns = (
@@ -124,11 +130,13 @@ class CompareCommand:
                 self.out,
                 language=language_factory(self.language),
                 language_name="" if self.language is None else str(self.language),
+                language_settings=language_settings(self.language),
                 levels=self.levels,
                 limit=self.limit,
                 shard=Shard.parse(self.shard),
                 workers=self.workers,
                 elsewhere=parse_prediction_files(self.predictions),
+                pictures=self.pictures,
                 advance=lambda done, total: bar.update(task, completed=done, total=total),
             )
         return "\n".join([*reading(comparison), f"report written to {self.out / HTML_NAME}"])

@@ -33,12 +33,14 @@ from sam3i_agent.evaluation.compare.cases import (
 )
 from sam3i_agent.evaluation.compare.elsewhere import read_elsewhere
 from sam3i_agent.evaluation.compare.export import DEFAULT_FORMS, write_answer_files
-from sam3i_agent.evaluation.compare.report import write_report
+from sam3i_agent.evaluation.compare.provenance import provenance
+from sam3i_agent.evaluation.compare.report import EXAMPLES, write_report
 from sam3i_agent.evaluation.compare.statistics import Comparison, compare_answers
 from sam3i_agent.evaluation.forms.form import PredictionForm
 from sam3i_agent.segmodel.segmenter import Segmenter
 
 NO_FILES: Mapping[str, Path] = {}
+NO_SETTINGS: Mapping[str, str] = {}
 Advance = Callable[[int, int], None]
 """Called with answers done and in all."""
 
@@ -57,8 +59,10 @@ def compare_routes(
     shard: Shard = WHOLE,
     workers: int | None = None,
     elsewhere: Mapping[str, Path] = NO_FILES,
+    pictures: int = EXAMPLES,
     model_name: str = "",
     language_name: str = "",
+    language_settings: Mapping[str, str] = NO_SETTINGS,
     advance: Advance = lambda done, total: None,
 ) -> Comparison:
     """Answer a dataset's texts by several routes and return how these compare.
@@ -78,8 +82,10 @@ def compare_routes(
         shard: part of the cases, for several machines that share `out`.
         workers: answer with so many Ray workers; each loads the model itself.
         elsewhere: further routes, by name: files of predictions in any form of `evaluation.forms`.
+        pictures: how many cases of the report have some.
         model_name: of the model, for the report; a `ModelChoice` has its own.
         language_name: of the language side, likewise; the offline planner is known.
+        language_settings: of the language side, for the report.
         advance: called with answers done and in all.
 
     Raises:
@@ -122,7 +128,15 @@ def compare_routes(
     comparison = compare_answers(cases, predictions)
     forms = (*DEFAULT_FORMS, PredictionForm.SAM3I) if dataset.format is SAM3I else DEFAULT_FORMS
     write_answer_files(cases, predictions, out, forms)
-    write_report(comparison, settings, dataset.images, out)
+    told = {"name": settings["language"], **language_settings}
+    write_report(
+        comparison,
+        settings,
+        dataset.images,
+        out,
+        provenance=provenance(dataset.path, segmenter, told, elsewhere),
+        pictures=pictures,
+    )
     return comparison
 
 

@@ -1,7 +1,5 @@
 """The report of a comparison: one HTML file without network, JSON, and a Markdown table."""
 
-import base64
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -10,25 +8,55 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
 
-from sam3i_agent.core.drawing import draw_marks
 from sam3i_agent.core.errors import StorageError
-from sam3i_agent.core.masks import Masks
-from sam3i_agent.core.photo import read_photo
+from sam3i_agent.evaluation.compare.curves import cost_plots, curves
+from sam3i_agent.evaluation.compare.pictures import Photos, example, most_different
 from sam3i_agent.evaluation.compare.scoring import Failure, Scored
-from sam3i_agent.evaluation.compare.statistics import Comparison, Summary
+from sam3i_agent.evaluation.compare.significance import Difference
+from sam3i_agent.evaluation.compare.statistics import COSTS, Comparison, Summary
 
 HTML_NAME = "report.html"
 JSON_NAME = "report.json"
 MARKDOWN_NAME = "report.md"
 EXAMPLES = 24
-PICTURE_SIDE = 320
-_JPEG_QUALITY = 80
-_PLOT = {"left": 50.0, "right": 390.0, "top": 20.0, "bottom": 230.0}
+"""Cases with pictures, if not chosen otherwise."""
+_NOTHING_KNOWN: Mapping[str, str] = {}
+_FOLDER = files("sam3i_agent.evaluation.compare")
+METRIC_TITLES = {
+    "gIoU": "mean IoU of the united masks",
+    "gIoU by text": "the same, each wording counting once",
+    "cIoU": "IoU of all pixels together",
+    "cgF1": "instances found where the target is, and silence where it is not; IoU 0.50:0.95",
+    "positive_micro_F1": "instances found where the target is there; IoU 0.50:0.95",
+    "IL_MCC": "whether the target is there (correlation)",
+    "AP": "COCO, IoU 0.50:0.95",
+    "AR@100": "COCO, IoU 0.50:0.95, up to 100 instances",
+    "count accuracy": "as many instances as there are",
+    "count MAE": "instances too many or too few",
+    "right nothing": "silent where the target is absent",
+}
+"""What a metric says, in words."""
+SMALLER_IS_BETTER = frozenset({"count MAE"})
+COST_TITLES = {
+    "seconds": "seconds",
+    "image_encodings": "image encodings",
+    "prompts": "prompts to the segmentation model",
+    "mllm_calls": "calls to the language model",
+    "tokens": "tokens of the language model",
+    "rounds": "rounds of the agent",
+}
 
 
 def write_report(
-    comparison: Comparison, settings: Mapping[str, str], images: Path, out: Path
+    comparison: Comparison,
+    settings: Mapping[str, str],
+    images: Path,
+    out: Path,
+    *,
+    provenance: Mapping[str, str] = _NOTHING_KNOWN,
+    pictures: int = EXAMPLES,
 ) -> Path:
     """Write the three files and return the HTML one.
 
@@ -37,14 +65,17 @@ def write_report(
         settings: dataset, model and language side, as shown at its head.
         images: folder of the photos.
         out: folder to write to.
+        provenance: where the numbers come from, by name.
+        pictures: how many cases have some, those that the routes differ most on.
 
     Raises:
         StorageError: it cannot be written.
     """
-    html = _html(comparison, settings, images)
+    html = _html(comparison, settings, provenance, images, pictures)
+    content = _as_json(comparison, settings, provenance)
     try:
         (out / HTML_NAME).write_text(html, "utf-8")
-        (out / JSON_NAME).write_text(json.dumps(_as_json(comparison, settings), indent=2), "utf-8")
+        (out / JSON_NAME).write_text(json.dumps(content, indent=2), "utf-8")
         (out / MARKDOWN_NAME).write_text(markdown_table(comparison), "utf-8")
     except OSError as error:
         raise StorageError(f"{str(out)!r} cannot be written: {error.strerror}") from error
@@ -62,137 +93,190 @@ def markdown_table(comparison: Comparison) -> str:
             f"| {one.level} | {one.route} | {one.cases} | {one.giou.value:.1f} "
             f"({one.giou.low:.1f} to {one.giou.high:.1f}) | {one.metrics['cIoU']:.1f} | "
             f"{one.metrics['P@0.50']:.1f} | {one.metrics['cgF1@0.5']:.1f} | "
-            f"{one.costs['seconds']:.3f} |"
+            f"{_seconds(one)} |"
         )
     return "\n".join(lines) + "\n"
 
 
+def _seconds(summary: Summary) -> str:
+    return f"{summary.costs['seconds']:.3f}" if summary.costs else ""
+
+
 def reading(comparison: Comparison) -> list[str]:
     """Return what the differences mean, one sentence per level."""
-    found: dict[str, list[str]] = {}
+    by_level: dict[str, list[Difference]] = {}
     for level, one in comparison.differences:
-        if one.significant:
-            better, worse = (one.route, one.other) if one.giou.value > 0 else (one.other, one.route)
-            said = f"{better} beats {worse} by {abs(one.giou.value):.1f} points of gIoU"
-        else:
-            said = f"{one.route} and {one.other} do not differ significantly"
-        found.setdefault(level, []).append(said)
-    sentences = [f"On {level} texts {', '.join(said)}." for level, said in found.items()]
+        by_level.setdefault(level, []).append(one)
+    sentences = [f"On {level} texts {_sentence(some)}." for level, some in by_level.items()]
     return sentences or ["Only one route was run."]
 
 
-def _as_json(comparison: Comparison, settings: Mapping[str, str]) -> dict[str, Any]:
+def _sentence(differences: Sequence[Difference]) -> str:
+    said: list[str] = []
+    for one in differences:
+        if one.significant:
+            better, worse = (one.route, one.other) if one.giou.value > 0 else (one.other, one.route)
+            said.append(f"{better} beats {worse} by {abs(one.giou.value):.1f} points of gIoU")
+    if not said and len(differences) == 1:
+        return f"{differences[0].route} and {differences[0].other} do not differ significantly"
+    if len(said) < len(differences):
+        said.append(
+            "no other difference is significant" if said else "no routes differ significantly"
+        )
+    return ", ".join(said)
+
+
+def _as_json(
+    comparison: Comparison, settings: Mapping[str, str], provenance: Mapping[str, str]
+) -> dict[str, Any]:
     return {
         "settings": dict(settings),
+        "provenance": dict(provenance),
         "reading": reading(comparison),
         "summaries": [asdict(one) for one in comparison.summaries],
+        "overall": [asdict(one) for one in comparison.overall],
+        "kinds": [asdict(one) for one in comparison.kinds],
         "differences": [
             {"level": level, **asdict(one), "significant": one.significant}
             for level, one in comparison.differences
         ],
-    }
-
-
-def _html(comparison: Comparison, settings: Mapping[str, str], images: Path) -> str:
-    source = files("sam3i_agent.evaluation.compare").joinpath("report.html.j2").read_text("utf-8")
-    published = json.loads(
-        files("sam3i_agent.evaluation.compare").joinpath("published.json").read_text("utf-8")
-    )
-    names = {name: None for one in comparison.summaries for name in one.metrics if name != "gIoU"}
-    failures = [
-        str(name) for name in Failure if any(name in one.failures for one in comparison.summaries)
-    ]
-    everything = [one for some in comparison.answers.values() for one in some]
-    template = Environment(autoescape=True, undefined=StrictUndefined).from_string(source)
-    return template.render(
-        reading=reading(comparison),
-        settings=settings,
-        cases=len({one.case.id for one in everything}),
-        images=len({one.case.record.file_name for one in everything}),
-        summaries=comparison.summaries,
-        differences=comparison.differences,
-        metric_names=list(names),
-        cost_names=list(comparison.summaries[0].costs),
-        failure_names=failures,
-        plots=_plots(comparison.summaries),
-        examples=[_example(some, images) for some in _most_different(everything)],
-        published=published,
-    )
-
-
-def _plots(summaries: Sequence[Summary]) -> list[dict[str, Any]]:
-    most = max(one.costs["seconds"] for one in summaries)
-    levels = dict.fromkeys(one.level for one in summaries)
-    return [
-        _plot(level, [one for one in summaries if one.level == level], most) for level in levels
-    ]
-
-
-def _plot(level: str, summaries: Sequence[Summary], most_seconds: float) -> dict[str, Any]:
-    """Return where the dots of one level's plot lie, on an axis that all levels share."""
-    most = most_seconds * 1.25 or 1.0
-    width, height = _PLOT["right"] - _PLOT["left"], _PLOT["bottom"] - _PLOT["top"]
-
-    def x(seconds: float) -> float:
-        return round(_PLOT["left"] + width * seconds / most, 1)
-
-    def y(percent: float) -> float:
-        return round(_PLOT["bottom"] - height * percent / 100, 1)
-
-    ordered = sorted(summaries, key=lambda one: one.costs["seconds"])
-    return {
-        "level": level,
-        "x_ticks": [{"at": x(most * i / 4), "label": f"{most * i / 4:.2g}"} for i in range(5)],
-        "y_ticks": [{"at": y(value), "label": value} for value in range(0, 101, 20)],
-        "dots": [
-            {
-                "x": x(one.costs["seconds"]),
-                "y": y(one.giou.value),
-                "low": y(one.giou.low),
-                "high": y(one.giou.high),
-                "label": str(one.route),
-                # Above and below in turn, so that neighbours' names do not meet.
-                "label_y": y(one.giou.high) - 8 if index % 2 else y(one.giou.low) + 16,
-            }
-            for index, one in enumerate(ordered)
+        "overall_differences": [
+            {**asdict(one), "significant": one.significant}
+            for one in comparison.overall_differences
         ],
     }
 
 
-def _most_different(answers: Sequence[Scored]) -> list[list[Scored]]:
-    """Return the cases whose routes' IoUs are farthest apart, each with all its answers."""
-    by_case: dict[str, list[Scored]] = {}
+def _html(
+    comparison: Comparison,
+    settings: Mapping[str, str],
+    provenance: Mapping[str, str],
+    images: Path,
+    pictures: int,
+) -> str:
+    everything = [one for some in comparison.answers.values() for one in some]
+    photos = Photos(images)
+    examples = [example(some, photos) for some in most_different(everything, pictures)]
+    routes = list(dict.fromkeys(str(one.prediction.route) for one in everything))
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    return environment.from_string(_text("report.html.j2")).render(
+        style=Markup(_text("report.css")),
+        script=Markup(_text("report.js")),
+        reading=reading(comparison),
+        settings=settings,
+        provenance=provenance,
+        cases=len({one.case.id for one in everything}),
+        images=len({one.case.record.file_name for one in everything}),
+        tables=[_table(level, some) for level, some in comparison.by_level().items()],
+        differences=[
+            *comparison.differences,
+            *(("all", one) for one in comparison.overall_differences),
+        ],
+        kinds=_kinds(comparison, routes),
+        routes=routes,
+        failures=_failures(comparison),
+        cost_plots=cost_plots(comparison),
+        curves=curves(comparison),
+        examples=examples,
+        photos=photos.data,
+        data=_embedded(
+            {
+                "routes": routes,
+                "cases": _case_rows(everything, routes),
+                "examples": [
+                    {key: one[key] for key in ("id", "size", "layers")} for one in examples
+                ],
+            }
+        ),
+        published=json.loads(_text("published.json")),
+    )
+
+
+def _text(name: str) -> str:
+    return _FOLDER.joinpath(name).read_text("utf-8")
+
+
+def _embedded(value: Any) -> Markup:
+    """Return JSON that can stand in a page: no text in it can end the element it stands in."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return Markup(text.replace("<", "\\u003c"))
+
+
+def _table(level: str, summaries: Sequence[Summary]) -> dict[str, Any]:
+    """Return a level's metrics and costs as rows, with a cell for each route."""
+    names = dict.fromkeys(name for one in summaries for name in one.metrics)
+    # A route that answered fewer cases, as a file may, is not measured on the same.
+    full = [one.cases == max(some.cases for some in summaries) for one in summaries]
+    rows = [
+        _row(
+            name,
+            METRIC_TITLES.get(name, ""),
+            [one.metrics.get(name) for one in summaries],
+            full,
+            better=min if name in SMALLER_IS_BETTER else max,
+        )
+        for name in names
+    ]
+    costs = [
+        _row(COST_TITLES[name], "", [one.costs.get(name) for one in summaries], full, better=min)
+        for name in COSTS
+    ]
+    return {
+        "level": level,
+        "summaries": summaries,
+        "rows": rows,
+        "costs": costs if any(one.costs for one in summaries) else [],
+    }
+
+
+def _row(
+    name: str, title: str, values: list[float | None], comparable: list[bool], better: Any
+) -> dict[str, Any]:
+    pairs = list(zip(values, comparable, strict=True))
+    known = [value for value, fair in pairs if fair and value is not None]
+    best = better(known, default=None)
+    marked = len(set(known)) > 1  # where all are alike, none is best
+    cells = [{"value": value, "best": marked and fair and value == best} for value, fair in pairs]
+    return {"name": name, "title": title, "cells": cells}
+
+
+def _kinds(comparison: Comparison, routes: Sequence[str]) -> list[dict[str, Any]]:
+    found = {(one.kind, one.route): one for one in comparison.kinds}
+    rows: list[dict[str, Any]] = []
+    for kind in sorted({one.kind for one in comparison.kinds}):
+        some = [found.get((kind, route)) for route in routes]
+        values = [None if one is None else one.giou.value for one in some]
+        most = max(one.cases for one in some if one is not None)
+        full = [one is not None and one.cases == most for one in some]
+        row = _row(kind, "", values, full, better=max)
+        for cell, one in zip(row["cells"], some, strict=True):
+            cell["giou"] = None if one is None else one.giou
+        rows.append({**row, "cases": most})
+    return rows
+
+
+def _failures(comparison: Comparison) -> dict[str, Any]:
+    summaries = [one for some in comparison.by_level().values() for one in some]
+    names = [str(one) for one in Failure if any(one in some.failures for some in summaries)]
+    return {"names": names, "summaries": summaries}
+
+
+def _case_rows(answers: Sequence[Scored], routes: Sequence[str]) -> list[list[Any]]:
+    """Return a short row per case: id, level, kind, text, file, and IoU and failure by route."""
+    rows: dict[str, list[Any]] = {}
     for one in answers:
-        by_case.setdefault(one.case.id, []).append(one)
-
-    def spread(some: list[Scored]) -> float:
-        values = [one.iou for one in some]
-        return max(values) - min(values)
-
-    apart = [some for some in by_case.values() if spread(some) > 0]
-    return sorted(apart, key=spread, reverse=True)[:EXAMPLES]
-
-
-def _example(answers: list[Scored], images: Path) -> dict[str, Any]:
-    case = answers[0].case
-    pixels = read_photo(images / case.record.file_name).pixels
-    size = (case.record.height, case.record.width)
-
-    def picture(name: str, masks: Any, iou: float | None, failure: str | None) -> dict[str, Any]:
-        marked = draw_marks(pixels, masks, max_side=PICTURE_SIDE, min_side=PICTURE_SIDE)
-        buffer = io.BytesIO()
-        marked.save(buffer, format="JPEG", quality=_JPEG_QUALITY)
-        data = base64.b64encode(buffer.getvalue()).decode()
-        return {
-            "name": name,
-            "data": f"data:image/jpeg;base64,{data}",
-            "iou": iou,
-            "failure": failure,
-        }
-
-    pictures = [picture("truth", case.record.masks(), None, None)]
-    for one in answers:
-        masks = Masks(size, (mask.counts for mask in one.prediction.masks))
-        pictures.append(picture(str(one.prediction.route), masks, one.iou, one.failure))
-    steps = [{"name": str(one.prediction.route), "lines": one.prediction.trace} for one in answers]
-    return {"text": case.text, "level": str(case.level), "pictures": pictures, "steps": steps}
+        case = one.case
+        row = rows.setdefault(
+            case.id,
+            [
+                case.id,
+                str(case.level),
+                case.record.kinds.get(case.level, ""),
+                case.text,
+                case.record.file_name,
+                *([None, ""] * len(routes)),
+            ],
+        )
+        at = 5 + 2 * routes.index(str(one.prediction.route))
+        row[at : at + 2] = [round(one.iou, 3), str(one.failure or "")]
+    return list(rows.values())

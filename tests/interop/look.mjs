@@ -19,10 +19,49 @@ for (const [name, width, scheme] of [['desktop', 1280, 'light'], ['phone', 390, 
   await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
   await page.goto(`file://${file}`);
   await page.screenshot({ path: `${folder}/${name}.png` });
+  const clicked = await page.evaluate(async () => {
+    const section = document.querySelector('section.case');
+    const canvas = section.querySelector('canvas');
+    await document.images[0].decode();
+    const buttons = [...section.querySelectorAll('button')];
+    const drawn = buttons.map((one) => { one.click(); return canvas.toDataURL(); });
+    section.querySelector('input').click();
+    const outline = canvas.toDataURL();
+    canvas.click();
+    const dialog = document.querySelector('dialog');
+    const opened = dialog.open && dialog.querySelector('canvas').getBoundingClientRect().width;
+    dialog.querySelector('button').click();
+    const large = buttons[0].getAttribute('aria-pressed');
+    dialog.close();
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    const search = document.getElementById('search');
+    const rows = () => document.querySelectorAll('#cases tbody tr').length;
+    const all = rows();
+    search.value = 'no such text';
+    search.dispatchEvent(new Event('input'));
+    const none = rows();
+    search.value = '';
+    search.dispatchEvent(new Event('input'));
+    const sorting = document.querySelector('#cases th:last-child button');
+    const ious = () => [...document.querySelectorAll('#cases tbody td:last-child')].map((one) => parseFloat(one.textContent));
+    sorting.click();
+    const upwards = ious();
+    sorting.click();
+    return {
+      names: buttons.map((one) => one.textContent),
+      different: new Set([...drawn, outline]).size,
+      opened,
+      closedOnPhoto: [large, buttons[0].getAttribute('aria-pressed')],
+      rows: [all, none, rows()],
+      ends: [upwards[0], ious()[0]],
+      cutTables: [...document.querySelectorAll('.scroll')].filter((one) => one.scrollWidth > one.clientWidth).length,
+    };
+  });
   seen.push({
     name,
     elsewhere: requests.filter((url) => !url.startsWith('file:') && !url.startsWith('data:')),
     errors,
+    clicked,
     ...(await page.evaluate(() => ({
       pageWidth: document.documentElement.scrollWidth,
       windowWidth: innerWidth,

@@ -1,0 +1,103 @@
+"""Where the numbers of a comparison come from: everything that someone needs to get them again."""
+
+import hashlib
+import subprocess
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from sam3i_agent.agent.language.choice import LanguageChoice
+from sam3i_agent.core.model_choice import ModelChoice
+from sam3i_agent.evaluation.compare.scoring import HIT_IOU
+from sam3i_agent.evaluation.compare.significance import BOOTSTRAP_ROUNDS, BOOTSTRAP_SEED
+from sam3i_agent.evaluation.metrics.concept_f1 import MIN_SCORE
+from sam3i_agent.segmodel.segmenter import Segmenter
+
+_HASHED = ("*.safetensors", "*.json")
+"""Files of a model's folder that make its numbers."""
+_CPU_DTYPE = "float32; bfloat16 for a large model on a CPU with AMX"
+_SHOWN = 16
+"""Characters of a hash."""
+
+
+def provenance(
+    dataset: Path,
+    segmenter: Segmenter | ModelChoice,
+    language: Mapping[str, str],
+    elsewhere: Mapping[str, Path],
+) -> dict[str, str]:
+    """Return what to know of a comparison, by name.
+
+    Args:
+        dataset: file or folder.
+        segmenter: the model, or which.
+        language: settings of the agent's language side.
+        elsewhere: files of predictions by route.
+    """
+    commit = _commit()
+    found = {
+        "version": version("sam3i-agent") + (f", commit {commit}" if commit else ""),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "dataset": f"{dataset.name}{_hash_of([dataset] if dataset.is_file() else [])}",
+        **_of_model(segmenter),
+        **{f"language: {name}": value for name, value in language.items()},
+        "prompts": language.get("prompts", "none: no language model"),
+        "thresholds": f"score from {MIN_SCORE}, hit from IoU {HIT_IOU}",
+        "intervals": f"{BOOTSTRAP_ROUNDS} resamples of photos, seed {BOOTSTRAP_SEED}",
+    }
+    for name, path in elsewhere.items():
+        found[f"predictions {name}"] = f"{path.name}{_hash_of([path])}"
+    return found
+
+
+def language_settings(choice: LanguageChoice | None) -> dict[str, str]:
+    """Return how a language model was asked, without secrets; nothing where there is none."""
+    if choice is None:
+        return {}
+    values = choice.without_secrets().model_dump(mode="json", exclude_none=True)
+    return {name: str(value) for name, value in values.items() if value != {}}
+
+
+def _of_model(segmenter: Segmenter | ModelChoice) -> dict[str, str]:
+    if not isinstance(segmenter, ModelChoice):
+        return {"model": segmenter.name}
+    from sam3i_agent.segmodel.checkpoints.loading import pick_device
+    from sam3i_agent.segmodel.checkpoints.repository import path_of
+
+    path, device = path_of(segmenter.name), pick_device(segmenter.device)
+    files = [one for pattern in _HASHED for one in sorted(path.glob(pattern))]
+    return {
+        "model": segmenter.name + _hash_of([path] if path.is_file() else files),
+        "device": str(device),
+        "dtype": "bfloat16" if device.type == "cuda" else _CPU_DTYPE,
+        "tiling": str(segmenter.tiling),
+    }
+
+
+def _hash_of(paths: list[Path]) -> str:
+    """Return the start of a file's hash, or of that of several files' hashes; in words."""
+    if not paths:
+        return ""
+    hashes: list[str] = []
+    for path in paths:
+        with path.open("rb") as file:
+            hashes.append(hashlib.file_digest(file, "sha256").hexdigest())
+    one = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
+    return f", sha256 {one[:_SHOWN]}"
+
+
+def _commit() -> str:
+    """Return the commit of the checkout that this runs from; nothing where it is installed."""
+    folder = Path(__file__).parent
+    try:
+        done = subprocess.run(
+            ["git", "rev-parse", "--short=12", "HEAD"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()
