@@ -12,6 +12,7 @@ from sam3i_agent.cli.commands.convert import convert_app
 from sam3i_agent.cli.commands.dataset import dataset_app
 from sam3i_agent.cli.commands.evaluate import evaluate_app
 from sam3i_agent.cli.commands.mcp import mcp_app
+from sam3i_agent.cli.commands.reproduce import reproduce_app
 from sam3i_agent.cli.commands.runs import runs_app
 from sam3i_agent.cli.commands.segment import EXAMPLES, segment
 from sam3i_agent.cli.commands.serve import serve
@@ -67,6 +68,7 @@ app.add_typer(mcp_app, name="mcp", rich_help_panel=_SERVE)
 app.add_typer(tools_app, name="tools", rich_help_panel=_SERVE)
 app.command(rich_help_panel=_MEASURE)(compare)
 app.add_typer(evaluate_app, name="evaluate", rich_help_panel=_MEASURE)
+app.add_typer(reproduce_app, name="reproduce", rich_help_panel=_MEASURE)
 app.add_typer(bench_app, name="bench", rich_help_panel=_MEASURE)
 app.add_typer(dataset_app, name="dataset", rich_help_panel=_MODELS)
 app.command(rich_help_panel=_MODELS)(train)

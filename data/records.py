@@ -28,6 +28,8 @@ class Record:
     """Of the annotations that mark a crowd, not one instance (COCO's `iscrowd`)."""
     kinds: dict[InstructionLevel, str] = field(default_factory=dict)
     """What the texts of a level take to be understood (`data.kinds`), where the dataset says it."""
+    split: str = ""
+    """Of a dataset that holds several in one file: train, val, testA."""
     is_exhaustive: bool = True
     """Whether all that the texts mean has a mask; SA-Co leaves the others out."""
 

@@ -25,14 +25,17 @@ def compare(
     dataset: Annotated[
         Path,
         typer.Argument(
-            help="JSON of SAM3-I, SA-Co or RefCOCO in COCO form; or a folder of ReasonSeg, "
-            "gRefCOCO, or with images/ and instructions.csv."
+            help="JSON of SAM3-I, SA-Co, MMR or RefCOCO in COCO form; or a folder of ReasonSeg, "
+            "gRefCOCO, RefCOCO, Ref-ZOM, or with images/ and instructions.csv."
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for predictions and report.")],
     images: Annotated[
         Path | None, typer.Option(help="Where the photos are, if not beside the dataset.")
     ] = None,
+    split: Annotated[
+        str, typer.Option(help="Of a dataset that holds several, such as RefCOCO's testA.")
+    ] = "",
     routes: Annotated[
         str, typer.Option(help="Which routes, separated by commas; empty for --predictions alone.")
     ] = "direct,agent,auto",
@@ -71,6 +74,7 @@ def compare(
     command = CompareCommand(
         dataset=dataset,
         images=images,
+        split=split,
         out=out,
         routes=parse_list(RouteChoice, routes, "--routes") if routes else (),
         levels=parse_list(InstructionLevel, levels, "--levels"),
@@ -91,6 +95,7 @@ class CompareCommand:
 
     dataset: Path
     images: Path | None
+    split: str
     out: Path
     routes: tuple[RouteChoice, ...]
     levels: tuple[InstructionLevel, ...]
@@ -122,9 +127,12 @@ class CompareCommand:
             MofNCompleteColumn(),
             TimeRemainingColumn(),
         )
+        dataset = open_dataset(self.dataset, self.images, level_of=classify_level)
+        if self.split:
+            dataset = dataset.of_split(self.split)
         with progress_bar("answering", None, *columns) as (bar, task):
             comparison = compare_routes(
-                open_dataset(self.dataset, self.images, level_of=classify_level),
+                dataset,
                 self.routes,
                 self.model,
                 self.out,

@@ -6,6 +6,8 @@
 | SA-Co | COCO JSON whose images have `text_input` |
 | RefCOCO family | COCO JSON whose images have `caption`, one image entry per expression |
 | COCO | any other COCO JSON: masks to evaluate against, without texts |
+| RefCOCO family, Ref-ZOM | a folder with `refs(unc).p` or the like and COCO's `instances.json` |
+| MMR | a JSON list whose entries have `questions` and `answers` |
 | gRefCOCO | a folder with `grefs(unc).json` and COCO's `instances.json` |
 | ReasonSeg | a folder of `NAME.jpg` and `NAME.json` pairs |
 | folder | a folder with `images/`, `instructions.csv` and masks |
@@ -14,7 +16,7 @@ A new format is a module with a `DatasetFormat`, and a line in `FORMATS`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sam3i_agent.core.errors import InputError
@@ -23,8 +25,10 @@ from sam3i_agent.data.formats.coco import COCO
 from sam3i_agent.data.formats.dataset_format import DatasetFormat, DatasetSource, LevelOf
 from sam3i_agent.data.formats.folder import FOLDER
 from sam3i_agent.data.formats.grefcoco import GREFCOCO
+from sam3i_agent.data.formats.mmr import MMR
 from sam3i_agent.data.formats.reasonseg import REASONSEG
 from sam3i_agent.data.formats.refcoco import REFCOCO
+from sam3i_agent.data.formats.refer import REFER
 from sam3i_agent.data.formats.saco import SACO
 from sam3i_agent.data.formats.sam3i import SAM3I
 from sam3i_agent.data.records import Record
@@ -33,9 +37,11 @@ FORMATS: tuple[DatasetFormat, ...] = (
     SAM3I,
     SACO,
     REFCOCO,
+    MMR,
     COCO,  # takes what the ones before it do not know
     FOLDER,
     GREFCOCO,
+    REFER,
     REASONSEG,  # likewise
 )
 """In the order in which they are tried."""
@@ -51,6 +57,21 @@ class Dataset:
     records: list[Record]
     images: Path
     """Folder that the records' file names are relative to."""
+
+    def of_split(self, name: str) -> "Dataset":
+        """Return the records of a split, of a dataset that holds several in one file.
+
+        Raises:
+            InputError: there is none; the hint names those that there are.
+        """
+        found = [one for one in self.records if one.split == name]
+        if not found:
+            splits = ", ".join(sorted({one.split for one in self.records} - {""}))
+            raise InputError(
+                f"{self.path.name!r} has no split {name!r}",
+                f"it has {splits}" if splits else "it has no splits",
+            )
+        return replace(self, records=found)
 
     def having(self, levels: Sequence[InstructionLevel]) -> list[Record]:
         """Return the records that have texts of all `levels`.

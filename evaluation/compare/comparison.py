@@ -115,10 +115,12 @@ def compare_routes(
     if out is None:
         answered = _counted(answer_all(tasks), len(tasks), advance)
         return compare_answers(cases, [*answered, *added])
+    splits = {one.split for one in dataset.records} - {""}
     settings = {
         "dataset": "/".join(dataset.path.resolve().parts[-2:]),
         "model": model_name or _name_of(segmenter),
         "language": language_name or _name_of(language),
+        **({"split": splits.pop()} if len(splits) == 1 else {}),
         # Only where they are not the usual ones, as in comparisons from before they were kept.
         **({} if budgets == DEFAULT_BUDGETS else {"budgets": budgets.model_dump_json()}),
         **({} if read_as is LevelChoice.AUTO else {"read_as": str(read_as or "dataset")}),
