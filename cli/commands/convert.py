@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from sam3i_agent.cli.options import VerboseOption, log_to_stderr
+from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.evaluation.forms.form import PredictionForm
 
@@ -16,8 +17,29 @@ convert_app = typer.Typer(
 
 @convert_app.command()
 def checkpoint(
-    checkpoint: Annotated[Path, typer.Argument(help="Official SAM 3 or SAM3-I .pt file.")],
-    out: Annotated[Path, typer.Argument(help="New folder for safetensors and config.json.")],
+    checkpoint: Annotated[
+        str,
+        typer.Argument(help="Official SAM 3 or SAM3-I file; with --to-official, as --model."),
+    ],
+    out: Annotated[
+        Path,
+        typer.Argument(help="New folder; with --to-official, a new .pt or .safetensors file."),
+    ],
+    to_official: Annotated[
+        bool, typer.Option("--to-official", help="Write a file that the official code loads.")
+    ] = False,
+    keep_from: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --to-official: the official file that the model came from, whose weights "
+            "that have no place here go along.",
+        ),
+    ] = None,
+    base_layout: Annotated[
+        bool,
+        typer.Option(help="With --to-official: keys as base SAM 3 files have them (detector.*)."),
+    ] = False,
     config: Annotated[
         Path | None,
         typer.Option(help="config.json of a model of another size than the published one."),
@@ -26,10 +48,28 @@ def checkpoint(
         bool, typer.Option(help="Write the instruction head alone, to go on top of a base model.")
     ] = False,
 ) -> None:
-    """Convert an official checkpoint to a folder that --model takes."""
-    from sam3i_agent.segmodel.checkpoints.conversion import convert_checkpoint
+    """Convert an official checkpoint to a folder that --model takes, or a model to an official one.
 
-    convert_checkpoint(checkpoint, out, config, adapters_only=adapters_only)
+    Weights that have no place in the folder are listed with the reason.
+    """
+    from sam3i_agent.segmodel.checkpoints.conversion import (
+        convert_checkpoint,
+        export_checkpoint,
+        without_a_place,
+    )
+
+    if to_official:
+        if config is not None or adapters_only:
+            raise InputError("--config and --adapters-only do not go with --to-official")
+        export_checkpoint(checkpoint, out, keep_from, detector_prefix=base_layout)
+        typer.echo(f"official checkpoint written to {out}")
+        return
+    if keep_from is not None or base_layout:
+        raise InputError("--keep-from and --base-layout go with --to-official")
+    source = Path(checkpoint)
+    convert_checkpoint(source, out, config, adapters_only=adapters_only)
+    for reason, count in without_a_place(source).items():
+        typer.echo(f"{count} weights left out: {reason}")
     typer.echo(f"model written to {out}")
 
 

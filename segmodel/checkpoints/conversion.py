@@ -1,12 +1,21 @@
-"""Official checkpoints to folders."""
+"""Official checkpoints to folders, and models to official checkpoints."""
 
 import json
+import re
 import shutil
 import tempfile
 from pathlib import Path
 
 from sam3i_agent.core.errors import InputError, ModelError, StorageError
 from sam3i_agent.segmodel.checkpoints.heads import save_head
+from sam3i_agent.segmodel.checkpoints.loading import load_model
+from sam3i_agent.segmodel.checkpoints.official import (
+    IGNORED,
+    TRACKER_PREFIX,
+    RenamedWeights,
+    from_official,
+)
+from sam3i_agent.segmodel.checkpoints.official_files import read_checkpoint, write_official
 from sam3i_agent.segmodel.network.configuration import InstructionSam3Config
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.progress import hide_progress_unless_terminal
@@ -51,6 +60,51 @@ def convert_checkpoint(
             shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         raise StorageError(f"{str(out)!r} cannot be written: {error.strerror}") from error
+
+
+def export_checkpoint(
+    name: str, out: Path, kept_from: Path | None = None, *, detector_prefix: bool = False
+) -> None:
+    """Write a model as an official checkpoint.
+
+    Args:
+        name: of the model, as `--model` takes it.
+        out: new file, `.pt` or `.safetensors`.
+        kept_from: the official checkpoint that the model came from, whose weights that have no
+            place here go along; with it, a model that was not changed becomes the same file again.
+        detector_prefix: as base SAM 3 files have it; those of SAM3-I do not.
+
+    Raises:
+        InputError: there is no such model, or `out` exists or ends otherwise.
+        ModelError: the model is no SAM 3, or `kept_from` is no official checkpoint.
+        StorageError: `out` cannot be written.
+    """
+    aside = None if kept_from is None else _renamed(kept_from).aside
+    write_official(load_model(name), out, aside, detector_prefix=detector_prefix)
+
+
+def without_a_place(checkpoint: Path) -> dict[str, int]:
+    """Return why how many weights of an official checkpoint are not converted.
+
+    Raises:
+        InputError: there is no such file.
+        ModelError: it is no official checkpoint.
+    """
+    found: dict[str, int] = {}
+    for key in _renamed(checkpoint).aside:
+        if (reason := _reason(key)) is not None:
+            found[reason] = found.get(reason, 0) + 1
+    return found
+
+
+def _reason(key: str) -> str | None:
+    if key.startswith(TRACKER_PREFIX):
+        return "the video tracker, which is a model of its own"
+    return next((reason for pattern, reason in IGNORED if re.fullmatch(pattern, key)), None)
+
+
+def _renamed(checkpoint: Path) -> RenamedWeights:
+    return from_official(read_checkpoint(checkpoint), checkpoint.name)
 
 
 def _read_config(path: Path) -> InstructionSam3Config:

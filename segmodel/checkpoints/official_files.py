@@ -44,15 +44,21 @@ def published_config(weights: Mapping[str, Tensor]) -> InstructionSam3Config:
     return InstructionSam3Config(adapter_dim=OFFICIAL_ADAPTER_DIM if has_head else None)
 
 
-def write_official(model: PreTrainedModel, path: Path, *, detector_prefix: bool = False) -> None:
+def write_official(
+    model: PreTrainedModel,
+    path: Path,
+    aside: Mapping[str, Tensor] | None = None,
+    *,
+    detector_prefix: bool = False,
+) -> None:
     """Write a model as an official checkpoint, which the official code loads.
-
-    Left out is what `official.IGNORED` lists: the official model computes it, or only its training
-    has it.
 
     Args:
         model: an `InstructionSam3`.
         path: ends in `.pt`, which holds `{"model": weights}`, or in `.safetensors`.
+        aside: what `official.from_official` kept of the file that the model came from; without it,
+            what `official.IGNORED` lists is left out: the official model computes it, or only its
+            training has it.
         detector_prefix: as base SAM 3 files have it; those of SAM3-I do not.
 
     Raises:
@@ -65,7 +71,7 @@ def write_official(model: PreTrainedModel, path: Path, *, detector_prefix: bool 
     if path.exists():
         raise InputError(f"{str(path)!r} exists", "give another name")
     ours = {key: tensor.detach().cpu() for key, tensor in model.state_dict().items()}
-    official = to_official(ours, detector_prefix=detector_prefix)
+    official = to_official(ours, aside, detector_prefix=detector_prefix)
     # Copies: a file of PyTorch would hold the whole of what a part is a view of.
     official = {
         key: tensor.clone(memory_format=torch.contiguous_format) for key, tensor in official.items()
