@@ -22,6 +22,9 @@ class LossWeights(BaseModel):
     class_focal: float = 2.0
     class_positive_weight: float = 10.0
     """Of the matched queries within the class loss, as in the SAM 3 recipe."""
+    class_iou: float = 0.0
+    """In place of `class_focal` in the official recipe: a matched query is to score as high as its
+    box is good."""
     box_l1: float = 5.0
     box_giou: float = 2.0
     mask_bce: float = 2.0
@@ -36,6 +39,9 @@ class LossWeights(BaseModel):
     semantic_dice: float = 1.0
     dense: float = 1.0
     """The dense head on the neck's finest level: shape, colour, texture, object box per cell."""
+    one_to_many: float = 0.0
+    """Factor on the losses of the one-to-many branch (official recipe, where it is 2); 0 leaves the
+    branch out."""
     semantic_kl: float = 0.001
     """This and the following belong to the stage `align` (official weights)."""
     disagreement: float = 1.0
@@ -44,6 +50,19 @@ class LossWeights(BaseModel):
     empty_prompt: float = 50.0
     """Of the stage `exemplars`: squared distance of the token that a prompt without boxes gets from
     the one it had before."""
+
+
+class DataPart(BaseModel):
+    """One dataset of several that are mixed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Path
+    """Of any format of `data.formats.registry`."""
+    images: Path | None = None
+    """Where the photos are, if not beside it."""
+    weight: float | None = Field(default=None, gt=0)
+    """Its share of the pictures against the others'; None takes how many it has."""
 
 
 class TrainConfig(BaseModel):
@@ -59,8 +78,11 @@ class TrainConfig(BaseModel):
     without an instruction head gets a fresh one for the other stages."""
     complex_from_simple: bool = False
     """Start the complex adapters as copies of the simple ones, as stage 2 does."""
-    data: Path | None = None
-    """Dataset to train on, of any format of `data.formats.registry`; None draws scenes."""
+    data: Path | tuple[DataPart, ...] | None = None
+    """Dataset to train on, of any format of `data.formats.registry`, or several that are mixed;
+    None draws scenes."""
+    recipe: Literal["ours", "official"] = "ours"
+    """Whose detection losses: `training.detection` or `training.official_losses`."""
     adapter_dim: int = 32
     """Width of a new head's bottlenecks; 64 at full size."""
     adapter_heads: int = 4
@@ -79,11 +101,18 @@ class TrainConfig(BaseModel):
     accumulate: int = Field(default=1, ge=1)
     """Batches whose gradients are added up before a step."""
     learning_rate: float = Field(default=7e-4, gt=0)
-    """Peak; linear warm-up, cosine to a twentieth."""
+    """Peak, after a linear warm-up."""
+    schedule: Literal["cosine", "inverse_square_root"] = "cosine"
+    """After the warm-up: to a twentieth along a cosine; or with the root of the steps, and down to
+    0 over the last `cooldown_steps`, as published."""
+    schedule_timescale: int = Field(default=3, ge=1)
+    """Steps after which the inverse square root has begun to fall."""
+    cooldown_steps: int = Field(default=3, ge=0)
     text_rate_factor: float = Field(default=1.0, gt=0)
     """Rate of the text encoder relative to the rest; 1/16 in the official settings."""
     warmup_steps: int = Field(default=200, ge=1)
     weight_decay: float = 0.05
+    adam_beta2: float = Field(default=0.98, gt=0, lt=1)
     gradient_clip: float = 1.0
     """Largest gradient norm."""
     ema_decay: float = Field(default=0.999, ge=0, lt=1)

@@ -5,11 +5,15 @@ Legend: B images, P texts, L decoder layers, Q queries, C channels, M mask side.
 # transformers' annotations hide what its modules and configurations hold.
 # pyright: reportCallIssue=false
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.models.sam3.modeling_sam3 import (
+    Sam3DETREncoderOutput,
     Sam3GeometryEncoder,
     Sam3VisionEncoderOutput,
     inverse_sigmoid,
@@ -38,6 +42,9 @@ class DeepPredictions:
     """(P, M, M)."""
     text_features: Tensor
     """(P, T, C): T is 32 at the simple and complex levels."""
+    one_to_many: "DeepPredictions | None" = None
+    """What the same queries say where they do not see each other: the branch that SAM 3 trains
+    beside, in which several may find one target. Its presence, semantics and text are the same."""
 
 
 def forward_deep(
@@ -47,6 +54,8 @@ def forward_deep(
     texts: TokenBatch,
     level: InstructionLevel = InstructionLevel.CONCEPT,
     examples: tuple[Tensor, Tensor] | None = None,
+    *,
+    one_to_many: bool = False,
 ) -> DeepPredictions:
     """Answer P texts about B encoded images.
 
@@ -58,6 +67,7 @@ def forward_deep(
         level: of all the texts.
         examples: (P, K, 4) boxes cxcywh in 0..1 and (P, K) labels, -10 for padding; each text has
             one at least.
+        one_to_many: run the decoder once more for the one-to-many branch.
     """
     # Padding is masked everywhere at the concept level, so columns that are padding in all rows go;
     # the adapters' attention sees padding.
@@ -71,6 +81,7 @@ def forward_deep(
             texts.input_ids[:, :used],
             texts.attention_mask[:, :used],
             examples,
+            one_to_many=one_to_many,
         )
 
 
@@ -90,6 +101,8 @@ def _forward(
     input_ids: Tensor,
     attention_mask: Tensor,
     examples: tuple[Tensor, Tensor] | None,
+    *,
+    one_to_many: bool,
 ) -> DeepPredictions:
     # The position encoding depends on the map's size alone: every row is the same.
     levels = [level[image_of_text] for level in vision.fpn_hidden_states[:-1]]
@@ -119,6 +132,27 @@ def _forward(
         vision_pos_embeds=[coarse_position.expand_as(levels[-1])],
         text_mask=prompt_mask,
     )
+    asked = _Asked(levels, encoded, prompt, prompt_mask, text)
+    predictions = _decode(model, asked)
+    if not one_to_many:
+        return predictions
+    with _without_self_attention(model):
+        return replace(predictions, one_to_many=_decode(model, asked))
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What the decoder works on."""
+
+    levels: list[Tensor]
+    encoded: Sam3DETREncoderOutput
+    prompt: Tensor
+    prompt_mask: Tensor
+    text: Tensor
+
+
+def _decode(model: InstructionSam3, asked: _Asked) -> DeepPredictions:
+    encoded, prompt, prompt_mask = asked.encoded, asked.prompt, asked.prompt_mask
     decoded = model.detr_decoder(
         vision_features=encoded.last_hidden_state,
         text_features=prompt,
@@ -136,7 +170,7 @@ def _forward(
     side_by_side = queries.transpose(0, 1).reshape(rows, layers * count, channels)
     masks = model.mask_decoder(
         decoder_queries=side_by_side,
-        backbone_features=levels,
+        backbone_features=asked.levels,
         encoder_hidden_states=encoded.last_hidden_state,
         prompt_features=prompt,
         prompt_mask=prompt_mask,
@@ -148,5 +182,21 @@ def _forward(
         mask_logits=mask_logits.float(),
         presence_logits=decoded.presence_logits.squeeze(-1).float(),
         semantic_logits=masks.semantic_seg[:, 0].float(),
-        text_features=text.float(),
+        text_features=asked.text.float(),
     )
+
+
+@contextmanager
+def _without_self_attention(model: InstructionSam3) -> Iterator[None]:
+    """Let the decoder's queries pass their self-attention by, as DAC-DETR's second branch does."""
+
+    def nothing(module: nn.Module, inputs: Any, output: tuple[Tensor, Any]) -> tuple[Tensor, Any]:
+        return torch.zeros_like(output[0]), *output[1:]
+
+    layers: Any = model.detr_decoder.layers
+    handles = [one.self_attn.register_forward_hook(nothing) for one in layers]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

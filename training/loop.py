@@ -33,11 +33,11 @@ from sam3i_agent.training.checkpoints import (
     save_half,
     save_half_head,
 )
-from sam3i_agent.training.config import LossWeights, TrainConfig
+from sam3i_agent.training.config import DataPart, LossWeights, TrainConfig
 from sam3i_agent.training.initialisation import initialise
 from sam3i_agent.training.log import TrainingLog
 from sam3i_agent.training.objective import Objective
-from sam3i_agent.training.pictures import PictureSource, RecordSource, SceneSource
+from sam3i_agent.training.pictures import MixedSource, PictureSource, RecordSource, SceneSource
 from sam3i_agent.training.stages import Stage
 
 logger = logging.getLogger(__name__)
@@ -229,13 +229,21 @@ def weighted_sum(losses: dict[str, Tensor], weights: LossWeights) -> Tensor:
 
 
 def learning_rate_at(step: int, config: TrainConfig) -> float:
-    """Linear warm-up, then cosine to a twentieth; each phase has its own warm-up."""
+    """Linear warm-up, then the schedule; each phase has its own warm-up."""
     first, last = (
         (0, config.dense_steps) if step < config.dense_steps else (config.dense_steps, config.steps)
     )
     warm = min(1.0, (step - first + 1) / config.warmup_steps)
     if step < config.dense_steps:
         return config.learning_rate * warm
+    if config.schedule == "inverse_square_root":
+        # As InverseSquareRootParamScheduler in sam3/train/optim/schedulers.py of SAM3-I, but that
+        # it counts from 0: the first step there moves nothing.
+        shift = config.schedule_timescale - config.warmup_steps
+        beyond = step - first + 1
+        fall = math.sqrt(max(1.0, (beyond + shift) / config.schedule_timescale))
+        left = min(1.0, (last - step) / config.cooldown_steps) if config.cooldown_steps else 1.0
+        return config.learning_rate * warm * left / (fall if beyond > config.warmup_steps else 1.0)
     done = (step - first) / max(1, last - first)
     cosine = _FINAL_RATE + (1 - _FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * done))
     return config.learning_rate * warm * cosine
@@ -276,7 +284,7 @@ def _start(config: TrainConfig, device: torch.device) -> TrainState:
         for decays in (True, False)
         for is_text in (True, False)
     ]
-    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.98))
+    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, config.adam_beta2))
     average = {
         name: one.detach().clone() for name, one in model.named_parameters() if one.requires_grad
     }
@@ -311,14 +319,21 @@ def _plan(
         seed = config.seed * 2 + int(dense)
         source = SceneSource(seed, config.stage, samples, config.scenes)
     else:
-        source = RecordSource(
-            config.data,
-            config.stage,
-            seed=config.seed,
-            samples_per_picture=samples,
-            max_instances=sizes.detr_decoder_config.num_queries,
-            level_of=level_of,
-        )
+        parts = (DataPart(path=config.data),) if isinstance(config.data, Path) else config.data
+        sources = [
+            RecordSource(
+                part.path,
+                config.stage,
+                images=part.images,
+                seed=config.seed,
+                samples_per_picture=samples,
+                max_instances=sizes.detr_decoder_config.num_queries,
+                level_of=level_of,
+            )
+            for part in parts
+        ]
+        weights = [part.weight or float(len(one)) for part, one in zip(parts, sources, strict=True)]
+        source = sources[0] if len(sources) == 1 else MixedSource(sources, weights, config.seed)
     return plan_of(model, source, config.dense_images if dense else config.images)
 
 

@@ -59,3 +59,13 @@ def generalised_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
     hull_max = torch.maximum(a_xyxy[..., 2:], b_xyxy[..., 2:])
     hull = (hull_max - hull_min).clamp(min=0).prod(-1).clamp(min=1e-9)
     return overlap / union.clamp(min=1e-9) - (hull - union) / hull
+
+
+def box_iou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
+    """Return the IoU of broadcastable (..., 4) boxes, in 0..1."""
+    top_left = torch.maximum(a_xyxy[..., :2], b_xyxy[..., :2])
+    bottom_right = torch.minimum(a_xyxy[..., 2:], b_xyxy[..., 2:])
+    overlap = (bottom_right - top_left).clamp(min=0).prod(-1)
+    area_a = (a_xyxy[..., 2:] - a_xyxy[..., :2]).clamp(min=0).prod(-1)
+    area_b = (b_xyxy[..., 2:] - b_xyxy[..., :2]).clamp(min=0).prod(-1)
+    return overlap / (area_a + area_b - overlap).clamp(min=1e-9)

@@ -7,7 +7,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from sam3i_agent.training.losses import generalised_iou, sigmoid_focal, xyxy_of
+from sam3i_agent.training.losses import box_iou, generalised_iou, sigmoid_focal, xyxy_of
 
 
 @dataclass(frozen=True)
@@ -87,3 +87,37 @@ def match(
         queries=torch.as_tensor(found, dtype=torch.int64, device=device),
         targets=torch.arange(len(target_masks), device=device),
     )
+
+
+ONE_TO_MANY_SCORE = 0.3
+"""Share of the score in how well a query fits a target; the box's IoU has the rest."""
+ONE_TO_MANY_LEAST = 0.4
+ONE_TO_MANY_BEST = 4
+"""SAM3-I's settings; the matching is that of DAC-DETR."""
+
+
+@torch.no_grad()
+def match_one_to_many(
+    logits: Tensor, boxes_cxcywh: Tensor, target_counts: Tensor, target_boxes_cxcywh: Tensor
+) -> Matches:
+    """Pair each target with all queries that fit it well: of its best ones, those that are good.
+
+    After `BinaryOneToManyMatcher` in `sam3/train/matcher.py` of SAM3-I.
+
+    Args:
+        logits: (P, Q) class logits.
+        boxes_cxcywh: (P, Q, 4) in 0..1.
+        target_counts: (P,) int64, summing to T.
+        target_boxes_cxcywh: (T, 4) in 0..1.
+    """
+    phrase_of_target = torch.repeat_interleave(
+        torch.arange(len(target_counts), device=logits.device), target_counts
+    )
+    score = logits[phrase_of_target].sigmoid()  # (T, Q)
+    boxes = xyxy_of(boxes_cxcywh[phrase_of_target])
+    iou = box_iou(boxes, xyxy_of(target_boxes_cxcywh)[:, None])
+    fit = ONE_TO_MANY_SCORE * score + (1 - ONE_TO_MANY_SCORE) * iou
+    share = max(0.0, 1 - ONE_TO_MANY_BEST / logits.shape[1])
+    bar = fit.quantile(share, dim=1, keepdim=True) if len(fit) else fit
+    targets, queries = torch.nonzero((fit > bar) & (fit > ONE_TO_MANY_LEAST), as_tuple=True)
+    return Matches(phrases=phrase_of_target[targets], queries=queries, targets=targets)

@@ -21,6 +21,7 @@ from sam3i_agent.training.batches import NO_OBJECT, TrainingBatch
 from sam3i_agent.training.config import TrainConfig
 from sam3i_agent.training.detection import detection_losses, union_masks
 from sam3i_agent.training.forward import DeepPredictions, empty_geometry_of, forward_deep
+from sam3i_agent.training.official_losses import official_losses
 from sam3i_agent.training.stages import Stage
 
 
@@ -97,13 +98,11 @@ class Objective(nn.Module):
                     batch.texts[level],
                     level,
                     batch.examples,
+                    one_to_many=config.recipe == "official" and bool(config.losses.one_to_many),
                 )
                 for level in config.stage.asked_levels
             }
-        detection = [
-            detection_losses(one, batch, config.match_costs, config.losses)
-            for one in branches.values()
-        ]
+        detection = [self._detection_losses(one, batch) for one in branches.values()]
         for name in detection[0]:
             losses[name] = torch.stack([one[name] for one in detection]).mean()
         if self.geometry_before is not None:
@@ -114,6 +113,15 @@ class Objective(nn.Module):
         if self.projector is not None:
             losses |= self._alignment_losses(self.projector, branches, batch)
         return losses
+
+    def _detection_losses(
+        self, predictions: DeepPredictions, batch: TrainingBatch
+    ) -> dict[str, Tensor]:
+        config = self._config
+        if config.recipe == "official":
+            factor = config.losses.one_to_many
+            return official_losses(predictions, batch, config.match_costs, factor)
+        return detection_losses(predictions, batch, config.match_costs, config.losses)
 
     def _alignment_losses(
         self,

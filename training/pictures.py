@@ -105,6 +105,7 @@ class RecordSource:
 
     Args:
         path: of any format of `data.formats.registry`, with its photos.
+        images: where these are, if not beside it.
         stage: records without texts of all its levels are left out.
         seed: of the shuffling.
         samples_per_picture: records of one image that are asked for at once.
@@ -120,12 +121,13 @@ class RecordSource:
         path: Path,
         stage: Stage,
         *,
+        images: Path | None = None,
         seed: int,
         samples_per_picture: int,
         max_instances: int,
         level_of: LevelOf | None = None,
     ) -> None:
-        dataset = open_dataset(path, level_of=level_of)
+        dataset = open_dataset(path, images, level_of=level_of)
         self._folder = dataset.images
         self._seed = seed
         self._levels = stage.asked_levels
@@ -199,6 +201,43 @@ class RecordSource:
                 concepts[0] if concepts else texts[InstructionLevel.SIMPLE]
             )
         return texts
+
+
+_PATTERN = 1_000
+"""Pictures after which the order of a mixture's parts repeats."""
+
+
+class MixedSource:
+    """Several sources in fixed shares, each read on from where it was left.
+
+    Args:
+        sources: at least one.
+        weights: of each, against the others; shares finer than a thousandth are rounded, but none
+            to nothing.
+        seed: of the order.
+    """
+
+    def __init__(
+        self, sources: Sequence[PictureSource], weights: Sequence[float], seed: int
+    ) -> None:
+        self._sources = tuple(sources)
+        shares = np.asarray(weights, dtype=float) / sum(weights)
+        counts = np.maximum(1, np.round(shares * _PATTERN).astype(int))
+        parts = np.repeat(np.arange(len(counts)), counts)
+        self._parts = np.random.default_rng(seed).permutation(parts)
+        self._counts = counts
+        # Of each place, how many places before it have the same part.
+        self._ranks = np.zeros(len(parts), dtype=int)
+        for part in range(len(counts)):
+            places = np.flatnonzero(self._parts == part)
+            self._ranks[places] = np.arange(len(places))
+
+    def picture(self, number: int, mask_size: int) -> Picture:
+        """Return picture `number` of the mixture."""
+        repeats, place = divmod(number, len(self._parts))
+        part = int(self._parts[place])
+        own = repeats * int(self._counts[part]) + int(self._ranks[place])
+        return self._sources[part].picture(own, mask_size)
 
 
 def _coverage(masks: Sequence[np.ndarray], mask_size: int) -> torch.Tensor:
