@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
+from sam3i_agent.agent.language.choice import LanguageChoice
+from sam3i_agent.cli.language import with_language
 from sam3i_agent.cli.options import (
     DeviceOption,
-    MllmModelOption,
-    MllmUrlOption,
     ModelOption,
     VerboseOption,
     log_to_stderr,
@@ -65,6 +65,7 @@ def sam3i(
 
 
 @reproduce_app.command("sam3-agent")
+@with_language
 def sam3_agent(
     annotations: AnnotationsOption,
     images: ImagesOption,
@@ -75,8 +76,7 @@ def sam3_agent(
     workers: WorkersOption = None,
     model: ModelOption = "facebook/sam3",
     device: DeviceOption = "auto",
-    mllm_url: MllmUrlOption = None,
-    mllm_model: MllmModelOption = None,
+    language: LanguageChoice | None = None,
     verbose: VerboseOption = False,
 ) -> None:
     """SAM 3 Agent's table: ReasonSeg (`val/`, `test/`), RefCOCO+ and RefCOCOg (pickles).
@@ -87,7 +87,7 @@ def sam3_agent(
     choice = ModelChoice(model, device, Tiling.OFF)
     _run(
         "sam3-agent", annotations, images, image_folders, out, limit, shard, workers, choice,
-        mllm_url, mllm_model,
+        language,
     )  # fmt: skip
 
 
@@ -101,11 +101,9 @@ def _run(
     shard: str,
     workers: int | None,
     model: ModelChoice,
-    mllm_url: str | None = None,
-    mllm_model: str | None = None,
+    language: LanguageChoice | None = None,
 ) -> None:
     from sam3i_agent.agent.language.factory import language_factory
-    from sam3i_agent.cli.language import language_choice
     from sam3i_agent.cli.progress import progress_bar
     from sam3i_agent.evaluation.compare.cases import Shard
     from sam3i_agent.evaluation.reproduce.reproducing import (
@@ -122,8 +120,8 @@ def _run(
             Roots(annotations, images, parse_image_folders(image_folders)),
             model,
             out,
-            language=language_factory(language_choice(mllm_url, mllm_model)),
-            language_name=mllm_model or "",
+            language=language_factory(language),
+            language_name="" if language is None else str(language),
             limit=limit,
             shard=Shard.parse(shard),
             workers=workers,
