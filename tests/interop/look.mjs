@@ -20,7 +20,9 @@ for (const [name, width, scheme] of [['desktop', 1280, 'light'], ['phone', 390, 
   await page.goto(`file://${file}`);
   await page.screenshot({ path: `${folder}/${name}.png` });
   const clicked = await page.evaluate(async () => {
-    const section = document.querySelector('section.case');
+    const { examples } = JSON.parse(document.getElementById('data').textContent);
+    const withTarget = examples.findIndex((one) => one.layers[0].runs.length);
+    const section = document.querySelectorAll('section.case')[withTarget];
     const canvas = section.querySelector('canvas');
     await document.images[0].decode();
     const buttons = [...section.querySelectorAll('button')];
