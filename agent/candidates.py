@@ -11,20 +11,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam3i_agent.core.instances import Instances
+from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.masks import Masks, mask_ious
+
+HEAD_KEYS = {level: f"<{level}>" for level in InstructionLevel}
+"""Keys of what the direct route found for the whole instruction, by the level it was read at."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One instance that the model found for a noun phrase."""
+    """One instance that the model found for a noun phrase, or for the whole instruction."""
 
     key: str
-    """Of the phrase that found it: what it stands for (`ProposedPhrase.key`)."""
+    """What the phrase that found it stands for (`ProposedPhrase.key`), or one of `HEAD_KEYS`."""
     masks: Masks
     """One, not empty."""
     box_xyxy: tuple[float, float, float, float]
     """Pixels."""
     score: float
+
+    @property
+    def by_head(self) -> bool:
+        """Whether the whole instruction found it, not a noun phrase."""
+        return self.key in HEAD_KEYS.values()
+
+    @property
+    def found_by(self) -> str:
+        """By what, in words for a model."""
+        return "a head that reads the whole request" if self.by_head else f'"{self.key}"'
 
     @property
     def mask(self) -> NDArray[np.bool_]:

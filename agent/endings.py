@@ -1,12 +1,21 @@
-"""How a run ends without a selection: out of budget, for want of a language model, with nothing."""
+"""How a run ends: with what is believed, out of budget, for want of a language model, with nothing.
 
+| the agent | the answer is |
+|---|---|
+| has selected | what is believed |
+| has nothing left to propose, or says it is absent | what is believed all the same, else nothing |
+| has used up a budget | what is believed so far, else the direct answer, else the best mask |
+| has failed | the direct answer, where a head gave one |
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from langgraph.types import Command
 
-from sam3i_agent.agent.language.side import Decision, Role, roles_of
+from sam3i_agent.agent.candidates import HEAD_KEYS
 from sam3i_agent.agent.state import State, Workspace
-from sam3i_agent.agent.views import open_positions
+from sam3i_agent.agent.views import believed, best_doubted
 from sam3i_agent.core.contracts import Route, RunStatus
 from sam3i_agent.core.errors import LanguageError
 
@@ -14,33 +23,31 @@ FINISH: Final = "__end__"
 """`langgraph.graph.END`, whose type is any string."""
 
 
+def end_selected(
+    state: State, workspace: Workspace, chosen: Sequence[int], update: Mapping[str, Any]
+) -> Command[Any]:
+    """End with an answer."""
+    presences = state["presences"]
+    return Command(
+        goto=FINISH,
+        update={
+            **update,
+            "status": RunStatus.SELECTED,
+            "chosen": list(chosen),
+            "presence": max(presences[workspace.candidates[one].key] for one in chosen),
+        },
+    )
+
+
 def end_exhausted(state: State, workspace: Workspace, why: str) -> Command[Any]:
-    """End with the best answer so far: chosen before, else accepted, else not judged."""
-    chosen = list(state.get("chosen", ()))
-    if not chosen:
-        helpers = {
-            key for key, role in roles_of(state.get("tried", ())).items() if role is Role.HELPER
-        }
-        verdicts = state.get("verdicts", {})
-        targets = [
-            position
-            for position in open_positions(state, workspace)
-            if workspace.candidates[position].key not in helpers
-        ]
-        accepted = [
-            position
-            for position in targets
-            if str(position) in verdicts and verdicts[str(position)].decision is Decision.ACCEPT
-        ]
-        chosen = accepted or targets
-    if not workspace.language.keeps_unselected():
-        chosen = []
+    """End with the best answer so far; nobody has said that there is nothing."""
+    chosen = believed(state, workspace) or best_doubted(state, workspace)
     return Command(
         goto=FINISH,
         update={
             "status": RunStatus.BUDGET_EXHAUSTED,
             "chosen": chosen,
-            "presence": max(state.get("presences", {}).values(), default=0.0),
+            "presence": max(_phrase_presences(state), default=0.0),
             "trace": [f"finish: {why}"],
             "warnings": [f"{why}; {len(chosen)} instances are the best so far"],
         },
@@ -58,11 +65,16 @@ def end_failed(state: State, error: LanguageError) -> Command[Any]:
 
 def end_absent(state: State, workspace: Workspace, reason: str) -> Command[Any]:
     """End because the language side is sure that it is not there."""
-    return end_with_nothing(state, f"{workspace.language.name} says it is not there: {reason}")
+    said = f"{workspace.language.name} says it is not there: {reason}"
+    return end_with_nothing(state, workspace, said)
 
 
-def end_with_nothing(state: State, reason: str) -> Command[Any]:
-    """End because the photo does not show what is asked for, as far as anybody can tell."""
+def end_with_nothing(state: State, workspace: Workspace, reason: str) -> Command[Any]:
+    """End because there is no more to try; what is believed all the same stands."""
+    chosen = believed(state, workspace)
+    if chosen:
+        line = f"finish: {reason}; {len(chosen)} masks are believed all the same"
+        return end_selected(state, workspace, chosen, {"trace": [line]})
     keys = {one.phrase.key: one.found for one in state.get("tried", ())}
     missing = [key for key, found in keys.items() if not found]
     because = (
@@ -73,7 +85,14 @@ def end_with_nothing(state: State, reason: str) -> Command[Any]:
         update={
             "status": RunStatus.NO_TARGET,
             "chosen": [],
-            "presence": min(state.get("presences", {}).values(), default=0.0),
+            "presence": min(_phrase_presences(state), default=0.0),
             "trace": [f"finish: {because}; {reason}"],
         },
     )
+
+
+def _phrase_presences(state: State) -> list[float]:
+    """Return the presences of noun phrases, or of the whole instruction where none was asked."""
+    presences = state.get("presences", {})
+    phrases = [value for key, value in presences.items() if key not in HEAD_KEYS.values()]
+    return phrases or list(presences.values())

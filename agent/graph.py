@@ -1,12 +1,12 @@
-"""The routing graph: route, then direct, or propose - segment - inspect - verify - select.
+"""The routing graph: route, then direct, or propose - segment - inspect - select - weigh.
 
-route ──► direct ─────────────────────────────────────────► END
-  │          ▼ doubtful (auto)
-  └─────► propose ► segment ► inspect ► verify ► select ──► END
-             ▲──────────────── not yet ─────────────┘
+route ──► direct ─────────────────────────────────────────────────► END
+  │          ▼ doubtful (auto), or a candidate among others (agent)
+  └─────► propose ► segment ► inspect ► select ► weigh ───────────► END
+             ▲                    one sure answer ▲ ▼ belief open ──┘
+             └── something is missing ────────── verify
 """
 
-import asyncio
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal
@@ -17,7 +17,8 @@ from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from sam3i_agent.agent.candidates import Candidate, candidates_of
+from sam3i_agent.agent.belief import absent_votes
+from sam3i_agent.agent.candidates import HEAD_KEYS, Candidate, candidates_of
 from sam3i_agent.agent.endings import (
     FINISH,
     end_absent,
@@ -26,14 +27,20 @@ from sam3i_agent.agent.endings import (
     end_with_nothing,
 )
 from sam3i_agent.agent.instructions import noun_phrase_of, try_plan
-from sam3i_agent.agent.language.side import Decision, Role, TriedPhrase, Verdict, roles_of
+from sam3i_agent.agent.judging import (
+    MAX_LOOKS,
+    inspect,
+    select_instances,
+    verify,
+    weigh,
+)
+from sam3i_agent.agent.language.side import Role, TriedPhrase
 from sam3i_agent.agent.planner.parsing import concept_text
-from sam3i_agent.agent.routing import decide, reason_to_escalate, surest_level
-from sam3i_agent.agent.state import DIRECT_KEY, InputState, State, Workspace
+from sam3i_agent.agent.routing import Routing, decide, reason_to_escalate, surest_level
+from sam3i_agent.agent.state import InputState, State, Workspace
 from sam3i_agent.agent.telemetry import tracer
-from sam3i_agent.agent.views import open_positions, view_of
+from sam3i_agent.agent.views import open_positions, target_positions, view_of
 from sam3i_agent.core.contracts import Route, RouteChoice, RunStatus, SegmentRequest
-from sam3i_agent.core.drawing import draw_marks
 from sam3i_agent.core.errors import BudgetError, LanguageError, LanguageReplyError
 from sam3i_agent.core.instances import Instances
 from sam3i_agent.core.levels import InstructionLevel
@@ -41,7 +48,7 @@ from sam3i_agent.core.prompt import Prompt
 from sam3i_agent.core.stopping import run_in_thread
 from sam3i_agent.segmodel.segmenter import EncodedImage
 
-STEPS_PER_ROUND = 5
+STEPS_PER_ROUND = 5 + 2 * MAX_LOOKS
 STEPS_AROUND = 6
 """Graph steps of one agent round, and of everything before and after the rounds."""
 
@@ -65,21 +72,23 @@ def _builder() -> StateGraph[State, Workspace, InputState, State]:
     builder.add_node("propose", propose)
     builder.add_node("segment", segment)
     builder.add_node("inspect", inspect)
-    builder.add_node("verify", verify)
     builder.add_node("select", select_instances)
+    builder.add_node("weigh", weigh)
+    builder.add_node("verify", verify)
     builder.add_edge(START, "route")
     builder.add_edge("segment", "inspect")
-    builder.add_edge("inspect", "verify")
     return builder
 
 
 async def route(state: State, runtime: Runtime[Workspace]) -> Command[Literal["direct", "propose"]]:
     """Decide who answers first."""
-    request, segmenter = state["request"], runtime.context.segmenter
+    workspace, request = runtime.context, state["request"]
+    segmenter = workspace.segmenter
     tokens = segmenter.count_tokens(request.instruction)
     decision = decide(request, segmenter.levels, tokens, segmenter.context_length)
+    direct_first = decision.route is Route.DIRECT or _head_may_help(workspace, request, decision)
     return Command(
-        goto="direct" if decision.route is Route.DIRECT else "propose",
+        goto="direct" if direct_first else "propose",
         update={
             "route": decision.route,
             "level": decision.level,
@@ -90,17 +99,29 @@ async def route(state: State, runtime: Runtime[Workspace]) -> Command[Literal["d
     )
 
 
+def _head_may_help(workspace: Workspace, request: SegmentRequest, routing: Routing) -> bool:
+    """Whether the direct answer is worth having as a candidate of the agent."""
+    if not request.use_head or routing.level is InstructionLevel.CONCEPT or not routing.fits:
+        return False
+    if routing.level not in workspace.segmenter.levels:
+        return False
+    language = workspace.language
+    return language.keeps_unselected() or not language.may_help(request.instruction, routing.level)
+
+
 async def direct(
     state: State, runtime: Runtime[Workspace]
 ) -> Command[Literal["propose", "__end__"]]:
-    """Answer in one pass; on the auto route a doubtful answer goes to the agent."""
+    """Answer in one pass; a doubtful answer of the auto route goes to the agent, as a candidate."""
     workspace, request, level = runtime.context, state["request"], state["level"]
+    for_agent = state["route"] is Route.AGENT
     may_escalate = (
-        request.route is RouteChoice.AUTO
+        not for_agent
+        and request.route is RouteChoice.AUTO
         and not request.exemplars
         and workspace.language.may_help(request.instruction, level)
     )
-    levels = _levels_to_ask(state, workspace, may_escalate)
+    levels = _levels_to_ask(state, workspace, may_escalate or for_agent)
     prompts = [_direct_prompt(request, one) for one in levels]
     found, encodings = await _ask(workspace, prompts)
     answers = dict(zip(levels, found, strict=True))
@@ -108,13 +129,19 @@ async def direct(
     if state["joint"]:
         level = surest_level(answers)
         lines.append(f"direct: level {level} is the surest")
-    positions = workspace.add_candidates(0, candidates_of(DIRECT_KEY, answers[level]))
+    own = candidates_of(HEAD_KEYS[level], answers[level])
+    kept = [*own]
+    if for_agent or may_escalate:
+        for other in answers.keys() - {level, InstructionLevel.CONCEPT}:
+            kept += candidates_of(HEAD_KEYS[other], answers[other])
+    workspace.add_candidates(0, kept)
     update: dict[str, Any] = {
         "level": level,
-        "status": RunStatus.SELECTED if positions else RunStatus.NO_TARGET,
+        "status": RunStatus.SELECTED if own else RunStatus.NO_TARGET,
         "presence": answers[level].presence,
-        "candidate_count": len(positions),
-        "chosen": list(positions),
+        "presences": {HEAD_KEYS[one]: answer.presence for one, answer in answers.items()},
+        "candidate_count": len(kept),
+        "chosen": list(range(len(own))),
         "image_encodings": encodings,
         "prompts": len(prompts),
         "trace": lines,
@@ -124,6 +151,8 @@ async def direct(
         compared = {} if state["joint"] else answers
         plan = try_plan(request.instruction)
         doubt = reason_to_escalate(level, {**compared, level: answers[level]}, plan, request.policy)
+    if for_agent:
+        return Command(goto="propose", update=update)
     if doubt is None:
         return Command(goto=FINISH, update=update)
     lines.append(f"escalate: {doubt}; the agent takes over")
@@ -160,7 +189,7 @@ def _direct_line(prompt: Prompt, answer: Instances) -> str:
 
 async def propose(
     state: State, runtime: Runtime[Workspace]
-) -> Command[Literal["propose", "segment", "__end__"]]:
+) -> Command[Literal["propose", "segment", "inspect", "__end__"]]:
     """Ask for noun phrases that have not been tried."""
     workspace = runtime.context
     number, most = state.get("round", 0) + 1, state["request"].budgets.max_rounds
@@ -169,7 +198,7 @@ async def propose(
     if number > most:
         nothing = workspace.language.out_of_proposals(view)
         if nothing is not None:
-            return end_with_nothing(state, nothing)
+            return end_with_nothing(state, workspace, nothing)
         return end_exhausted(state, workspace, over)
     try:
         workspace.meter.check_time()
@@ -182,9 +211,9 @@ async def propose(
     except LanguageError as error:
         return end_failed(state, error)
     if proposal.absent:
-        return end_absent(state, workspace, proposal.reason)
+        return _absent(state, workspace, number, proposal.reason)
     if not proposal.phrases:
-        return end_with_nothing(state, proposal.reason or "nothing else to try")
+        return end_with_nothing(state, workspace, proposal.reason or "nothing else to try")
     words = ", ".join(
         repr(one.text) + (" (helper)" if one.role is Role.HELPER else "")
         for one in proposal.phrases
@@ -200,10 +229,26 @@ async def propose(
     )
 
 
+def _absent(
+    state: State, workspace: Workspace, number: int, reason: str
+) -> Command[Literal["propose", "segment", "inspect", "__end__"]]:
+    """Weigh that it is said not to be there; where the head saw it, look at its masks."""
+    votes = absent_votes(target_positions(state, workspace))
+    after: State = {**state, "votes": [*state.get("votes", []), *votes]}
+    if not open_positions(after, workspace) or state.get("round", 0):
+        return end_absent(state, workspace, reason)
+    line = f"propose: round {number}: said to be absent ({reason}), but the head sees it"
+    return Command(
+        goto="inspect", update={"round": number, "votes": votes, "tried": [], "trace": [line]}
+    )
+
+
 async def segment(state: State, runtime: Runtime[Workspace]) -> dict[str, Any]:
     """Ask the model for all of this round's phrases in one batch."""
     workspace, phrases = runtime.context, state["phrases"]
-    answers, encodings = await _ask(workspace, [Prompt(phrase.text) for phrase in phrases])
+    answers, encodings = await _ask(
+        workspace, [Prompt(one.text, min_score=workspace.language.min_score) for one in phrases]
+    )
     found: list[Candidate] = []
     counts: list[int] = []
     for phrase, answer in zip(phrases, answers, strict=True):
@@ -231,118 +276,6 @@ async def segment(state: State, runtime: Runtime[Workspace]) -> dict[str, Any]:
         "prompts": len(phrases),
         "trace": [f"segment: {lines}"],
     }
-
-
-async def inspect(state: State, runtime: Runtime[Workspace]) -> dict[str, Any]:
-    """Drop what needs no judgement: the same mask under another wording."""
-    workspace = runtime.context
-    roles, positions = roles_of(state["tried"]), open_positions(state, workspace)
-    doubles: dict[str, Verdict] = {}
-    for role in Role:
-        some = [one for one in positions if roles[workspace.candidates[one].key] is role]
-        found = workspace.language.doubles([workspace.candidates[one] for one in some])
-        twin = Verdict(decision=Decision.REJECT, reason="a double")
-        doubles |= {str(some[index]): twin for index in sorted(found)}
-    lines = [f"inspect: {len(doubles)} masks are doubles"] if doubles else []
-    return {"verdicts": doubles, "trace": lines}
-
-
-async def verify(
-    state: State, runtime: Runtime[Workspace]
-) -> Command[Literal["select", "propose", "__end__"]]:
-    """Judge each new candidate on its own, several at a time."""
-    workspace = runtime.context
-    judged = state.get("verdicts", {})
-    number = state["round"]
-    views = {
-        position: view_of(state, workspace, number, (position,))
-        for position in open_positions(state, workspace)
-        if str(position) not in judged
-    }
-    positions = [one for one, view in views.items() if workspace.language.wants_verdict(view)]
-    turns = asyncio.Semaphore(state["request"].budgets.concurrency)
-
-    async def judge(position: int) -> Verdict:
-        async with turns:
-            return await workspace.language.verify(views[position])
-
-    outcomes = await asyncio.gather(*map(judge, positions), return_exceptions=True)
-    verdicts: dict[str, Verdict] = {}
-    for position, outcome in zip(positions, outcomes, strict=True):
-        match outcome:
-            case Verdict():
-                verdicts[str(position)] = outcome
-            case LanguageReplyError() | BudgetError():
-                verdicts[str(position)] = Verdict(
-                    decision=Decision.UNJUDGED, reason=outcome.message
-                )
-            case LanguageError():
-                return end_failed(state, outcome)
-            case BaseException():
-                raise outcome
-    lines = _verdict_lines(workspace, verdicts)
-    return Command(goto="select", update={"verdicts": verdicts, "trace": lines})
-
-
-def _verdict_lines(workspace: Workspace, verdicts: dict[str, Verdict]) -> list[str]:
-    """Return one line per kind of verdict."""
-    groups: dict[tuple[str, Decision, str], int] = {}
-    for position, verdict in verdicts.items():
-        key = (workspace.candidates[int(position)].key, verdict.decision, verdict.reason)
-        groups[key] = groups.get(key, 0) + 1
-    return [
-        f"verify: {decision} {count} of {phrase!r}" + (f": {reason}" if reason else "")
-        for (phrase, decision, reason), count in groups.items()
-    ]
-
-
-async def select_instances(
-    state: State, runtime: Runtime[Workspace]
-) -> Command[Literal["propose", "__end__"]]:
-    """Choose among what was not rejected; without a fitting choice, propose again."""
-    workspace = runtime.context
-    positions = open_positions(state, workspace)
-    if not positions:
-        return Command(goto="propose", update={"trace": ["select: no candidate is left"]})
-    await _keep_picture(workspace, f"round-{state['round']}", positions)
-    try:
-        workspace.meter.check_time()
-        selection = await workspace.language.select(
-            view_of(state, workspace, state["round"], positions)
-        )
-    except LanguageReplyError as error:
-        line = f"select: round {state['round']} failed: {error.message}"
-        return Command(goto="propose", update={"trace": [line]})
-    except BudgetError as error:
-        return end_exhausted(state, workspace, str(error))
-    except LanguageError as error:
-        return end_failed(state, error)
-    if selection.absent:
-        return end_absent(state, workspace, selection.reason)
-    chosen = [positions[number - 1] for number in selection.numbers]
-    marks = ", ".join(map(str, selection.numbers)) or "none"
-    line = f"select: {marks} of {len(positions)}: {selection.reason}".rstrip(": ")
-    if not chosen or not selection.finished:
-        best = {"chosen": chosen} if chosen else {}
-        return Command(goto="propose", update={"trace": [line], **best})
-    presences = state["presences"]
-    return Command(
-        goto=FINISH,
-        update={
-            "status": RunStatus.SELECTED,
-            "chosen": chosen,
-            "presence": max(presences[workspace.candidates[one].key] for one in chosen),
-            "trace": [line],
-            "warnings": list(selection.warnings),
-        },
-    )
-
-
-async def _keep_picture(workspace: Workspace, name: str, positions: Sequence[int]) -> None:
-    if workspace.record is not None:
-        masks = [workspace.candidates[position].mask for position in positions]
-        picture = await asyncio.to_thread(draw_marks, workspace.photo.pixels, masks)
-        workspace.record.save_picture(name, picture)
 
 
 async def _ask(workspace: Workspace, prompts: Sequence[Prompt]) -> tuple[list[Instances], int]:

@@ -25,6 +25,8 @@ class RequestOptions(TypedDict, total=False):
     """Boxes around examples and counterexamples, in pixels."""
     level: LevelChoice
     """How the direct route reads the words; auto and joint choose a level."""
+    use_head: bool
+    """Let the direct answer be a candidate of the agent."""
     max_instances: int | None
     """Keep at most so many, best first; None keeps all."""
     budgets: Budgets

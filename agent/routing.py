@@ -34,6 +34,8 @@ class Routing:
     joint: bool = False
     """Ask at all levels; `level` is only what the words suggest."""
     warnings: tuple[str, ...] = ()
+    fits: bool = True
+    """Whether the model reads all of the text."""
 
 
 def decide(
@@ -68,11 +70,11 @@ def decide(
             reason = f"auto: {tokens} tokens do not fit the model's {context_length}"
         else:
             reason = f"auto: a {wanted} instruction, and the model has no head for that level"
-        return Routing(route, wanted, reason, joint)
+        return Routing(route, wanted, reason, joint, fits=fits)
     route = Route(request.route)
     reason = f"{route} as asked, {wanted} instruction"
     if route is Route.AGENT:
-        return Routing(route, wanted, reason)
+        return Routing(route, wanted, reason, fits=fits)
     warnings: list[str] = []
     if guessed and not joint and wanted not in levels:
         warnings.append(

@@ -39,6 +39,7 @@ _CHECKPOINTS_NAME = "checkpoints.sqlite"
 _CALLS_NAME = "calls.sqlite"
 _CANDIDATES_NAME = "candidates.json"
 _STATE_TYPES = (
+    ("sam3i_agent.agent.belief", "Vote"),
     ("sam3i_agent.core.contracts", "Budgets"),
     ("sam3i_agent.core.contracts", "LevelChoice"),
     ("sam3i_agent.core.contracts", "Route"),

@@ -11,6 +11,7 @@ from typing import Annotated, Protocol, TypedDict
 
 from PIL.Image import Image
 
+from sam3i_agent.agent.belief import Vote
 from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.language.budgets import Meter
 from sam3i_agent.agent.language.side import LanguageSide, ProposedPhrase, TriedPhrase, Verdict
@@ -60,10 +61,6 @@ class Workspace:
         return range(known, len(self.candidates))
 
 
-DIRECT_KEY = "<instruction>"
-"""Stands for the whole instruction among the noun phrases."""
-
-
 class InputState(TypedDict):
     """What a run starts from."""
 
@@ -88,7 +85,19 @@ class State(InputState, total=False):
     candidate_count: int
     """Candidates that finished nodes have found."""
     verdicts: Annotated[dict[str, Verdict], operator.or_]
-    """By the candidate's position, as text."""
+    """By the candidate's position, as text: the last one."""
+    hidden: Annotated[list[int], operator.add]
+    """Positions that are not shown: doubles, and what a certain side has rejected."""
+    votes: Annotated[list[Vote], operator.add]
+    """Of the language side, on candidates."""
+    looks: int
+    """Verdicts asked for in this round."""
+    selected_from: int
+    """Candidates that there were at the last selection."""
+    said_absent: bool
+    """Whether the last selection said that nothing fits."""
+    missing: str
+    """What the last selection said has no good mask."""
     chosen: list[int]
     """Positions of the best answer so far, best first."""
     status: RunStatus

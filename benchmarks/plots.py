@@ -6,6 +6,8 @@ from typing import Any
 
 from sam3i_agent.benchmarks.agent_pattern import AgentPattern
 from sam3i_agent.benchmarks.growth import Growth
+from sam3i_agent.benchmarks.language import LEVELS, SWEEP, LanguageBench, stops_paying_at
+from sam3i_agent.core.contracts import RouteChoice
 from sam3i_agent.core.errors import ModelError
 
 _OFFICIAL = "re-encode, one by one"
@@ -50,6 +52,31 @@ def plot_growth(measured: Growth, path: Path) -> None:
     right.plot(clients, [one.together for one in measured.clients], "o-", label="together")
     _finish(right, "clients", clients, measured.model)
     right.set_ylabel("requests per second")
+    figure.savefig(path)
+
+
+def plot_language(measured: LanguageBench, sweep: str, path: Path) -> None:
+    """Draw gIoU over a swept error rate as a PNG, with the direct head as a line.
+
+    Raises:
+        ModelError: matplotlib is not installed.
+    """
+    figure, axes = _figure(2)
+    for axis, level in zip(axes, LEVELS, strict=True):
+        for route in RouteChoice:
+            rows = [one for one in measured.rows if one.route is route]
+            values = [one.simple if level == "simple" else one.complex for one in rows]
+            if route is RouteChoice.DIRECT and values:
+                axis.axhline(values[0].giou, color="grey", label="direct head")
+            elif len(values) == len(SWEEP):
+                axis.plot(SWEEP, [one.giou for one in values], "o-", label=str(route))
+        rate = stops_paying_at(measured, level)
+        said = "pays everywhere" if rate is None else f"stops paying at {rate:.2f}"
+        axis.set_title(f"{level} instructions: {said}")
+        axis.set_xlabel("factor over the rates" if sweep == "all" else f"error rate: {sweep}")
+        axis.set_ylabel("gIoU, percent")
+        axis.set_ylim(0, 100)
+        axis.legend()
     figure.savefig(path)
 
 

@@ -60,6 +60,7 @@ class SegmentCommand:
         budgets: Budgets,
         model: ModelChoice,
         language: LanguageChoice | None,
+        use_head: bool = True,
     ) -> "SegmentCommand":
         """Check the input and begin to record a run.
 
@@ -73,6 +74,7 @@ class SegmentCommand:
             budgets: of the agent.
             model: to load.
             language: the model that plans and judges; None takes the offline planner.
+            use_head: let the direct answer be a candidate of the agent.
 
         Raises:
             InputError: the image, the instruction or the options cannot be used.
@@ -89,6 +91,7 @@ class SegmentCommand:
             exemplars=tuple(exemplars),
             route=route,
             level=level,
+            use_head=use_head,
             budgets=budgets,
         )
         try:

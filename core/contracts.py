@@ -106,6 +106,8 @@ class SegmentRequest(Frozen):
     """Boxes around examples and counterexamples; with any, the direct route answers."""
     route: RouteChoice = RouteChoice.AUTO
     level: LevelChoice = LevelChoice.AUTO
+    use_head: bool = True
+    """Let the direct answer of an instruction head be a candidate of the agent."""
     max_instances: Annotated[int, Field(ge=1)] | None = None
     """Keep at most so many, best first; None keeps all."""
     budgets: Budgets = DEFAULT_BUDGETS

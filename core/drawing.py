@@ -7,7 +7,7 @@ instance. So 100 masks, masks inside masks and objects of a few pixels stay read
 import base64
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,9 @@ _LABEL_AREAS = 3.0
 _RING_STEPS = 12
 _RINGS = 24
 _JPEG_QUALITY = 90
+_LARGEST_CELL = 384
+_CELL_GAP = 8
+"""Of a sheet of cut-outs, in pixels."""
 
 Box = tuple[float, float, float, float]
 
@@ -45,6 +48,7 @@ def draw_marks(
     max_side: int = MAX_SIDE,
     min_side: int = MIN_SIDE,
     numbers: Sequence[int] | None = None,
+    doubted: Collection[int] = (),
 ) -> Image.Image:
     """Return the photo with its instances marked.
 
@@ -54,6 +58,7 @@ def draw_marks(
         max_side: longest side of the picture, in pixels, at most.
         min_side: and at least.
         numbers: on the labels, which choose the colours too; None counts from 1.
+        doubted: those of the numbers whose label gets a question mark.
     """
     if numbers is None:
         numbers = range(1, len(masks) + 1)
@@ -68,8 +73,42 @@ def draw_marks(
     for number, mask in sorted(labelled, key=lambda item: -int(item[1].sum())):
         _paint(canvas, mask, _COLOURS[(number - 1) % len(_COLOURS)], line)
     picture = Image.fromarray(canvas)
-    _draw_labels(picture, scaled, numbers)
+    labels = [f"{one}?" if one in doubted else str(one) for one in numbers]
+    _draw_labels(picture, scaled, labels)
     return picture
+
+
+def draw_sheet(
+    pixels: NDArray[np.uint8],
+    masks: Sequence[NDArray[np.bool_]],
+    *,
+    max_side: int = MAX_SIDE,
+) -> Image.Image:
+    """Return a sheet with an enlarged cut-out of each mask under its number, from 1, row by row.
+
+    Args:
+        pixels: (H, W, 3) RGB.
+        masks: N of (H, W), none empty; N is 1 or more.
+        max_side: longest side of the sheet in pixels; its cells are as large as that allows, and
+            no larger than one cut-out alone.
+    """
+    columns = math.ceil(math.sqrt(len(masks)))
+    rows = math.ceil(len(masks) / columns)
+    cell = min(_LARGEST_CELL, max_side // columns - _CELL_GAP)
+    letters = max(14, cell // 10)
+    font, caption = ImageFont.load_default(size=letters), round(1.4 * letters)
+    sheet = Image.new(
+        "RGB", (columns * (cell + _CELL_GAP), rows * (cell + caption + _CELL_GAP)), "white"
+    )
+    draw = ImageDraw.Draw(sheet)
+    for index, mask in enumerate(masks):
+        x = index % columns * (cell + _CELL_GAP)
+        y = index // columns * (cell + caption + _CELL_GAP)
+        draw.rectangle((x, y, x + cell, y + caption), fill="black")
+        draw.text((x + cell / 2, y + caption / 2), str(index + 1), "white", font, anchor="mm")
+        piece = crop_around(pixels, mask, side=cell)
+        sheet.paste(piece, (x + (cell - piece.width) // 2, y + caption))
+    return sheet
 
 
 def crop_around(
@@ -153,20 +192,20 @@ def _window(mask: NDArray[np.bool_], margin: int) -> tuple[slice, slice]:
 
 
 def _draw_labels(
-    picture: Image.Image, masks: list[NDArray[np.bool_]], numbers: Sequence[int]
+    picture: Image.Image, masks: list[NDArray[np.bool_]], labels: Sequence[str]
 ) -> None:
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(
         size=max(11, round(max(picture.size) / (40 if len(masks) < _MANY else 60)))
     )
-    halves = [_half_size(draw, font, str(number)) for number in numbers]
+    halves = [_half_size(draw, font, label) for label in labels]
     boxes = [tight_box(mask) for mask in masks]
     small = [
         box is not None and _is_small(box, half) for box, half in zip(boxes, halves, strict=True)
     ]
     # No label may hide a small instance, its own or another's.
     taken: list[Box] = [box for box, is_small in zip(boxes, small, strict=True) if box and is_small]
-    for number, mask, half, is_small in zip(numbers, masks, halves, small, strict=True):
+    for label, mask, half, is_small in zip(labels, masks, halves, small, strict=True):
         if not mask.any():
             continue
         anchor = _inner_point(mask)
@@ -177,7 +216,7 @@ def _draw_labels(
             draw.line([anchor, centre], fill="white", width=3)
             draw.line([anchor, centre], fill="black", width=1)
         draw.rectangle(box, fill="black", outline="white")
-        draw.text(centre, str(number), font=font, fill="white", anchor="mm")
+        draw.text(centre, label, font=font, fill="white", anchor="mm")
 
 
 def _half_size(

@@ -7,6 +7,9 @@ from sam3i_agent.core.levels import InstructionLevel
 VISUAL = "visual"
 """What the model reads where only boxes are given, as in the official predictor."""
 
+SCORE_THRESHOLD = 0.5
+"""Scores of instances are above it where nobody says otherwise, as in the official predictor."""
+
 
 @dataclass(frozen=True)
 class Exemplar:
@@ -26,6 +29,8 @@ class Prompt:
     """Empty where the exemplars say it all."""
     level: InstructionLevel = InstructionLevel.CONCEPT
     exemplars: tuple[Exemplar, ...] = ()
+    min_score: float = SCORE_THRESHOLD
+    """Instances with higher scores are returned, 0..1."""
 
     @property
     def words(self) -> str:

@@ -5,7 +5,6 @@ annotated mask is what the text asks for) and *exhaustivity verification* (nothi
 asks for lacks a mask). A record that fails either is flagged in the file, or dropped.
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -99,9 +98,8 @@ class ModelJudge:
         empty = len(masks) - len(candidates)  # nothing to show, and wrong without asking
         reasons = [f"{empty} masks are empty"] if empty else []
         try:
-            views = [View(photo, text, 1, candidates=(one,)) for one in candidates]
-            verdicts = await asyncio.gather(*map(self._model.verify, views))
             everything = View(photo, text, 1, candidates=candidates)
+            verdicts = await self._model.verify(everything) if candidates else ()
             exhaustive = await self._model.is_exhaustive(everything)
         except LanguageError as error:
             return Judgement(None, None, error.message)

@@ -5,15 +5,17 @@ A version is a folder: `NAME.j2` are questions, `complaints.toml` says what is w
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined, Template, meta
 
-VERSION = "v1"
-"""Folder of the templates in use; a change of wording that matters gets a new one."""
+VERSIONS = ("v1", "v2")
+"""Folders of templates; a change of wording that matters gets a new one."""
+VERSION = VERSIONS[-1]
+"""In use where nobody chooses."""
 _HEAD = "{# variables:"
 
 
@@ -39,12 +41,22 @@ class PromptTemplate:
             )
         return self.template.render(**values).strip()
 
+    def render_from(self, values: Mapping[str, object]) -> str:
+        """Fill in the template with those of `values` that it takes: versions differ in them.
+
+        Raises:
+            KeyError: it takes one that is not there.
+        """
+        return self.render(**{name: values[name] for name in self.variables})
+
 
 @dataclass(frozen=True)
 class FunctionWords:
     """What a model reads about a function that it is to call."""
 
     description: str
+    order: Sequence[str]
+    """Of its fields, all that are asked for."""
     fields: Mapping[str, str] = field(default_factory=dict)
     """Descriptions by field; a field without one has only its name."""
 
@@ -87,6 +99,11 @@ def load_function(name: str, version: str = VERSION) -> FunctionWords:
         KeyError: nothing is.
     """
     return FunctionWords(**tomllib.loads(_read(version, "functions.toml"))[name])
+
+
+def has_prompt(name: str, version: str) -> bool:
+    """Whether a version has this question."""
+    return files("sam3i_agent.prompts").joinpath(version, f"{name}.j2").is_file()
 
 
 @lru_cache

@@ -5,6 +5,8 @@ and only then thresholded (the transformers post-processor applies the sigmoid f
 pixels at edges, and keeps scores above 0.3). No non-maximum suppression.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,10 +15,10 @@ from transformers.models.sam3.modeling_sam3 import Sam3ImageSegmentationOutput
 
 from sam3i_agent.core.instances import Instances
 from sam3i_agent.core.masks import Masks
+from sam3i_agent.core.prompt import SCORE_THRESHOLD
 from sam3i_agent.core.rle import counts_of_changes
 from sam3i_agent.core.stopping import check_stop
 
-SCORE_THRESHOLD = 0.5
 _LOGITS_AT_ONCE = 1 << 26
 """At the photo's size; 256 MiB in fp32."""
 
@@ -24,22 +26,23 @@ _LOGITS_AT_ONCE = 1 << 26
 def to_instances(
     output: Sam3ImageSegmentationOutput,
     size_hw: tuple[int, int],
-    score_threshold: float = SCORE_THRESHOLD,
+    min_scores: Sequence[float] | None = None,
 ) -> list[Instances]:
     """Return one `Instances` per row of a model output.
 
     Args:
         output: of N rows, all about photos of the same size.
         size_hw: the upright photo's height and width in pixels.
-        score_threshold: scores must be above it, 0..1.
+        min_scores: that scores must be above, 0..1, for each row; None takes 0.5 for all.
     """
     if output.presence_logits is None or output.pred_logits is None:
         raise ValueError("the output has no class or presence logits")
     presence = output.presence_logits.float().sigmoid()  # (N, 1)
     scores = output.pred_logits.float().sigmoid() * presence  # (N, Q)
+    floors = [SCORE_THRESHOLD] * len(scores) if min_scores is None else min_scores
     rows: list[Instances] = []
-    for row in range(len(scores)):
-        chosen = torch.nonzero(scores[row] > score_threshold).flatten()
+    for row, floor in enumerate(floors):
+        chosen = torch.nonzero(scores[row] > floor).flatten()
         chosen = chosen[scores[row, chosen].argsort(descending=True, stable=True)]
         rows.append(
             Instances(

@@ -7,12 +7,9 @@ from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 
 from sam3i_agent.core.instances import Instances
 from sam3i_agent.core.prompt import Prompt
-from sam3i_agent.segmodel.postprocessing import SCORE_THRESHOLD
 
-Answer = Callable[
-    [Sam3VisionEncoderOutput, tuple[int, int], Sequence[Prompt], float], list[Instances]
-]
-"""Answers prompts about features, given the photo's size and the least score."""
+Answer = Callable[[Sam3VisionEncoderOutput, tuple[int, int], Sequence[Prompt]], list[Instances]]
+"""Answers prompts about features, given the photo's size."""
 
 
 @dataclass(frozen=True)
@@ -33,13 +30,6 @@ class Sam3Image:
         maps = (*vision.fpn_hidden_states, *vision.fpn_position_encoding, vision.last_hidden_state)
         return sum(one.nbytes for one in maps if one is not None)
 
-    def segment(
-        self, prompts: Sequence[Prompt], score_threshold: float = SCORE_THRESHOLD
-    ) -> list[Instances]:
-        """Return the instances of each prompt; see `segmenter.EncodedImage`.
-
-        Args:
-            prompts: any number; different levels may be mixed.
-            score_threshold: scores must be above it, 0..1.
-        """
-        return self.answer(self.vision, self.size_hw, prompts, score_threshold)
+    def segment(self, prompts: Sequence[Prompt]) -> list[Instances]:
+        """Return the instances of each prompt; see `segmenter.EncodedImage`."""
+        return self.answer(self.vision, self.size_hw, prompts)

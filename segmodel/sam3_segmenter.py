@@ -220,7 +220,6 @@ class Sam3Segmenter:
         vision: Sam3VisionEncoderOutput,
         size_hw: tuple[int, int],
         prompts: Sequence[Prompt],
-        score_threshold: float,
     ) -> list[Instances]:
         """Answer `prompts` about one encoded image; see `Sam3Image.segment`."""
         self._check(prompts, size_hw)
@@ -233,7 +232,8 @@ class Sam3Segmenter:
                 question = _Question(vision, size_hw, [prompts[i] for i in some])
                 output = self.decoder(question, kind=with_boxes, cost=len(some))
                 with torch.inference_mode():
-                    answers = to_instances(output, size_hw, score_threshold)
+                    floors = [prompts[i].min_score for i in some]
+                    answers = to_instances(output, size_hw, floors)
                 found |= dict(zip(some, answers, strict=True))
         return [found[i] for i in range(len(prompts))]
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.prompt import SCORE_THRESHOLD
 from sam3i_agent.data.scenes import SceneLimits
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
-from sam3i_agent.segmodel.postprocessing import SCORE_THRESHOLD
 from sam3i_agent.segmodel.tokenization import InstructionTokenizer
 from sam3i_agent.training.batches import BatchPlan, TrainingBatch, make_batch
 from sam3i_agent.training.forward import DeepPredictions, forward_deep

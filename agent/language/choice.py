@@ -41,7 +41,7 @@ class LanguageChoice(Frozen):
     """Further fields of the request, passed through; they win over the other settings."""
     image_side: Annotated[int, Field(ge=64, le=8192)] = 1024
     """Longest side of the pictures that the model is shown, in pixels."""
-    prompts: PromptsVersion = PromptsVersion.V1
+    prompts: PromptsVersion = PromptsVersion.V2
 
     @field_validator("extra")
     @classmethod

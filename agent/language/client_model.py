@@ -84,8 +84,9 @@ def merge(questions: Sequence[Question]) -> list[Message]:
         Messages, the first of the system.
     """
     count = len(questions)
-    order = load_prompt("fields").render(
-        count=count, fields=fields_of(questions[0].function, questions[0].kind)
+    first = questions[0]
+    order = load_prompt("fields", first.prompts).render(
+        count=count, fields=fields_of(first.function, first.kind, first.prompts)
     )
     closing: Message = {"role": "user", "content": order}
     if count == 1:
@@ -97,7 +98,7 @@ def merge(questions: Sequence[Question]) -> list[Message]:
         urls = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
         for url in urls:
             pictures.setdefault(url, len(pictures) + 1)
-        head = load_prompt("one_of_several").render(
+        head = load_prompt("one_of_several", first.prompts).render(
             number=number, count=count, pictures=[pictures[url] for url in urls]
         )
         texts.append("\n".join([head, *(part["text"] for part in parts if part["type"] == "text")]))

@@ -20,7 +20,7 @@ from sam3i_agent.agent.language.replies import (
 )
 from sam3i_agent.agent.language.side import View
 from sam3i_agent.core.errors import LanguageReplyError
-from sam3i_agent.prompts.templates import complaint, load_prompt
+from sam3i_agent.prompts.templates import VERSION, complaint, load_prompt
 
 logger = logging.getLogger(__name__)
 
@@ -78,6 +78,8 @@ class Question:
     """That belong to the question; only who sends them has them drawn."""
     view: View
     """Of the run that asks: the photo, and the candidates that the question is about."""
+    prompts: str = VERSION
+    """Version of the words that it is asked in."""
     asked_at: float = field(default_factory=time.time)
 
     async def illustrated(self) -> list[Message]:
@@ -116,11 +118,18 @@ class Conversation(ABC):
     Args:
         model: the model's name, for people.
         meter: what may be spent.
+        prompts: version of the words that it is asked in.
     """
 
-    def __init__(self, model: str, meter: Meter) -> None:
+    def __init__(self, model: str, meter: Meter, prompts: str = VERSION) -> None:
         self.model = model
+        self.prompts = prompts
         self._meter = meter
+
+    @property
+    def concurrency(self) -> int:
+        """Questions that may be asked at one time."""
+        return self._meter.budgets.concurrency
 
     @abstractmethod
     async def _request(self, question: Question) -> tuple[Message, int]:
@@ -163,7 +172,7 @@ class Conversation(ABC):
         illustrations = Pictures(pictures)
         shown = [view.photo.sha256, marks]
         messages: list[Message] = [
-            {"role": "system", "content": load_prompt("system").render()},
+            {"role": "system", "content": load_prompt("system", self.prompts).render()},
             {"role": "user", "content": [{"type": "text", "text": text}]},
         ]
         problem = ""
@@ -171,7 +180,9 @@ class Conversation(ABC):
             content = json.dumps([self.model, messages, shown, function], sort_keys=True)
             name = f"{label}/{turn}"
             key = f"{name}:{hashlib.sha256(content.encode()).hexdigest()}"
-            question = Question(key, name, tuple(messages), function, kind, illustrations, view)
+            question = Question(
+                key, name, tuple(messages), function, kind, illustrations, view, self.prompts
+            )
             message = await self._complete(question)
             try:
                 reply = _read(message, function, kind)
@@ -182,8 +193,8 @@ class Conversation(ABC):
             except LanguageReplyError as error:
                 problem = error.message
             logger.info("%s: unusable reply: %s", label, problem)
-            correction = load_prompt("correct").render(
-                problem=problem, function=function, fields=fields_of(function, kind)
+            correction = load_prompt("correct", self.prompts).render(
+                problem=problem, function=function, fields=fields_of(function, kind, self.prompts)
             )
             messages += [
                 {"role": "assistant", "content": _as_text(message)},
@@ -202,9 +213,9 @@ class Conversation(ABC):
         return message
 
 
-def fields_of(function: str, kind: type[Reply]) -> str:
-    """Return the fields of a reply as JSON, for a prompt."""
-    return json.dumps(schema_of(function, kind)["properties"])
+def fields_of(function: str, kind: type[Reply], prompts: str) -> str:
+    """Return the fields of a reply as JSON, for a prompt of this version."""
+    return json.dumps(schema_of(function, kind, prompts)["properties"])
 
 
 def _read(message: Message, function: str, kind: type[T]) -> T:

@@ -1,23 +1,27 @@
 """A multimodal model as the agent's language side: prompts and pictures in, typed answers out."""
 
 import asyncio
-import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sam3i_agent.agent.belief import MODEL, Trust
 from sam3i_agent.agent.candidates import Candidate, doubles_of
 from sam3i_agent.agent.language.conversation import Conversation
 from sam3i_agent.agent.language.replies import (
     ExhaustiveReply,
+    NumberedVerdict,
     ProposeReply,
     SelectReply,
+    SheetReply,
     VerifyReply,
 )
 from sam3i_agent.agent.language.side import (
     Decision,
+    Known,
     Proposal,
     ProposedPhrase,
     Role,
@@ -26,20 +30,29 @@ from sam3i_agent.agent.language.side import (
     View,
     roles_of,
 )
-from sam3i_agent.core.drawing import crop_around, data_url, draw_marks, fit, scale_mask
+from sam3i_agent.core.drawing import crop_around, data_url, draw_marks, draw_sheet, fit, scale_mask
+from sam3i_agent.core.errors import BudgetError, LanguageReplyError
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.masks import Masks
-from sam3i_agent.prompts.templates import complaint, load_prompt
+from sam3i_agent.prompts.templates import PromptTemplate, complaint, has_prompt, load_prompt
 
 PHOTO_SIDE = 1024
-"""Longest side of the pictures a model is shown, in pixels."""
+"""Longest side of the pictures a model is shown, in pixels, where nobody chooses."""
+VERDICT_SHARE = 0.75
+"""Of that side, for the verdict on one mask, which has a cut-out for the detail."""
+SHEET_SHARE = 1.5
+"""Of that side, for a sheet of cut-outs."""
 SAME_MASK_IOU = 0.9
 """Masks of different wordings that overlap more are one candidate."""
 MAX_CANDIDATES = 100
-VERDICT_SIDE = 768
-"""The same for the verdict on one mask, which has a cut-out for the detail."""
-_VERDICT_PICTURES = 3
-"""Photo, mark and cut-out."""
+MIN_SCORE = 0.25
+"""Of a candidate that a model is shown."""
+TAKEN = 0.9
+"""Belief from which a model is told that a candidate is taken to be right."""
+MASKS_PER_SHEET = 40
+"""More cut-outs than that cannot be read on one picture."""
+
+Pictures = Callable[[], Awaitable[list[str]]]
 
 
 class MllmLanguage:
@@ -47,10 +60,12 @@ class MllmLanguage:
 
     Args:
         client: what carries the questions to it.
+        image_side: longest side of the pictures it is shown, in pixels.
     """
 
-    def __init__(self, client: Conversation) -> None:
+    def __init__(self, client: Conversation, image_side: int = PHOTO_SIDE) -> None:
         self._client = client
+        self._side = image_side
         self._photos: dict[tuple[str, int], _ScaledPhoto] = {}
         """Of the photo in work, by its hash and longest side; each is made once."""
 
@@ -64,6 +79,16 @@ class MllmLanguage:
         """More numbers than that cannot be read on one picture."""
         return MAX_CANDIDATES
 
+    @property
+    def min_score(self) -> float:
+        """Low: a weak mask may be the only one, and the model sees what it is."""
+        return MIN_SCORE
+
+    @property
+    def trust(self) -> Trust:
+        """As models are trusted that are not known."""
+        return MODEL
+
     def may_help(self, instruction: str, level: InstructionLevel) -> bool:
         """Yes: it reads whatever people write."""
         return True
@@ -72,9 +97,9 @@ class MllmLanguage:
         """Never known: a model always has words, and a question tells whether they help."""
         return None
 
-    def wants_verdict(self, view: View) -> bool:
-        """Only of targets: helpers are never the answer, and questions cost."""
-        return roles_of(view.tried)[view.candidates[0].key] is Role.TARGET
+    def inspect(self, view: View) -> Verdict | None:
+        """Say nothing: without a question it knows nothing."""
+        return None
 
     def doubles(self, candidates: Sequence[Candidate]) -> frozenset[int]:
         """Return those that are the same mask under another wording."""
@@ -87,28 +112,41 @@ class MllmLanguage:
     async def propose(self, view: View) -> Proposal:
         """Ask for target and helper phrases."""
         height, width = view.photo.size_hw
-        text = load_prompt("propose").render(
-            instruction=view.instruction, width=width, height=height, tried=view.tried
+        text = self._prompt("propose").render_from(
+            {
+                "instruction": view.instruction,
+                "width": width,
+                "height": height,
+                "tried": view.tried,
+                "marks": _marks(view),
+                "missing": view.missing,
+            }
         )
+        shows_marks = "marks" in self._prompt("propose").variables and bool(view.candidates)
+
+        async def pictures() -> list[str]:
+            photo = await asyncio.to_thread(self._photo, view, self._side)
+            return [photo.url, *([await self._marked(view)] if shows_marks else [])]
 
         def check(reply: ProposeReply) -> str | None:
             if reply.absent:
                 return None
             if not reply.targets:
-                return complaint("no_targets")
+                return self._complain("no_targets")
             texts = [*reply.targets, *reply.helpers]
             if all(_tidy(one).lower() in view.tried_texts for one in texts):
-                return complaint("nothing_new")
+                return self._complain("nothing_new")
             return None
 
         reply = await self._client.ask(
             f"propose/{view.round}",
             "propose_phrases",
             text,
-            lambda: asyncio.to_thread(self._unmarked, view),
+            pictures,
             ProposeReply,
             check,
             view=view,
+            marks=_key_of(view),
         )
         phrases = [ProposedPhrase(text=_tidy(one)) for one in reply.targets]
         phrases += [ProposedPhrase(text=_tidy(one), role=Role.HELPER) for one in reply.helpers]
@@ -116,24 +154,198 @@ class MllmLanguage:
         for phrase in phrases:
             if phrase.text and phrase.text.lower() not in view.tried_texts:
                 unique.setdefault(phrase.text.lower(), phrase)
-        return Proposal(phrases=tuple(unique.values()), absent=reply.absent, reason=reply.reason)
+        return Proposal(
+            phrases=tuple(unique.values()),
+            absent=reply.absent,
+            reason=reply.reason,
+            thought=reply.thought,
+        )
+
+    async def select(self, view: View) -> Selection:
+        """Show all masks numbered on one picture, and enlarged on a sheet."""
+        marks = _marks(view)
+        with_sheet = "sheet" in self._prompt("select").variables
+        text = self._prompt("select").render_from(
+            {
+                "instruction": view.instruction,
+                "marks": marks,
+                "tried": view.tried,
+                "sheet": with_sheet and len(marks) <= MASKS_PER_SHEET,
+            }
+        )
+
+        async def pictures() -> list[str]:
+            photo = await asyncio.to_thread(self._photo, view, self._side)
+            shown = [photo.url, await self._marked(view)]
+            if with_sheet and len(marks) <= MASKS_PER_SHEET:
+                shown.append(await asyncio.to_thread(self._sheet, view))
+            return shown
+
+        def check(reply: SelectReply) -> str | None:
+            wrong = [number for number in reply.masks if not 1 <= number <= len(marks)]
+            if wrong:
+                return self._complain("unknown_mask", number=wrong[0], count=len(marks))
+            if any(marks[number - 1]["helper"] for number in reply.masks):
+                return self._complain("helper_chosen")
+            return None
+
+        reply = await self._client.ask(
+            f"select/{view.round}",
+            "select_masks",
+            text,
+            pictures,
+            SelectReply,
+            check,
+            view=view,
+            marks=_key_of(view),
+        )
+        missing = reply.missing
+        if not missing and not reply.finished:
+            missing = reply.reason or "something"  # as version 1 says it
+        if not missing and not reply.masks and not reply.absent:
+            missing = "the right thing"
+        return Selection(
+            numbers=tuple(dict.fromkeys(reply.masks)),
+            missing=missing if not (reply.absent and not reply.masks) else "",
+            absent=reply.absent and not reply.masks,
+            reason=reply.reason,
+            thought=reply.thought,
+        )
+
+    async def verify(self, view: View, look: int = 1) -> tuple[Verdict, ...]:
+        """Judge several on one sheet, and at a second look each by itself."""
+        if self._judges_kinds or look > 1 or len(view.candidates) == 1:
+            views = [
+                replace(view, candidates=(one,), known=view.known[i : i + 1])
+                for i, one in enumerate(view.candidates)
+            ]
+            return tuple(await self._side_by_side([self._verify_one(one, look) for one in views]))
+        verdicts: list[Verdict] = []
+        for start in range(0, len(view.candidates), MASKS_PER_SHEET):
+            part = slice(start, start + MASKS_PER_SHEET)
+            some = replace(view, candidates=view.candidates[part], known=view.known[part])
+            verdicts += await self._verify_sheet(some)
+        return tuple(verdicts)
 
     async def is_exhaustive(self, view: View) -> Verdict:
         """Show all masks numbered and ask whether anything is missing."""
-        text = load_prompt("exhaustive").render(
-            instruction=view.instruction, count=len(view.candidates)
+        text = self._prompt("exhaustive").render_from(
+            {"instruction": view.instruction, "count": len(view.candidates)}
         )
+
+        async def pictures() -> list[str]:
+            photo = await asyncio.to_thread(self._photo, view, self._side)
+            return [photo.url, await self._marked(view)]
+
         reply = await self._client.ask(
             f"exhaustive/{view.round}",
             "judge_completeness",
             text,
-            lambda: asyncio.to_thread(self._all_marked, view),
+            pictures,
             ExhaustiveReply,
             view=view,
-            marks=_marks(view),
+            marks=_key_of(view),
         )
         decision = Decision.ACCEPT if reply.complete else Decision.REJECT
-        return Verdict(decision=decision, reason=reply.missing)
+        return Verdict(decision=decision, reason=reply.missing, thought=reply.thought)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def _verify_one(self, view: View, look: int) -> Verdict:
+        """Show the photo, the photo with the one mask, and a cut-out."""
+        (candidate,) = view.candidates
+        text = self._prompt("verify").render_from(
+            {
+                "instruction": view.instruction,
+                "phrase": candidate.key,
+                "found_by": candidate.found_by,
+                "number_of_images": 3,
+            }
+        )
+
+        async def pictures() -> list[str]:
+            return await asyncio.to_thread(self._verdict_pictures, view)
+
+        reply = await self._client.ask(
+            f"verify/{view.round}.{look}",
+            "judge_mask",
+            text,
+            pictures,
+            VerifyReply,
+            view=view,
+            marks=_key_of(view),
+        )
+        verdict = _verdict(reply)
+        if self._judges_kinds and verdict.decision is Decision.ACCEPT:
+            return verdict.model_copy(update={"decision": Decision.UNJUDGED})
+        return verdict
+
+    async def _verify_sheet(self, view: View) -> list[Verdict]:
+        """Show the photo, the photo with all masks, and a sheet of cut-outs."""
+        count = len(view.candidates)
+        text = self._prompt("verify_sheet").render_from(
+            {"instruction": view.instruction, "marks": _marks(view)}
+        )
+
+        async def pictures() -> list[str]:
+            photo = await asyncio.to_thread(self._photo, view, self._side)
+            return [photo.url, await self._marked(view), await asyncio.to_thread(self._sheet, view)]
+
+        def check(reply: SheetReply) -> str | None:
+            numbers = [one.number for one in reply.judgements]
+            wrong = [one for one in numbers if not 1 <= one <= count]
+            if wrong:
+                return self._complain("unknown_mask", number=wrong[0], count=count)
+            lacking = sorted(set(range(1, count + 1)) - set(numbers))
+            if lacking:
+                return self._complain("unjudged", number=lacking[0], count=count)
+            return None
+
+        reply = await self._client.ask(
+            f"verify/{view.round}",
+            "judge_masks",
+            text,
+            pictures,
+            SheetReply,
+            check,
+            view=view,
+            marks=_key_of(view),
+        )
+        by_number = {one.number: _verdict(one) for one in reply.judgements}
+        return [by_number[number] for number in range(1, count + 1)]
+
+    async def _side_by_side(self, questions: Sequence[Awaitable[Verdict]]) -> list[Verdict]:
+        """Ask as many at a time as the budget allows; one without a usable answer is unjudged."""
+        turns = asyncio.Semaphore(self._client.concurrency)
+
+        async def ask(question: Awaitable[Verdict]) -> Verdict:
+            async with turns:
+                return await question
+
+        outcomes = await asyncio.gather(*map(ask, questions), return_exceptions=True)
+        verdicts: list[Verdict] = []
+        for outcome in outcomes:
+            match outcome:
+                case LanguageReplyError() | BudgetError():
+                    verdicts.append(Verdict(decision=Decision.UNJUDGED, reason=outcome.message))
+                case BaseException():
+                    raise outcome
+                case _:
+                    verdicts.append(outcome)
+        return verdicts
+
+    @property
+    def _judges_kinds(self) -> bool:
+        """Whether verdicts are on the kind alone, as in version 1: accepted is not yet meant."""
+        return not has_prompt("verify_sheet", self._client.prompts)
+
+    def _prompt(self, name: str) -> PromptTemplate:
+        return load_prompt(name, self._client.prompts)
+
+    def _complain(self, name: str, **values: object) -> str:
+        return complaint(name, self._client.prompts, **values)
 
     def _photo(self, view: View, side: int) -> "_ScaledPhoto":
         key = (view.photo.sha256, side)
@@ -144,90 +356,28 @@ class MllmLanguage:
             self._photos[key] = _ScaledPhoto(np.asarray(picture), data_url(picture))
         return self._photos[key]
 
-    def _unmarked(self, view: View) -> list[str]:
-        return [self._photo(view, PHOTO_SIDE).url]
+    async def _marked(self, view: View) -> str:
+        doubted = {i for i, one in enumerate(view.known, start=1) if one.doubt}
+        picture = await asyncio.to_thread(
+            draw_marks, view.photo.pixels, _masks(view), max_side=self._side, doubted=doubted
+        )
+        return data_url(picture)
 
-    def _all_marked(self, view: View) -> list[str]:
-        masks = Masks(view.photo.size_hw, (one.counts for one in view.candidates))
-        marked = draw_marks(view.photo.pixels, masks, max_side=PHOTO_SIDE)
-        return [self._photo(view, PHOTO_SIDE).url, data_url(marked)]
+    def _sheet(self, view: View) -> str:
+        side = round(self._side * SHEET_SHARE)
+        return data_url(draw_sheet(view.photo.pixels, _masks(view), max_side=side))
 
     def _verdict_pictures(self, view: View) -> list[str]:
         (candidate,) = view.candidates
-        photo = self._photo(view, VERDICT_SIDE)
+        side = round(self._side * VERDICT_SHARE)
+        photo = self._photo(view, side)
         height, width = photo.pixels.shape[:2]
         mask = scale_mask(candidate.mask, (width, height))
         return [
             photo.url,
-            data_url(draw_marks(photo.pixels, [mask], max_side=VERDICT_SIDE)),
+            data_url(draw_marks(photo.pixels, [mask], max_side=side)),
             data_url(crop_around(view.photo.pixels, candidate.mask)),
         ]
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._client.close()
-
-    async def verify(self, view: View) -> Verdict:
-        """Show the photo, the photo with the one mask, and a cut-out."""
-        (candidate,) = view.candidates
-        text = load_prompt("verify").render(
-            instruction=view.instruction,
-            phrase=candidate.key,
-            number_of_images=_VERDICT_PICTURES,
-        )
-        # The mask is part of the key, so equal labels of different masks do not meet.
-        reply = await self._client.ask(
-            f"verify/{view.round}",
-            "judge_mask",
-            text,
-            lambda: asyncio.to_thread(self._verdict_pictures, view),
-            VerifyReply,
-            view=view,
-            marks=_marks(view),
-        )
-        return Verdict(decision=Decision(reply.verdict), reason=reply.reason)
-
-    async def select(self, view: View) -> Selection:
-        """Show all masks numbered on one picture."""
-        height, width = view.photo.size_hw
-        roles = roles_of(view.tried)
-        marks = [
-            {
-                "phrase": one.key,
-                "helper": roles[one.key] is Role.HELPER,
-                "centre": tuple(round(value) for value in one.centre_xy),
-                "share": round(100 * one.area / (height * width), 1),
-            }
-            for one in view.candidates
-        ]
-        text = load_prompt("select").render(
-            instruction=view.instruction, marks=marks, tried=view.tried
-        )
-
-        def check(reply: SelectReply) -> str | None:
-            wrong = [number for number in reply.masks if not 1 <= number <= len(marks)]
-            if wrong:
-                return complaint("unknown_mask", number=wrong[0], count=len(marks))
-            if any(marks[number - 1]["helper"] for number in reply.masks):
-                return complaint("helper_chosen")
-            return None
-
-        reply = await self._client.ask(
-            f"select/{view.round}",
-            "select_masks",
-            text,
-            lambda: asyncio.to_thread(self._all_marked, view),
-            SelectReply,
-            check,
-            view=view,
-            marks=_marks(view),
-        )
-        return Selection(
-            numbers=tuple(dict.fromkeys(reply.masks)),
-            finished=bool(reply.masks) or (reply.finished and reply.absent),
-            absent=reply.absent and not reply.masks,
-            reason=reply.reason,
-        )
 
 
 @dataclass(frozen=True)
@@ -238,9 +388,36 @@ class _ScaledPhoto:
     url: str
 
 
-def _marks(view: View) -> str:
-    """Return what tells the marked masks from others, in their order."""
-    return hashlib.sha256("\n".join(one.counts for one in view.candidates).encode()).hexdigest()
+def _masks(view: View) -> Masks:
+    return Masks(view.photo.size_hw, (one.counts for one in view.candidates))
+
+
+def _key_of(view: View) -> str:
+    return " ".join(one.counts for one in view.candidates)
+
+
+def _marks(view: View) -> list[dict[str, Any]]:
+    """Return what the prompts say of each candidate."""
+    height, width = view.photo.size_hw
+    roles = roles_of(view.tried)
+    known = view.known or (Known(belief=0.5),) * len(view.candidates)
+    return [
+        {
+            "number": number,
+            "phrase": one.key,
+            "found_by": one.found_by,
+            "helper": roles.get(one.key) is Role.HELPER,
+            "centre": tuple(round(value) for value in one.centre_xy),
+            "share": round(100 * one.area / (height * width), 1),
+            "doubt": about.doubt,
+            "taken": about.belief >= TAKEN,
+        }
+        for number, (one, about) in enumerate(zip(view.candidates, known, strict=True), start=1)
+    ]
+
+
+def _verdict(reply: VerifyReply | NumberedVerdict) -> Verdict:
+    return Verdict(decision=Decision(reply.verdict), reason=reply.reason, thought=reply.thought)
 
 
 def _tidy(phrase: str) -> str:

@@ -94,7 +94,7 @@ class ChatClient(Conversation):
     """
 
     def __init__(self, choice: LanguageChoice, meter: Meter) -> None:
-        super().__init__(choice.model, meter)
+        super().__init__(choice.model, meter, choice.prompts)
         key = next((os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)), _NO_KEY)
         # Silence is measured between pieces of a reply, not between bytes: a proxy that keeps a
         # connection alive is no model that answers.
@@ -193,7 +193,7 @@ class ChatClient(Conversation):
     async def _post(self, question: Question, way: _Way) -> tuple[Message, int]:
         """Send one HTTP request; return the message and its tokens."""
         function, kind = question.function, question.kind
-        messages, schema = await question.illustrated(), schema_of(function, kind)
+        messages, schema = await question.illustrated(), schema_of(function, kind, self.prompts)
         more: dict[str, Any] = {}
         match way.mode:
             case "function calls":
@@ -208,7 +208,8 @@ class ChatClient(Conversation):
                 wanted = {"name": function, "schema": schema}
                 more["response_format"] = {"type": "json_schema", "json_schema": wanted}
             case _:
-                order = load_prompt("fields").render(count=1, fields=fields_of(function, kind))
+                fields = fields_of(function, kind, self.prompts)
+                order = load_prompt("fields", self.prompts).render(count=1, fields=fields)
                 messages.append({"role": "system", "content": order})
         if way.streamed:
             more["stream"] = True

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from sam3i_agent.core.errors import LanguageReplyError
-from sam3i_agent.prompts.templates import complaint, load_function
+from sam3i_agent.prompts.templates import VERSION, complaint, load_function
 
 MAX_PHRASES = 8
 """Of one proposal; more would be a list of everything in the photo."""
@@ -38,33 +38,48 @@ PhraseText = Annotated[str, Field(min_length=1, max_length=MAX_PHRASE_CHARACTERS
 class ProposeReply(Reply):
     """Noun phrases to segment."""
 
+    reason: str = ""
     targets: list[PhraseText] = Field(max_length=MAX_PHRASES)
     helpers: list[PhraseText] = Field(default=[], max_length=MAX_PHRASES)
     absent: bool = False
-    reason: str = ""
 
 
 class VerifyReply(Reply):
     """A judgement of one mask."""
 
-    verdict: Literal["accept", "reject"]
     reason: str = ""
+    verdict: Literal["accept", "reject"]
+
+
+class NumberedVerdict(Reply):
+    """A judgement of one mask of several."""
+
+    number: int
+    reason: str = ""
+    verdict: Literal["accept", "reject"]
+
+
+class SheetReply(Reply):
+    """A judgement of each mask of a sheet."""
+
+    judgements: list[NumberedVerdict]
 
 
 class SelectReply(Reply):
     """The masks that answer the request."""
 
+    reason: str = ""
     masks: list[int]
+    missing: str = ""
     finished: bool = True
     absent: bool = False
-    reason: str = ""
 
 
 class ExhaustiveReply(Reply):
     """Whether all that is asked for has a mask."""
 
-    complete: bool
     missing: str = ""
+    complete: bool
 
 
 _FENCE = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)
@@ -86,18 +101,37 @@ class _WrongFieldsError(LanguageReplyError):
     """There is a JSON object, which is nearer to an answer than none."""
 
 
-def schema_of(function: str, kind: type[Reply]) -> dict[str, Any]:
-    """Return the JSON schema of a reply, described in the words of the prompts.
+def schema_of(function: str, kind: type[Reply], version: str = VERSION) -> dict[str, Any]:
+    """Return the JSON schema of a reply, in the words and the order of the prompts.
 
     Args:
         function: that the model is to call.
         kind: the fields of its arguments.
+        version: of the prompts.
     """
-    words, schema = load_function(function), kind.model_json_schema()
-    schema["description"] = words.description
+    words, schema = load_function(function, version), kind.model_json_schema()
+    # Written out: in plain words nobody could look a reference up, and not every server does.
+    definitions = schema.pop("$defs", {})
+    fields = {name: _written_out(schema["properties"][name], definitions) for name in words.order}
     for name, text in words.fields.items():
-        schema["properties"][name]["description"] = text
-    return schema
+        fields[name]["description"] = text
+    return {
+        **schema,
+        "description": words.description,
+        "properties": fields,
+        "required": [name for name in words.order if name in schema["required"]],
+    }
+
+
+def _written_out(schema: Any, definitions: dict[str, Any]) -> Any:
+    """Return a schema with its references replaced by what they refer to."""
+    if isinstance(schema, list):
+        return [_written_out(one, definitions) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        return _written_out(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+    return {key: _written_out(value, definitions) for key, value in schema.items()}
 
 
 def read_arguments(arguments: str, called: str, function: str, kind: type[T]) -> T:

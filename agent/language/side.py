@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from sam3i_agent.agent.belief import Trust
 from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.core.contracts import Frozen
 from sam3i_agent.core.levels import InstructionLevel
@@ -46,6 +47,8 @@ class Proposal(Frozen):
     absent: bool = False
     """The model is sure that the photo does not show what is asked for."""
     reason: str = ""
+    thought: str = ""
+    """What a thinking model thought before it answered; for the trace."""
 
 
 class Decision(StrEnum):
@@ -62,6 +65,8 @@ class Verdict(Frozen):
 
     decision: Decision
     reason: str = ""
+    thought: str = ""
+    """What a thinking model thought before it answered; for the trace."""
 
 
 class Selection(Frozen):
@@ -69,12 +74,14 @@ class Selection(Frozen):
 
     numbers: tuple[int, ...] = ()
     """Positions among the candidates that were shown, from 1, best first."""
-    finished: bool = True
-    """False asks for another round of phrases."""
+    missing: str = ""
+    """What is asked for and has no good mask yet; asks for another round of phrases."""
     absent: bool = False
     """The model is sure that the photo does not show what is asked for."""
     reason: str = ""
     warnings: tuple[str, ...] = ()
+    thought: str = ""
+    """What a thinking model thought before it answered; for the trace."""
 
 
 class TriedPhrase(Frozen):
@@ -95,8 +102,18 @@ def roles_of(tried: Sequence[TriedPhrase]) -> dict[str, Role]:
 
 
 @dataclass(frozen=True)
+class Known:
+    """What is known of a candidate when it is shown."""
+
+    belief: float
+    """Probability 0..1 that it is part of the answer."""
+    doubt: str = ""
+    """Why it is doubted; empty where it is not."""
+
+
+@dataclass(frozen=True)
 class View:
-    """What a language model sees of a run."""
+    """What a language side sees of a run."""
 
     photo: Photo
     instruction: str
@@ -104,7 +121,11 @@ class View:
     """From 1."""
     tried: tuple[TriedPhrase, ...] = ()
     candidates: tuple[Candidate, ...] = ()
-    """All that are not rejected, in the order of their numbers; for a verdict, the one judged."""
+    """In the order of their numbers; for verdicts, the ones to be judged."""
+    known: tuple[Known, ...] = ()
+    """Of each candidate, in the same order; empty where nothing has been asked yet."""
+    missing: str = ""
+    """What the last selection said has no good mask."""
 
     @property
     def tried_texts(self) -> frozenset[str]:
@@ -137,8 +158,18 @@ class LanguageSide(Protocol):
         """Return why it has nothing more to propose, where that is known without asking."""
         ...
 
-    def wants_verdict(self, view: View) -> bool:
-        """Whether the one candidate of `view` is to be judged."""
+    @property
+    def min_score(self) -> float:
+        """Score of the segmenter, 0..1, above which a candidate is worth its while."""
+        ...
+
+    @property
+    def trust(self) -> Trust:
+        """How far its word is believed, before it has contradicted itself."""
+        ...
+
+    def inspect(self, view: View) -> Verdict | None:
+        """Return what can be said of the one candidate of `view` without a question."""
         ...
 
     def doubles(self, candidates: Sequence[Candidate]) -> frozenset[int]:
@@ -157,8 +188,13 @@ class LanguageSide(Protocol):
         """Name noun phrases not tried before."""
         ...
 
-    async def verify(self, view: View) -> Verdict:
-        """Judge the one candidate of `view` on its own."""
+    async def verify(self, view: View, look: int = 1) -> tuple[Verdict, ...]:
+        """Judge each candidate of `view` by itself.
+
+        Args:
+            view: with the candidates to judge.
+            look: how often these were looked at in this round; a second look is closer.
+        """
         ...
 
     async def select(self, view: View) -> Selection:

@@ -1,7 +1,9 @@
 """The offline planner as a language side: rules, geometry and colours, no requests."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from sam3i_agent.agent.belief import CERTAIN
 from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.instructions import try_plan
 from sam3i_agent.agent.language.side import (
@@ -17,6 +19,7 @@ from sam3i_agent.agent.planner.parsing import plan_instruction
 from sam3i_agent.agent.planner.selection import MIN_COLOUR_SHARE, colour_share, select
 from sam3i_agent.agent.planner.wordings import wordings
 from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.prompt import SCORE_THRESHOLD
 
 
 class OfflinePlanner:
@@ -24,6 +27,8 @@ class OfflinePlanner:
 
     name = "the offline planner"
     max_candidates = None
+    min_score = SCORE_THRESHOLD
+    trust = CERTAIN
 
     def may_help(self, instruction: str, level: InstructionLevel) -> bool:
         """Whether the rules cover the instruction, and would ask for more than its very words."""
@@ -32,10 +37,6 @@ class OfflinePlanner:
     def out_of_proposals(self, view: View) -> str | None:
         """Say so where each noun phrase has candidates or no other wording."""
         return None if self._untried(view) else "no other wording is left"
-
-    def wants_verdict(self, view: View) -> bool:
-        """Where its phrase names a colour, which can be measured."""
-        return self._colour(view) is not None
 
     def doubles(self, candidates: Sequence[Candidate]) -> frozenset[int]:
         """None: rules tell phrases apart, and need each one's masks."""
@@ -73,11 +74,18 @@ class OfflinePlanner:
                 tried.add(untried[0])
         return tuple(phrases)
 
-    async def verify(self, view: View) -> Verdict:
+    async def verify(self, view: View, look: int = 1) -> tuple[Verdict, ...]:
+        """Measure colours, and leave the rest unjudged."""
+        unjudged = Verdict(decision=Decision.UNJUDGED, reason="rules judge no more than colours")
+        return tuple(
+            self.inspect(replace(view, candidates=(one,))) or unjudged for one in view.candidates
+        )
+
+    def inspect(self, view: View) -> Verdict | None:
         """Reject a candidate whose pixels contradict the colour that its phrase names."""
         colour = self._colour(view)
         if colour is None:
-            return Verdict(decision=Decision.UNJUDGED, reason="rules judge no more than colours")
+            return None
         share = colour_share(view.photo.pixels, view.candidates[0].mask, colour)
         if share < MIN_COLOUR_SHARE:
             return Verdict(decision=Decision.REJECT, reason=f"not {colour}")
@@ -106,7 +114,7 @@ class OfflinePlanner:
             warnings.append(f"the instruction speaks of one, {len(chosen)} fit it")
         return Selection(
             numbers=numbers,
-            finished=bool(chosen),
+            missing="" if chosen else "what satisfies the plan",
             reason=f"{len(chosen)} instances satisfy the plan",
             warnings=tuple(warnings),
         )

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sam3i_agent.cli.options import DeviceOption, ModelOption
+from sam3i_agent.agent.language.choice import PromptsVersion
+from sam3i_agent.cli.options import DeviceOption, ModelOption, parse_list
+from sam3i_agent.core.contracts import RouteChoice
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.model_choice import ModelChoice
 
@@ -36,6 +38,85 @@ def mcp(
             )
         )
     typer.echo(outcome.model_dump_json())
+
+
+@bench_app.command()
+def language(
+    scenes: Annotated[int, typer.Option(help="How many are drawn.", min=1)] = 40,
+    seed: Annotated[int, typer.Option(help="Series of the scenes, and of the errors.")] = 660417,
+    errors: Annotated[
+        str,
+        typer.Option(
+            metavar="JSON",
+            help="Rates of the simulated model, 0 to 1: propose, verify (false_accept, "
+            "false_reject), select (missed, extra), absent, false_absent, malformed; latency_s; "
+            "repeated (true: the same question gets the same answer). A list measures several.",
+        ),
+    ] = "{}",
+    sweep: Annotated[
+        str | None,
+        typer.Option(help="A rate to vary from 0 to 0.5, or `all` to scale those of --errors."),
+    ] = None,
+    routes: Annotated[
+        str, typer.Option(help="Which routes, separated by commas.")
+    ] = "direct,agent,auto",
+    prompts: Annotated[PromptsVersion, typer.Option(help="Words.")] = PromptsVersion.V2,
+    no_head: Annotated[
+        bool, typer.Option("--no-head", help="Without the direct answer as a candidate.")
+    ] = False,
+    model: ModelOption = "tiny",
+    device: DeviceOption = "auto",
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw the sweep as a PNG (extra bench).")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
+) -> None:
+    """Measure what the agent gains with a language model of known quality, and where it stops.
+
+    A simulated model knows the truth of generated scenes and errs at the given rates.
+    """
+    from sam3i_agent.benchmarks.language import (
+        measure_language,
+        rates_to_measure,
+        read_questions,
+        table_of,
+    )
+    from sam3i_agent.cli.progress import progress_bar
+    from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
+
+    chosen = parse_list(RouteChoice, routes, "--routes")
+    rates = rates_to_measure(errors, sweep)
+    questions = read_questions(scenes, seed)
+    runs = len(rates) * sum(one is not RouteChoice.DIRECT for one in chosen)
+    runs += RouteChoice.DIRECT in chosen
+    with progress_bar("answering", runs * len(questions)) as (bar, task):
+        outcome = measure_language(
+            load_segmenter(model, device=device),
+            questions,
+            seed,
+            chosen,
+            rates,
+            prompts=prompts,
+            use_head=not no_head,
+            advance=lambda: bar.advance(task),
+        )
+    if plot is not None:
+        from sam3i_agent.benchmarks.plots import plot_language
+
+        plot_language(outcome, sweep or "errors", plot)
+    typer.echo(outcome.model_dump_json() if as_json else table_of(outcome))
+
+
+@bench_app.command()
+def shown(
+    out: Annotated[Path, typer.Argument(help="Folder for the pictures.")],
+    masks: Annotated[list[int] | None, typer.Option(help="Numbers of masks.", min=1)] = None,
+) -> None:
+    """Write the pictures that a language model is shown, to be looked at."""
+    from sam3i_agent.benchmarks.shown_pictures import write_shown_pictures
+
+    for path in write_shown_pictures(out, masks or (1, 9, 40)):
+        typer.echo(str(path))
 
 
 @bench_app.command()

@@ -80,6 +80,10 @@ def segment(
     concurrency: Annotated[
         int, typer.Option(help="Requests to the language model at one time.")
     ] = DEFAULT_BUDGETS.concurrency,
+    no_head: Annotated[
+        bool,
+        typer.Option("--no-head", help="Keep the direct answer out of the agent's candidates."),
+    ] = False,
     resume: Annotated[
         str | None, typer.Option(metavar="RUN_ID", help="Go on with a run that was killed.")
     ] = None,
@@ -120,6 +124,7 @@ def segment(
             not_boxes=not_box or (),
             route=route,
             level=level,
+            use_head=not no_head,
             budgets=budgets,
             model=ModelChoice(model, device, tiling),
             language=language,

@@ -61,6 +61,7 @@ def asked(body: Body) -> str:
         return body["response_format"]["json_schema"]["name"]
     text = json.dumps(body["messages"])
     kinds = (
+        ("judgements", "judge_masks"),
         ("verdict", "judge_mask"),
         ("targets", "propose_phrases"),
         ("masks", "select_masks"),

@@ -76,7 +76,9 @@ def test_the_same_words_about_other_masks_are_another_question(grey_photo):
     conversation = Knowing(*[json.dumps({"verdict": one}) for one in ("accept", "reject")])
     language = MllmLanguage(conversation)
     views = [_view(grey_photo, _candidate(10, 10, x, 30)) for x in (30, 31)]
-    first, second, again = (asyncio.run(language.verify(one)) for one in (*views, views[0]))
+    (first,), (second,), (again,) = (
+        asyncio.run(language.verify(one)) for one in (*views, views[0])
+    )
     assert (first.decision, second.decision) == (Decision.ACCEPT, Decision.REJECT)
     assert again == first and len(conversation.asked) == 2
 

@@ -57,7 +57,7 @@ def test_the_agent_filters_by_relation_in_one_encoding(grey_photo):
     assert model.encodings == result.usage.image_encodings == 1
     assert result.usage.prompts == 2
     assert [line.split(":")[0] for line in result.trace] == [
-        "route", "propose", "segment", "select",
+        "route", "propose", "segment", "select", "weigh",
     ]  # fmt: skip
 
 

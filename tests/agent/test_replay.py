@@ -30,8 +30,9 @@ def _script(body, number):
     match asked(body):
         case "propose_phrases":
             return call(body, targets=["umbrella"], reason="it is dry below")
-        case "judge_mask":
-            return call(body, verdict="accept")
+        case "judge_masks":
+            verdicts = [{"number": 1, "verdict": "reject"}, {"number": 2, "verdict": "accept"}]
+            return call(body, judgements=verdicts)
         case _:
             return call(body, masks=[2])
 
@@ -54,7 +55,7 @@ def photo_path(tmp_path) -> Path:
 
 @pytest.fixture
 def recorded(tmp_path, photo_path):
-    """A run of four questions, and its result."""
+    """A run of three questions, and its result."""
     photo = read_photo(photo_path)
     request = make_request(photo, TEXT, route=RouteChoice.AGENT)
     with serve(_script) as server:
@@ -63,7 +64,7 @@ def recorded(tmp_path, photo_path):
         run = RunStore(tmp_path / "runs").create(photo_path, request, ModelChoice(), choice)
         segmenter = KnowingSegmenter({"umbrella": [LEFT, RIGHT]})
         result = _answer(segmenter, photo, request, language_factory(choice), run)
-        assert len(server.log) == 4 and result.status is RunStatus.SELECTED
+        assert len(server.log) == 3 and result.status is RunStatus.SELECTED
         assert [question(body) for body in server.log]
     return run, result
 
@@ -90,9 +91,9 @@ def test_an_export_holds_questions_answers_and_no_secrets(recorded):
     assert "secret" not in exported.model_dump_json()
     assert exported.language.temperature == 0.5
     labels = [one.question.label for one in exported.answers]
-    assert labels == ["propose/1/0", "verify/1/0", "verify/1/0", "select/1/0"]
-    judged = exported.answers[1].question
-    assert judged.function == "judge_mask" and judged.messages[0]["role"] == "system"
+    assert labels == ["propose/1/0", "select/1/0", "verify/1/0"]
+    judged = exported.answers[2].question
+    assert judged.function == "judge_masks" and judged.messages[0]["role"] == "system"
     parts = judged.messages[1]["content"]
     assert TEXT in parts[0]["text"]
     urls = [part["image_url"]["url"] for part in parts[1:]]
@@ -107,19 +108,20 @@ def test_other_masks_are_answered_in_their_place_and_told(recorded):
     assert played.status is result.status and [one.area for one in played.instances] == [899]
     assert notes == [
         f"{label}: asked about other masks; answered as recorded"
-        for label in ("verify/1/0", "select/1/0")
+        for label in ("select/1/0", "verify/1/0")
     ]
 
 
 def test_a_question_finds_its_own_answer_in_whatever_order_it_is_asked(recorded):
     exported = recorded[0].export()
-    said = [{"targets": ["umbrella"]}, {"verdict": "reject"}, {"verdict": "accept"}, {"masks": [1]}]
+    verdicts = [{"number": 1, "verdict": "accept"}, {"number": 2, "verdict": "reject"}]
+    said = [{"targets": ["umbrella"]}, {"masks": [1]}, {"judgements": verdicts}]
     answers = [
         one.model_copy(update={"reply": {"role": "assistant", "content": json.dumps(text)}})
         for one, text in zip(exported.answers, said, strict=True)
     ]
     played, _ = _play(exported.model_copy(update={"answers": tuple(answers)}), RIGHT, LEFT)
-    assert [one.area for one in played.instances] == [900]  # the left one was rejected
+    assert [one.area for one in played.instances] == [900]  # the first of those found now
 
 
 def test_other_words_are_told(recorded):
@@ -129,7 +131,7 @@ def test_other_words_are_told(recorded):
     _, notes = _play(exported, request=request)
     assert notes == [
         f"{label}: asked in other words; answered as recorded"
-        for label in ("propose/1/0", "verify/1/0", "verify/1/0", "select/1/0")
+        for label in ("propose/1/0", "select/1/0", "verify/1/0")
     ]
 
 
@@ -139,7 +141,10 @@ def test_a_question_without_an_answer_ends_the_run_and_is_told(recorded):
     kept = [one for one in exported.answers if not one.question.label.startswith("select")]
     played, notes = _play(exported.model_copy(update={"answers": tuple(kept)}))
     assert played.status is RunStatus.FAILED
-    assert notes == ["select/1/0: no recorded answer"]
+    assert notes == [
+        "select/1/0: no recorded answer",
+        "verify/1/0: recorded, and not asked",
+    ]
 
 
 def test_answers_that_nobody_asked_for_are_told(recorded):

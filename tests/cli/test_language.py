@@ -79,11 +79,11 @@ def test_what_cannot_be_used_is_said_in_one_line(options, said):
 
 def test_a_model_is_described_by_what_is_not_usual():
     plain = LanguageChoice(url="http://me:key@host:1/v1?token=x", model="m")
-    assert str(plain) == "m (prompts v1)"
+    assert str(plain) == "m (prompts v2)"
     assert plain.without_secrets().url == "http://host:1/v1"
     extra = {"top_k": 3, "api_key": "x", "max_completion_tokens": 5, "more": {"Authorization": "x"}}
     odd = plain.model_copy(update={"temperature": 0.0, "extra": extra})
-    told = "prompts v1, temperature 0.0, top_k 3, max_completion_tokens 5, more {}"
+    told = "prompts v2, temperature 0.0, top_k 3, max_completion_tokens 5, more {}"
     assert str(odd) == f"m ({told})"
     kept = {"top_k": 3, "max_completion_tokens": 5, "more": {}}
     assert odd.without_secrets().extra == kept and odd.body["api_key"] == "x"

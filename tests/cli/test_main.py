@@ -80,11 +80,16 @@ def test_a_damaged_model_folder_is_one_error(scene_file: Path, tmp_path: Path):
 
 def test_what_no_route_can_do_fails_with_its_reason(scene_file: Path, tmp_path: Path):
     arguments = ("segment", scene_file, "what would roll away", "--route", "agent", "--json")
-    run = _sam3i(*arguments, cwd=tmp_path)
+    run = _sam3i(*arguments, "--no-head", cwd=tmp_path)
     assert run.returncode == 1
     printed = json.loads(run.stdout)
     assert printed["status"] == "failed"
     assert any("cannot read" in warning for warning in printed["warnings"])
+    run = _sam3i(*arguments, cwd=tmp_path)
+    assert run.returncode == 0
+    printed = json.loads(run.stdout)
+    assert printed["route"] == "direct" and printed["status"] in ("selected", "no_target")
+    assert any("the direct answer is returned" in warning for warning in printed["warnings"])
 
 
 def test_a_real_photograph_runs_and_says_what_it_found(tmp_path: Path):

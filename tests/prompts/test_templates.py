@@ -22,7 +22,7 @@ def test_every_template_loads():
 
 def test_variables_are_exact():
     prompt = load_prompt("verify")
-    text = prompt.render(instruction="the <b>", phrase="cup", number_of_images=3)
+    text = prompt.render(instruction="the <b>", found_by="cup", number_of_images=3)
     assert "the <b>" in text  # plain text, nothing escaped
     for values in ({}, {"instruction": "x"}, {**dict.fromkeys(prompt.variables, 1), "more": 1}):
         with pytest.raises(TypeError, match="takes"):
@@ -34,8 +34,8 @@ def test_variables_are_exact():
     [("no head", "does not begin"), ("{# variables: a #}\n{{ b }}", "but uses")],
 )
 def test_wrong_declarations_are_refused(tmp_path, monkeypatch, source, message):
-    (tmp_path / "v1").mkdir()
-    (tmp_path / "v1" / "bad.j2").write_text(source)
+    (tmp_path / VERSION).mkdir()
+    (tmp_path / VERSION / "bad.j2").write_text(source)
     monkeypatch.setattr(templates, "files", lambda package: tmp_path)
     with pytest.raises(ValueError, match=message):
         load_prompt.__wrapped__("bad")

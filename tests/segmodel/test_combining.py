@@ -114,9 +114,9 @@ def test_photos_and_prompts_of_many_users_do_not_mix():
     photos = [Photo(generate_scene(5, i).image[: 200 + 10 * i], sha256=str(i)) for i in range(5)]
     texts = ["red circle", "blue square", "the largest thing", "ring", "green star"]
     levels = [InstructionLevel.CONCEPT, InstructionLevel.SIMPLE]
-    prompts = [[Prompt(text, levels[i % 2]) for i in range(2)] for text in texts]
+    prompts = [[Prompt(text, levels[i % 2], min_score=0.1) for i in range(2)] for text in texts]
     alone = [
-        segmenter.encode(photo, keep=False).segment(asked, 0.1)
+        segmenter.encode(photo, keep=False).segment(asked)
         for photo, asked in zip(photos, prompts, strict=True)
     ]
     before = segmenter.encoder.batches, segmenter.decoder.batches
@@ -127,7 +127,7 @@ def test_photos_and_prompts_of_many_users_do_not_mix():
         images = [one.result() for one in encoded]
         with segmenter.turn:
             asked = [
-                pool.submit(image.segment, some, 0.1)
+                pool.submit(image.segment, some)
                 for image, some in zip(images, prompts, strict=True)
             ]
             _wait(lambda: len(segmenter.decoder._waiting) == 5)
@@ -161,9 +161,9 @@ def test_texts_are_encoded_once_and_not_taken_for_others():
     scene = generate_scene(5, 0)
     image = segmenter.encode(Photo(scene.image, sha256="0"))
     text = f"{scene.objects[0].colour} {scene.objects[0].shape}"
-    concept, simple = (Prompt(text, level) for level in list(InstructionLevel)[:2])
-    first = image.segment([concept, simple], 0.0)
-    again = image.segment([simple, concept], 0.0)
+    concept, simple = (Prompt(text, level, min_score=0.0) for level in list(InstructionLevel)[:2])
+    first = image.segment([concept, simple])
+    again = image.segment([simple, concept])
     assert (segmenter.texts.hits, segmenter.texts.misses) == (2, 2)
     np.testing.assert_allclose(first[0].scores, again[1].scores, atol=1e-5)
     assert abs(first[0].scores - first[1].scores[: len(first[0])]).max() > 1e-3

@@ -85,13 +85,16 @@ def test_boxes_reach_the_model_as_the_official_numbers(segmenter: Sam3Segmenter,
             input_boxes=torch.from_numpy(expected["exemplar_boxes_cxcywh"])[None],
             input_boxes_labels=torch.from_numpy(expected["exemplar_labels"])[None],
         )
-    (wanted,) = to_instances(output, photo.size_hw, score_threshold=0.0)
+    (wanted,) = to_instances(output, photo.size_hw, [0.0])
     (plain, found) = image.segment(
-        [Prompt("circle"), Prompt("circle", exemplars=exemplars)], score_threshold=0.0
+        [
+            Prompt("circle", min_score=0.0),
+            Prompt("circle", exemplars=exemplars, min_score=0.0),
+        ]
     )
     assert np.abs(found.scores - wanted.scores).max() < 1e-4
     assert np.abs(found.boxes_xyxy - wanted.boxes_xyxy).max() < 1e-2
-    (alone,) = image.segment([Prompt("circle")], score_threshold=0.0)
+    (alone,) = image.segment([Prompt("circle", min_score=0.0)])
     assert np.abs(plain.scores - alone.scores).max() < 1e-5  # each in a batch of its own
     assert np.abs(plain.scores - found.scores).max() > 1e-4
 
@@ -105,8 +108,8 @@ def test_boxes_are_those_of_the_upright_photo(
     upright.transpose(Image.Transpose.ROTATE_90).save(turned, exif=exif)
     read = read_photo(turned)
     assert read.size_hw == photo.size_hw and read.notes
-    prompt = [Prompt("circle", exemplars=PROMPTS)]
-    answers = [segmenter.encode(one).segment(prompt, 0.0)[0] for one in (photo, read)]
+    prompt = [Prompt("circle", exemplars=PROMPTS, min_score=0.0)]
+    answers = [segmenter.encode(one).segment(prompt)[0] for one in (photo, read)]
     assert np.abs(answers[0].scores - answers[1].scores).max() < 1e-5
 
 

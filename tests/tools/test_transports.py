@@ -90,7 +90,7 @@ def test_progress_and_log_messages_arrive(connect: Connect, era: str):
 
 @dataclass
 class _Model:
-    """A client's model that says yes, and keeps what it was shown."""
+    """A client's model that likes the first mask, and keeps what it was shown."""
 
     log: list[CreateMessageRequestParams]
     spoil: bool = False
@@ -112,8 +112,12 @@ class _Model:
                 self.spoil = False
                 return "They all look fine to me."
             count = re.search(r"all (\d+) questions", text)
-            yes = {"verdict": "accept", "reason": ""}
-            return json.dumps({"answers": [yes] * int(count[1])} if count else yes)
+            no = {"verdict": "reject", "reason": ""}
+            if '"judgements"' in text:  # says yes to all at a glance, and no at a closer look
+                masks = range(1, text.count("found by") + 1)
+                yes = [{"number": one, "reason": "", "verdict": "accept"} for one in masks]
+                return json.dumps({"judgements": yes})
+            return json.dumps({"answers": [no] * int(count[1])} if count else no)
         return f"Here you are: {json.dumps({'masks': [1], 'finished': True, 'absent': False})}"
 
 
@@ -140,10 +144,11 @@ def _ask_model(connect: Connect, era: str, model: _Model) -> dict[str, Any]:
 def test_the_clients_own_model_is_asked_once_for_each_round(connect: Connect, era: str):
     model = _Model([])
     _ask_model(connect, era, model)
-    assert len(model.log) == 3  # a proposal, all verdicts in one, a selection
-    together = "\n".join(_texts(model.log[1]))
+    # a proposal, a selection, a sheet, and closer looks, all of a round in one
+    assert len(model.log) == 5
+    together = "\n".join(_texts(model.log[3]))
     assert "Question 2 of " in together and "square" in together
-    pictures = [one for one in model.log[1].messages if one.content.type == "image"]
+    pictures = [one for one in model.log[3].messages if one.content.type == "image"]
     count = int(re.search(r"all (\d+) questions", together)[1])
     assert len(pictures) == 1 + 2 * count  # the photo once, two views of each mask
 
@@ -151,8 +156,8 @@ def test_the_clients_own_model_is_asked_once_for_each_round(connect: Connect, er
 def test_verdicts_in_prose_are_asked_for_again_together(over_http: Connect, era: str):
     model = _Model([], spoil=True)
     _ask_model(over_http, era, model)
-    assert len(model.log) == 4
-    assert "cannot be used" in "\n".join(_texts(model.log[2]))
+    assert len(model.log) == 6
+    assert "cannot be used" in "\n".join(_texts(model.log[3]))
 
 
 def test_a_client_whose_model_refuses_gets_an_answer_that_says_so(over_http: Connect):

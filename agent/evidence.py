@@ -1,0 +1,67 @@
+"""What the segmenter and the instruction head say of candidates, before anybody judges them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sam3i_agent.agent.belief import Evidence, Head, Phrases
+from sam3i_agent.agent.candidates import HEAD_KEYS, Candidate
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.masks import Masks, mask_ious
+
+SAME_THING_IOU = 0.5
+"""Masks that overlap more are of the same thing."""
+_HEAD_LEVELS = (InstructionLevel.SIMPLE, InstructionLevel.COMPLEX)
+
+
+def evidence_of(
+    candidates: Sequence[Candidate], level: InstructionLevel, presences: Mapping[str, float]
+) -> list[Evidence]:
+    """Return what is known of each candidate.
+
+    Args:
+        candidates: of phrases and of the head, about one photo.
+        level: at which the head was asked, if it was.
+        presences: by key of what was asked; with that of the head, where one was asked.
+    """
+    if not candidates:
+        return []
+    own = HEAD_KEYS[level]
+    asked = level in _HEAD_LEVELS and own in presences
+    other = next(HEAD_KEYS[one] for one in _HEAD_LEVELS if one is not level)
+    first = _found_too(candidates, [one for one in candidates if one.key == own])
+    second = _found_too(candidates, [one for one in candidates if one.key == other])
+    phrased = _found_too(candidates, [one for one in candidates if not one.by_head])
+    rivals = Counter(one.key for one in candidates)
+    any_phrase = any(key not in HEAD_KEYS.values() for key in presences)
+    return [
+        Evidence(
+            score=one.score,
+            head=_HEAD[bool(first[i]), bool(second[i])] if asked else Head.NOT_ASKED,
+            phrases=_PHRASES[bool(phrased[i])] if any_phrase else Phrases.NOT_ASKED,
+            rivals=rivals[one.key],
+        )
+        for i, one in enumerate(candidates)
+    ]
+
+
+_HEAD = {
+    (True, True): Head.BOTH,
+    (True, False): Head.OWN,
+    (False, True): Head.OTHER,
+    (False, False): Head.NEITHER,
+}
+_PHRASES = {True: Phrases.FOUND, False: Phrases.MISSED}
+
+
+def _found_too(candidates: Sequence[Candidate], found: Sequence[Candidate]) -> NDArray[np.bool_]:
+    """Return (N,): whether a mask among `found` is of the same thing."""
+    if not found:
+        return np.zeros(len(candidates), dtype=bool)
+    size = candidates[0].masks.size_hw
+    ious = mask_ious(
+        Masks(size, (one.counts for one in candidates)), Masks(size, (one.counts for one in found))
+    )
+    return ious.max(axis=1) >= SAME_THING_IOU

@@ -1,0 +1,203 @@
+"""The graph's nodes that judge candidates: inspect, select, weigh and verify."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from langgraph.runtime import Runtime
+from langgraph.types import Command
+
+from sam3i_agent.agent.belief import Vote, absent_votes
+from sam3i_agent.agent.endings import (
+    end_absent,
+    end_exhausted,
+    end_failed,
+    end_selected,
+)
+from sam3i_agent.agent.language.side import Decision, Role, Verdict, roles_of
+from sam3i_agent.agent.state import State, Workspace
+from sam3i_agent.agent.views import (
+    beliefs_of,
+    believed,
+    evidence_in,
+    open_positions,
+    shown_positions,
+    target_positions,
+    view_of,
+)
+from sam3i_agent.core.drawing import draw_marks
+from sam3i_agent.core.errors import BudgetError, LanguageError, LanguageReplyError
+
+SURE_ALONE = 0.75
+"""Belief in the only candidate at which nobody is asked about it."""
+MAX_LOOKS = 3
+"""Verdicts on what is open, in a round."""
+
+
+async def inspect(
+    state: State, runtime: Runtime[Workspace]
+) -> Command[Literal["select", "propose", "__end__"]]:
+    """Sort out what needs no question: doubles, what can be measured, one sure answer."""
+    workspace = runtime.context
+    language, roles = workspace.language, roles_of(state.get("tried", ()))
+    shown, hidden, lines = shown_positions(state, workspace), [], []
+    for role in Role:
+        some = [
+            one for one in shown if roles.get(workspace.candidates[one].key, Role.TARGET) is role
+        ]
+        doubles = language.doubles([workspace.candidates[one] for one in some])
+        hidden += [some[index] for index in sorted(doubles)]
+    if hidden:
+        what = "1 mask is a double" if len(hidden) == 1 else f"{len(hidden)} masks are doubles"
+        lines.append(f"inspect: {what}")
+    verdicts: dict[str, Verdict] = {}
+    for position in shown:
+        if position in hidden or str(position) in state.get("verdicts", {}):
+            continue
+        verdict = language.inspect(view_of(state, workspace, state["round"], (position,)))
+        if verdict is not None:
+            verdicts[str(position)] = verdict
+            if verdict.decision is Decision.REJECT:
+                hidden.append(position)
+    update: dict[str, Any] = {
+        "hidden": hidden,
+        "verdicts": verdicts,
+        "looks": 0,
+        "trace": [*lines, *_verdict_lines(workspace, verdicts)],
+    }
+    after: State = {**state, "hidden": [*state.get("hidden", []), *hidden]}
+    if not target_positions(after, workspace):
+        update["trace"].append("inspect: no candidate is left")
+        return Command(goto="propose", update=update)
+    if max(shown_positions(after, workspace)) < state.get("selected_from", 0):
+        update["trace"].append("inspect: nothing new to select from")
+        return Command(goto="propose", update=update)
+    alone = _sure_alone(after, workspace)
+    if alone is None:
+        return Command(goto="select", update=update)
+    line = "inspect: one candidate, and the head agrees; nobody needs to be asked"
+    update["trace"].append(line)
+    return end_selected(after, workspace, [alone], update)
+
+
+def _sure_alone(state: State, workspace: Workspace) -> int | None:
+    """Return the one candidate that phrase and head both found, where nothing else was found."""
+    targets = target_positions(state, workspace)
+    if len(targets) != 1 or state.get("votes") or not workspace.language.keeps_unselected():
+        return None
+    (alone,) = targets
+    agreed = evidence_in(state, workspace)[alone].by_head
+    return alone if agreed and beliefs_of(state, workspace)[alone] >= SURE_ALONE else None
+
+
+async def select_instances(
+    state: State, runtime: Runtime[Workspace]
+) -> Command[Literal["weigh", "propose", "__end__"]]:
+    """Ask which of the shown candidates are the answer; the choice is a vote on each."""
+    workspace = runtime.context
+    positions = shown_positions(state, workspace)
+    await _keep_picture(workspace, f"round-{state['round']}", positions)
+    try:
+        workspace.meter.check_time()
+        selection = await workspace.language.select(
+            view_of(state, workspace, state["round"], positions)
+        )
+    except LanguageReplyError as error:
+        line = f"select: round {state['round']} failed: {error.message}"
+        return Command(goto="propose", update={"trace": [line]})
+    except BudgetError as error:
+        return end_exhausted(state, workspace, str(error))
+    except LanguageError as error:
+        return end_failed(state, error)
+    chosen = {positions[number - 1] for number in selection.numbers}
+    targets = target_positions(state, workspace)
+    votes = [Vote(candidate=one, accepts=one in chosen) for one in targets]
+    if selection.absent:
+        votes = absent_votes(targets)
+    marks = ", ".join(map(str, selection.numbers)) or "none"
+    lines = [f"select: {marks} of {len(positions)}: {selection.reason}".rstrip(": ")]
+    if selection.missing:
+        lines.append(f"select: missing: {selection.missing}")
+    return Command(
+        goto="weigh",
+        update={
+            "votes": votes,
+            "selected_from": len(workspace.candidates),
+            "missing": selection.missing,
+            "said_absent": selection.absent,
+            "trace": lines,
+            "warnings": list(selection.warnings),
+        },
+    )
+
+
+async def weigh(
+    state: State, runtime: Runtime[Workspace]
+) -> Command[Literal["verify", "propose", "__end__"]]:
+    """Weigh all evidence: look again where it is open, end where it is not."""
+    workspace = runtime.context
+    found = beliefs_of(state, workspace)
+    targets = target_positions(state, workspace)
+    shown = ", ".join(f"{one + 1}: {found[one]:.2f}" for one in targets)
+    line = f"weigh: {shown}"
+    if state.get("looks", 0) < MAX_LOOKS and open_positions(state, workspace):
+        return Command(goto="verify", update={"trace": [line]})
+    chosen = believed(state, workspace)
+    if state.get("missing") or not (chosen or state.get("said_absent")):
+        return Command(goto="propose", update={"trace": [line], "chosen": chosen})
+    if not chosen:
+        return end_absent(state, workspace, "no mask fits")
+    return end_selected(state, workspace, chosen, {"trace": [line]})
+
+
+async def verify(state: State, runtime: Runtime[Workspace]) -> Command[Literal["weigh", "__end__"]]:
+    """Ask for verdicts: on all candidates at the first look, then on what is open."""
+    workspace = runtime.context
+    looks = state.get("looks", 0) + 1
+    positions = open_positions(state, workspace)
+    if looks == 1:
+        # One sheet shows them all as well, and tells how far the side's word goes.
+        positions = target_positions(state, workspace)
+    view = view_of(state, workspace, state["round"], positions)
+    try:
+        workspace.meter.check_time()
+        verdicts = await workspace.language.verify(view, looks)
+    except (LanguageReplyError, BudgetError) as error:
+        line = f"verify: no verdict: {error.message}"
+        return Command(goto="weigh", update={"looks": MAX_LOOKS, "trace": [line]})
+    except LanguageError as error:
+        return end_failed(state, error)
+    by_position = {str(one): verdict for one, verdict in zip(positions, verdicts, strict=True)}
+    votes = [
+        Vote(candidate=int(one), accepts=verdict.decision is Decision.ACCEPT)
+        for one, verdict in by_position.items()
+        if verdict.decision is not Decision.UNJUDGED
+    ]
+    return Command(
+        goto="weigh",
+        update={
+            "looks": looks if votes else MAX_LOOKS,
+            "verdicts": by_position,
+            "votes": votes,
+            "trace": _verdict_lines(workspace, by_position),
+        },
+    )
+
+
+def _verdict_lines(workspace: Workspace, verdicts: dict[str, Verdict]) -> list[str]:
+    """Return one line per kind of verdict."""
+    groups: dict[tuple[str, Decision, str], int] = {}
+    for position, verdict in verdicts.items():
+        key = (workspace.candidates[int(position)].found_by, verdict.decision, verdict.reason)
+        groups[key] = groups.get(key, 0) + 1
+    return [
+        f"verify: {decision} {count} of {found_by}" + (f": {reason}" if reason else "")
+        for (found_by, decision, reason), count in groups.items()
+    ]
+
+
+async def _keep_picture(workspace: Workspace, name: str, positions: Sequence[int]) -> None:
+    if workspace.record is not None:
+        masks = [workspace.candidates[position].mask for position in positions]
+        picture = await asyncio.to_thread(draw_marks, workspace.photo.pixels, masks)
+        workspace.record.save_picture(name, picture)

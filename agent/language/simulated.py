@@ -1,0 +1,288 @@
+"""A language model that knows the truth of a generated scene, and errs at known rates.
+
+It answers the questions of `MllmLanguage` as a real model would, in words that are parsed and
+checked, so that a whole agent can be measured without a model: what it gains, and from which error
+rate on it stops paying.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from sam3i_agent.agent.candidates import Candidate
+from sam3i_agent.agent.language.budgets import Meter
+from sam3i_agent.agent.language.conversation import (
+    CHARACTERS_PER_TOKEN,
+    Conversation,
+    Message,
+    Question,
+)
+from sam3i_agent.agent.language.mllm import MllmLanguage
+from sam3i_agent.agent.language.side import LanguageSide, Role, View, roles_of
+from sam3i_agent.core.contracts import Frozen
+from sam3i_agent.core.masks import Masks, mask_ious
+from sam3i_agent.prompts.templates import VERSION
+
+Rate = Annotated[float, Field(ge=0, le=1)]
+
+RIGHT_IOU = 0.5
+"""A mask that overlaps an object more shows it."""
+_GARBAGE = "Sure! Here you go: {masks: [1,"
+
+
+class ErrorRates(Frozen):
+    """How often a simulated model errs, 0..1 each."""
+
+    propose: Rate = 0.0
+    """Each phrase names something else: a wrong attribute, a broader word, or a misspelling."""
+    false_accept: Rate = 0.0
+    """A verdict accepts a wrong mask."""
+    false_reject: Rate = 0.0
+    """A verdict rejects a right mask."""
+    missed: Rate = 0.0
+    """A selection leaves out a right mask."""
+    extra: Rate = 0.0
+    """A selection takes a wrong mask."""
+    absent: Rate = 0.0
+    """Where nothing fits, it takes something for it."""
+    false_absent: Rate = 0.0
+    """It says that nothing fits where something does."""
+    malformed: Rate = 0.0
+    """A reply holds no usable JSON."""
+    latency_s: Annotated[float, Field(ge=0)] = 0.0
+    """Seconds that each reply takes."""
+    repeated: bool = False
+    """The same question gets the same answer, as at temperature 0; else each is drawn anew."""
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> "ErrorRates":
+        """Read rates by name; `verify` and `select` stand for both of their kinds.
+
+        Raises:
+            pydantic.ValidationError: a name is unknown, or a rate is not 0 to 1.
+        """
+        both = {"verify": ("false_accept", "false_reject"), "select": ("missed", "extra")}
+        rates = {name: value for name, value in values.items() if name not in both}
+        for name, kinds in both.items():
+            if name in values:
+                rates = {**dict.fromkeys(kinds, values[name]), **rates}
+        return cls.model_validate(rates)
+
+    def scaled(self, factor: float) -> "ErrorRates":
+        """Return all rates times `factor`, at most 1."""
+        rates = {
+            name: min(1.0, factor * value)
+            for name, value in self.model_dump().items()
+            if name not in ("latency_s", "repeated")
+        }
+        return ErrorRates(**rates, latency_s=self.latency_s, repeated=self.repeated)
+
+
+@dataclass(frozen=True)
+class KnownObject:
+    """An object of a scene, and its words from the most exact to the plainest."""
+
+    words: tuple[str, ...]
+    counts: str
+    """COCO's compressed counts of its mask."""
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a scene shows, and which of it an instruction means."""
+
+    objects: tuple[KnownObject, ...]
+    targets: tuple[int, ...]
+    """Positions among the objects; none where what is asked for is absent."""
+    vocabulary: tuple[str, ...]
+    """Phrases for things of this kind of scene, to err with."""
+
+
+class SimulatedModel(Conversation):
+    """Answers from the truth, and errs.
+
+    Args:
+        truth: of the photo and the instruction that the run is about.
+        errors: how often it errs.
+        seed: of its errors; the same seed, the same errors.
+        meter: what may be spent.
+        prompts: version of the questions.
+    """
+
+    def __init__(
+        self, truth: Truth, errors: ErrorRates, seed: int, meter: Meter, prompts: str = VERSION
+    ) -> None:
+        super().__init__("a simulated model", meter, prompts)
+        self._truth = truth
+        self._errors = errors
+        self._seed = seed
+        self._asked = 0
+
+    async def _request(self, question: Question) -> tuple[Message, int]:
+        self._meter.check_call()
+        self._meter.ledger.begin()
+        if self._errors.latency_s:
+            await asyncio.sleep(self._errors.latency_s)
+        rng = self._rng(question)
+        reply = self._answer(question, rng)
+        text = _GARBAGE if rng.random() < self._errors.malformed else json.dumps(reply)
+        asked = sum(len(json.dumps(one)) for one in question.messages)
+        return {"role": "assistant", "content": text}, (asked + len(text)) // CHARACTERS_PER_TOKEN
+
+    def _rng(self, question: Question) -> np.random.Generator:
+        self._asked += 1
+        about = question.function if self._errors.repeated else f"{self._asked}"
+        if self._errors.repeated:
+            about += repr([one.counts for one in question.view.candidates])
+            about += repr(sorted(question.view.tried_texts)) + str(len(question.messages))
+        digest = hashlib.sha256(f"{self._seed} {question.view.instruction} {about}".encode())
+        return np.random.default_rng(int.from_bytes(digest.digest()[:8]))
+
+    def _answer(self, question: Question, rng: np.random.Generator) -> dict[str, Any]:
+        view = question.view
+        match question.function:
+            case "propose_phrases":
+                return self._propose(view, rng)
+            case "select_masks":
+                return self._select(view, rng)
+            case "judge_mask":
+                return self._judge(view.candidates[0], view, rng)
+            case "judge_masks":
+                judgements = [
+                    {"number": number, **self._judge(one, view, rng)}
+                    for number, one in enumerate(view.candidates, start=1)
+                ]
+                return {"judgements": judgements}
+            case _:
+                missing = self._unmatched(view)
+                return {"complete": not missing, "missing": ", ".join(missing)}
+
+    def _propose(self, view: View, rng: np.random.Generator) -> dict[str, Any]:
+        errors, truth = self._errors, self._truth
+        if self._says_absent(rng):
+            return {"reason": "I see nothing of that kind", "targets": [], "absent": True}
+        if not truth.targets:
+            phrase = self._untried([str(rng.choice(truth.vocabulary))], view, rng)
+            return {"reason": "that must be it", "targets": phrase}
+        wanted = self._unmatched_targets(view) or truth.targets
+        phrases: list[str] = []
+        for index in dict.fromkeys(wanted):
+            words = truth.objects[index].words
+            fresh = [one for one in words if one.lower() not in view.tried_texts]
+            phrase = fresh[0] if fresh else words[-1]
+            if rng.random() < errors.propose:
+                phrase = self._wrong(phrase, words, rng)
+            if phrase not in phrases:
+                phrases.append(phrase)
+        return {"reason": "these", "targets": self._untried(phrases, view, rng)}
+
+    def _untried(self, phrases: Sequence[str], view: View, rng: np.random.Generator) -> list[str]:
+        """Keep what may be said again: at least one phrase that has not been tried."""
+        fresh = [one for one in phrases if one.lower() not in view.tried_texts]
+        others = [one for one in self._truth.vocabulary if one.lower() not in view.tried_texts]
+        if not fresh and others:
+            fresh = [str(rng.choice(others))]
+        return fresh[:8]
+
+    def _wrong(self, phrase: str, words: Sequence[str], rng: np.random.Generator) -> str:
+        """Name something else: another thing, a broader word, or a slip of the keyboard."""
+        kind = rng.integers(3)
+        if kind == 0:
+            return str(rng.choice(self._truth.vocabulary))
+        if kind == 1:
+            return words[-1]
+        place = int(rng.integers(len(phrase)))
+        return phrase[:place] + phrase[place + 1 :]
+
+    def _says_absent(self, rng: np.random.Generator) -> bool:
+        if self._truth.targets:
+            return rng.random() < self._errors.false_absent
+        return rng.random() >= self._errors.absent
+
+    def _select(self, view: View, rng: np.random.Generator) -> dict[str, Any]:
+        roles = roles_of(view.tried)
+        allowed = [
+            number
+            for number, one in enumerate(view.candidates, start=1)
+            if roles.get(one.key) is not Role.HELPER
+        ]
+        if self._says_absent(rng):
+            return {"reason": "none of these", "masks": [], "absent": True}
+        right = set(self._best_masks(view))
+        masks = [
+            number
+            for number in allowed
+            if (
+                rng.random() >= self._errors.missed
+                if number in right
+                else rng.random() < self._errors.extra
+            )
+        ]
+        if not self._truth.targets and not masks and allowed:
+            masks = [int(rng.choice(allowed))]  # it is sure that there is something
+        missing = self._unmatched(view)
+        return {"reason": "as asked", "masks": masks, "missing": ", ".join(missing),
+                "finished": not missing}  # fmt: skip
+
+    def _judge(self, one: Candidate, view: View, rng: np.random.Generator) -> dict[str, Any]:
+        right = bool((self._overlaps([one], view)[self._target_rows()] >= RIGHT_IOU).any())
+        rate = self._errors.false_reject if right else self._errors.false_accept
+        accepts = right is not (rng.random() < rate)
+        return {"reason": "so it looks", "verdict": "accept" if accepts else "reject"}
+
+    def _target_rows(self) -> NDArray[np.intp]:
+        return np.array(self._truth.targets, dtype=np.intp)
+
+    def _overlaps(self, candidates: Sequence[Candidate], view: View) -> NDArray[np.float64]:
+        """Return (objects, candidates) mask IoUs."""
+        size = view.photo.size_hw
+        return mask_ious(
+            Masks(size, (one.counts for one in self._truth.objects)),
+            Masks(size, (one.counts for one in candidates)),
+        )
+
+    def _best_masks(self, view: View) -> list[int]:
+        """Return the number of the best mask of each target that has one."""
+        overlaps = self._overlaps(view.candidates, view)
+        return [
+            int(overlaps[target].argmax()) + 1
+            for target in self._truth.targets
+            if overlaps.shape[1] and overlaps[target].max() >= RIGHT_IOU
+        ]
+
+    def _unmatched_targets(self, view: View) -> tuple[int, ...]:
+        overlaps = self._overlaps(view.candidates, view)
+        return tuple(
+            target
+            for target in self._truth.targets
+            if not overlaps.shape[1] or overlaps[target].max() < RIGHT_IOU
+        )
+
+    def _unmatched(self, view: View) -> list[str]:
+        """Return the words of targets that no candidate shows."""
+        return [self._truth.objects[one].words[0] for one in self._unmatched_targets(view)]
+
+
+def simulated_language(
+    truth: Truth, errors: ErrorRates, seed: int, prompts: str
+) -> Callable[[Meter], LanguageSide]:
+    """Return the language factory of one run.
+
+    Args:
+        truth: of its photo and instruction.
+        errors: how often it errs.
+        seed: of its errors.
+        prompts: version of the questions.
+    """
+
+    def make(meter: Meter) -> LanguageSide:
+        return MllmLanguage(SimulatedModel(truth, errors, seed, meter, prompts))
+
+    return make

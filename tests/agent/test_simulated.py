@@ -1,0 +1,156 @@
+"""A simulated model errs as often as it is told, and the agent lives with it."""
+
+import asyncio
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from sam3i_agent.agent.candidates import Candidate
+from sam3i_agent.agent.language.budgets import Meter
+from sam3i_agent.agent.language.ledger import MemoryLedger
+from sam3i_agent.agent.language.side import Decision, ProposedPhrase, TriedPhrase, View
+from sam3i_agent.agent.language.simulated import (
+    ErrorRates,
+    KnownObject,
+    Truth,
+    simulated_language,
+)
+from sam3i_agent.benchmarks.language import (
+    measure_language,
+    rates_to_measure,
+    read_questions,
+    stops_paying_at,
+)
+from sam3i_agent.core.contracts import Budgets, RouteChoice
+from sam3i_agent.core.errors import InputError
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.masks import Masks
+from sam3i_agent.core.rle import encode_mask
+from tests.conftest import block
+
+LEFT, RIGHT = block(10, 10, 30, 30), block(60, 10, 90, 40)
+TRUTH = Truth(
+    (
+        KnownObject(("red star", "star"), encode_mask(LEFT)["counts"]),
+        KnownObject(("blue ring", "ring"), encode_mask(RIGHT)["counts"]),
+    ),
+    (0,),
+    ("red star", "green cross", "blue ring"),
+)
+NOBODY = Truth(TRUTH.objects, (), TRUTH.vocabulary)
+
+
+def _candidate(mask):
+    return Candidate("star", Masks.encode([mask], (100, 100)), (0, 0, 9, 9), 0.9)
+
+
+def _ask(photo, question, times=200, truth=TRUTH, **rates):
+    """Ask one question many times; return the answers."""
+
+    async def run():
+        meter = Meter(Budgets(max_mllm_calls=10_000, max_tokens=10**9), MemoryLedger())
+        answers = []
+        for seed in range(times):
+            side = simulated_language(truth, ErrorRates.parse(rates), seed, "v2")(meter)
+            phrase = TriedPhrase(phrase=ProposedPhrase(text="star"), found=2)
+            view = View(
+                photo, f"the star {seed}", 1, (phrase,), (_candidate(LEFT), _candidate(RIGHT))
+            )
+            answers.append(await question(side, view))
+        return answers
+
+    return asyncio.run(run())
+
+
+def _share(flags):
+    return float(np.mean(list(flags)))
+
+
+def test_without_errors_it_is_right(grey_photo):
+    for selection in _ask(grey_photo, lambda side, view: side.select(view), 20):
+        assert selection.numbers == (1,) and not selection.missing
+    for verdicts in _ask(grey_photo, lambda side, view: side.verify(view), 20):
+        assert [one.decision for one in verdicts] == [Decision.ACCEPT, Decision.REJECT]
+    for proposal in _ask(grey_photo, lambda side, view: side.propose(view), 20, NOBODY):
+        assert proposal.absent
+
+
+@pytest.mark.parametrize(
+    ("rates", "wrong"),
+    [
+        ({"false_reject": 0.3}, lambda one: one[0].decision is Decision.REJECT),
+        ({"false_accept": 0.3}, lambda one: one[1].decision is Decision.ACCEPT),
+        ({"verify": 0.3}, lambda one: one[1].decision is Decision.ACCEPT),
+    ],
+)
+def test_verdicts_err_at_the_given_rate(grey_photo, rates, wrong):
+    verdicts = _ask(grey_photo, lambda side, view: side.verify(view), **rates)
+    assert _share(map(wrong, verdicts)) == pytest.approx(0.3, abs=0.1)
+
+
+def test_selections_and_presence_err_at_the_given_rate(grey_photo):
+    missed = _ask(grey_photo, lambda side, view: side.select(view), missed=0.3)
+    assert _share(1 not in one.numbers for one in missed) == pytest.approx(0.3, abs=0.1)
+    extra = _ask(grey_photo, lambda side, view: side.select(view), extra=0.3)
+    assert _share(2 in one.numbers for one in extra) == pytest.approx(0.3, abs=0.1)
+    denied = _ask(grey_photo, lambda side, view: side.propose(view), false_absent=0.3)
+    assert _share(one.absent for one in denied) == pytest.approx(0.3, abs=0.1)
+    invented = _ask(grey_photo, lambda side, view: side.select(view), truth=NOBODY, absent=0.3)
+    assert _share(bool(one.numbers) for one in invented) == pytest.approx(0.3, abs=0.1)
+
+
+def test_repeated_errors_repeat(grey_photo):
+    async def run(repeated):
+        meter = Meter(Budgets(), MemoryLedger())
+        said = set()
+        for _ in range(12):
+            rates = ErrorRates.parse({"verify": 0.5, "repeated": repeated})
+            side = simulated_language(TRUTH, rates, 3, "v2")(Meter(Budgets(), MemoryLedger()))
+            view = View(grey_photo, "the star", 1, candidates=(_candidate(LEFT),))
+            said |= {(await side.verify(view, look))[0].decision for look in (1, 2)}
+        return len(said), meter
+
+    assert asyncio.run(run(True))[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("errors", "said"),
+    [
+        ("{", "takes a JSON object"),
+        ("7", "takes a JSON object"),
+        ('{"verify": 2}', "less than or equal to 1"),
+        ('{"spelling": 0.1}', "spelling"),
+    ],
+)
+def test_rates_that_make_no_sense(errors, said):
+    with pytest.raises(InputError, match=said):
+        rates_to_measure(errors, None)
+
+
+def test_sweeps():
+    rates = rates_to_measure('{"select": 0.1}', "verify")
+    assert [one.false_reject for one in rates] == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
+    assert {one.missed for one in rates} == {0.1}
+    assert [one.missed for one in rates_to_measure('{"select": 0.2}', "all")][-1] == 0.2
+    with pytest.raises(ValidationError):
+        ErrorRates(propose=1.5)
+
+
+def test_the_agent_gains_with_a_good_model_and_is_not_ruined_by_a_coin(tiny):
+    """On a few scenes; the table in the documentation has the figures of many."""
+    questions = read_questions(6, 990_001)
+    coin = dict.fromkeys(("verify", "select", "propose", "absent", "false_absent"), 0.5)
+    bench = measure_language(
+        tiny,
+        questions,
+        990_001,
+        (RouteChoice.DIRECT, RouteChoice.AGENT),
+        [ErrorRates(), ErrorRates.parse(coin)],
+        prompts="v2",
+    )
+    direct, good, torn = ((one.simple.giou + one.complex.giou) / 2 for one in bench.rows)
+    assert good > direct + 15 and torn > direct - 12
+    assert good < sum(bench.oracle.values()) / 2 + 1
+    assert bench.rows[1].calls < 3.2 and sum(bench.rows[1].endings.values()) == len(questions)
+    assert stops_paying_at(bench, InstructionLevel.SIMPLE) is None  # no sweep, no answer
