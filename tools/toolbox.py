@@ -23,7 +23,7 @@ from sam3i_agent.core.photo import FORMATS, MAX_PIXELS
 from sam3i_agent.core.prompt import Click, Exemplar
 from sam3i_agent.core.stopping import run_in_thread
 from sam3i_agent.tools.results.clips import ClipStore
-from sam3i_agent.tools.results.formats import TEXT_FORMATS
+from sam3i_agent.tools.results.formats.registry import TEXT_FORMATS
 from sam3i_agent.tools.results.outputs import (
     SCHEME,
     CapabilitiesOutput,

@@ -25,7 +25,7 @@ def mcp_config(
     ] = None,
 ) -> None:
     """Print, or write, what an MCP client needs to start this server."""
-    from sam3i_agent.tools.mcp.clients import find_client, merge, snippet
+    from sam3i_agent.tools.mcp.hosts.clients import find_client, merge, snippet
 
     known = find_client(client)
     arguments = [part for one in root or () for part in ("--root", str(one.resolve()))]

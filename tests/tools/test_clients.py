@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sam3i_agent.core.errors import InputError
-from sam3i_agent.tools.mcp.clients import CLIENTS, find_client, merge, snippet
+from sam3i_agent.tools.mcp.hosts.clients import CLIENTS, find_client, merge, snippet
 
 
 def test_every_client_gets_a_runnable_command():

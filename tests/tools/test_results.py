@@ -12,7 +12,7 @@ from pycocotools import mask as coco_mask
 from sam3i_agent.agent.run import segment_photo_sync
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.photo import Photo
-from sam3i_agent.tools.results.formats import TEXT_FORMATS
+from sam3i_agent.tools.results.formats.registry import TEXT_FORMATS
 from sam3i_agent.tools.results.polygons import polygons_of
 from sam3i_agent.tools.results.store import ResultStore
 from tests.conftest import KnowingSegmenter, block

@@ -8,7 +8,7 @@ from mcp.server import MCPServer
 from mcp_types import Completion, ResourceTemplateReference
 
 from sam3i_agent.core.errors import InputError
-from sam3i_agent.tools.results.formats import TEXT_FORMATS, mask_png, overlay_png
+from sam3i_agent.tools.results.formats.registry import TEXT_FORMATS, mask_png, overlay_png
 from sam3i_agent.tools.results.outputs import CLIP_SCHEME, SCHEME
 from sam3i_agent.tools.results.track_outputs import FRAMES_NAME, OVERLAY_NAME, SUMMARY_NAME
 from sam3i_agent.tools.toolbox import Toolbox

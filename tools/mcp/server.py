@@ -14,14 +14,14 @@ from mcp.server.auth.provider import TokenVerifier
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.mcpserver import RequestStateSecurity
 
+from sam3i_agent.tools.mcp.calls.describe_capabilities import describe_capabilities_tool
+from sam3i_agent.tools.mcp.calls.measure import measure_tool
+from sam3i_agent.tools.mcp.calls.refine import refine_tool
+from sam3i_agent.tools.mcp.calls.segment import segment_tool
+from sam3i_agent.tools.mcp.calls.segment_concepts import segment_concepts_tool
+from sam3i_agent.tools.mcp.calls.track import track_tool
 from sam3i_agent.tools.mcp.client_log import ClientLog
-from sam3i_agent.tools.mcp.describe_capabilities import describe_capabilities_tool
-from sam3i_agent.tools.mcp.measure import measure_tool
-from sam3i_agent.tools.mcp.refine import refine_tool
 from sam3i_agent.tools.mcp.resources import add_resources
-from sam3i_agent.tools.mcp.segment import segment_tool
-from sam3i_agent.tools.mcp.segment_concepts import segment_concepts_tool
-from sam3i_agent.tools.mcp.track import track_tool
 from sam3i_agent.tools.toolbox import Toolbox
 
 logger = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from sam3i_agent.core.contracts import (
     Usage,
 )
 from sam3i_agent.core.levels import InstructionLevel
-from sam3i_agent.tools.results.formats import TEXT_FORMATS
+from sam3i_agent.tools.results.formats.registry import TEXT_FORMATS
 from sam3i_agent.tools.results.polygons import Ring, polygons_of
 from sam3i_agent.tools.results.store import StoredResult
 from sam3i_agent.tools.results.track_outputs import TrackSummary

@@ -20,7 +20,7 @@ from sam3i_agent.tools.mcp.client_log import ClientLog
 from sam3i_agent.tools.mcp.dialogue import RoundTripNeededError, dialogue_with, progress_to
 from sam3i_agent.tools.mcp.resources import OVERLAY_SIDE
 from sam3i_agent.tools.mcp.tool import make_tool, tool_errors
-from sam3i_agent.tools.results.formats import overlay_png
+from sam3i_agent.tools.results.formats.registry import overlay_png
 from sam3i_agent.tools.results.outputs import Include, SegmentOutput, segment_output
 from sam3i_agent.tools.results.store import StoredResult
 from sam3i_agent.tools.service import summarise

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from sam3i_agent.core.stopping import run_in_thread
 from sam3i_agent.tools.mcp.arguments import IncludeArgument, ResultArgument
-from sam3i_agent.tools.mcp.segment import segment_answer
+from sam3i_agent.tools.mcp.calls.segment import segment_answer
 from sam3i_agent.tools.mcp.tool import make_tool, tool_errors
 from sam3i_agent.tools.results.outputs import Include, SegmentOutput
 from sam3i_agent.tools.toolbox import Box, Point, Toolbox

@@ -1,0 +1,1 @@
+"""Programs that start the server: their configuration, and packages to install from."""
