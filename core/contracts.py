@@ -127,6 +127,8 @@ class ImageInfo(Frozen):
     height: Annotated[int, Field(gt=0)]
     sha256: str
     """Of the file's bytes."""
+    name: str = ""
+    """Of the file, without folders; empty where it has none."""
 
 
 class CompressedMask(Frozen):

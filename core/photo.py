@@ -7,7 +7,7 @@ of 10 KB can hold 81.
 import hashlib
 import io
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,8 @@ class Photo:
     """Of the file's bytes, hexadecimal."""
     notes: tuple[str, ...] = ()
     """What was done to read it (turned, converted), in words."""
+    name: str = ""
+    """Of the file, without folders; empty where it has none."""
 
     @property
     def size_hw(self) -> tuple[int, int]:
@@ -65,7 +67,7 @@ def read_photo(path: Path) -> Photo:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path.name!r} cannot be read: {error.strerror}") from error
-    return decode_photo(data, path.name)
+    return replace(decode_photo(data, path.name), name=path.name)
 
 
 def decode_photo(data: bytes, name: str) -> Photo:

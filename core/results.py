@@ -74,9 +74,8 @@ def build_result(
     notes = [*photo.notes, *warnings]
     if most is not None and len(best) > most:
         notes.append(f"{len(best)} instances were found, the best {most} are kept")
-    height, width = photo.size_hw
     return SegmentationResult(
-        image=ImageInfo(width=width, height=height, sha256=photo.sha256),
+        image=_image_info(photo),
         instruction=request.instruction,
         route=route,
         level=level,
@@ -93,9 +92,8 @@ def build_result(
 
 def empty_result(photo: Photo) -> SegmentationResult:
     """Return a result of nothing asked and nothing found, for clicks to add to."""
-    height, width = photo.size_hw
     return SegmentationResult(
-        image=ImageInfo(width=width, height=height, sha256=photo.sha256),
+        image=_image_info(photo),
         instruction="",
         route=Route.DIRECT,
         level=InstructionLevel.CONCEPT,
@@ -106,6 +104,30 @@ def empty_result(photo: Photo) -> SegmentationResult:
         trace=(),
         usage=Usage(),
         warnings=photo.notes,
+    )
+
+
+def join_results(results: Sequence[SegmentationResult]) -> SegmentationResult:
+    """Return one result with the instances of several about one photo, one after the other.
+
+    Args:
+        results: at least one.
+    """
+    first = results[0]
+    instances = tuple(one for result in results for one in result.instances)
+    statuses = {result.status for result in results}
+    empty = first.status if len(statuses) == 1 else RunStatus.NO_TARGET
+    return _validated(
+        first,
+        instruction=", ".join(result.instruction for result in results),
+        status=RunStatus.SELECTED if instances else empty,
+        presence=max(result.presence for result in results),
+        count=sum(result.count for result in results),
+        instances=instances,
+        trace=tuple(line for result in results for line in result.trace),
+        usage=sum((result.usage for result in results), Usage()),
+        warnings=tuple(dict.fromkeys(line for result in results for line in result.warnings)),
+        run_id=None,
     )
 
 
@@ -140,6 +162,11 @@ def with_instances(
 def with_warning(result: SegmentationResult, warning: str) -> SegmentationResult:
     """Return a result with one more warning."""
     return _validated(result, warnings=(*result.warnings, warning))
+
+
+def _image_info(photo: Photo) -> ImageInfo:
+    height, width = photo.size_hw
+    return ImageInfo(width=width, height=height, sha256=photo.sha256, name=photo.name)
 
 
 def _validated(result: SegmentationResult, **changes: object) -> SegmentationResult:

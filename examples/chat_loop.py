@@ -32,16 +32,23 @@ async def chat(picture: Path, question: str) -> str:
     ]
     async with AsyncOpenAI() as client:
         for _ in range(MAX_TURNS):
-            answer = await client.chat.completions.create(
+            completion = await client.chat.completions.create(
                 model=MODEL, messages=messages, tools=tools
             )
-            message: Any = answer.choices[0].message
+            message: Any = completion.choices[0].message
             messages.append(message.model_dump(exclude_none=True))
             if not message.tool_calls:
                 return message.content or ""
+            pictures: list[Any] = []
             for call in message.tool_calls:
-                text = await call_function(server, call.function.name, call.function.arguments)
-                messages.append({"role": "tool", "tool_call_id": call.id, "content": text})
+                name, arguments = call.function.name, call.function.arguments
+                answer = await call_function(server, name, arguments)
+                messages.append({"role": "tool", "tool_call_id": call.id, "content": answer.text})
+                pictures += [
+                    {"type": "image_url", "image_url": {"url": url}} for url in answer.pictures
+                ]
+            if pictures:
+                messages.append({"role": "user", "content": pictures})
     return "(no answer within the limit of turns)"
 
 

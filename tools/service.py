@@ -93,27 +93,3 @@ class SegmentationService:
         from sam3i_agent.agent.run import answer_request
 
         return [await answer_request(segmenter, photo, request) for request in requests]
-
-
-def summarise(result: SegmentationResult, *, limit: int = 10) -> str:
-    """Return a result in a few lines of plain words."""
-    count = result.count
-    asked = repr(result.instruction) if result.instruction else "what was pointed out"
-    match result.status:
-        case "selected":
-            head = f"{count} instance{'s' if count != 1 else ''} of {asked}"
-        case "no_target":
-            head = f"nothing found for {asked} (presence {result.presence:.2f})"
-        case "budget_exhausted":
-            head = f"budget used up on {asked}; best so far: {count} instances"
-        case _:
-            head = f"could not work on {asked}"
-    lines = [f"{head} by the {result.route} route"]
-    for number, one in enumerate(result.instances[:limit], start=1):
-        box = ", ".join(f"{side:.0f}" for side in one.box)
-        lines.append(f"  {number}: box [{box}], {one.area} px, score {one.score:.2f}")
-    shown = min(limit, len(result.instances))
-    if count > shown:
-        lines.append(f"  and {count - shown} more")
-    lines += [f"warning: {warning}" for warning in result.warnings]
-    return "\n".join(lines)

@@ -5,8 +5,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from sam3i_agent.agent.language.client_model import CLIENT_BUDGETS
 from sam3i_agent.agent.requests import make_request
 from sam3i_agent.core.contracts import (
@@ -18,25 +16,16 @@ from sam3i_agent.core.contracts import (
     SegmentationResult,
 )
 from sam3i_agent.core.errors import InputError
-from sam3i_agent.core.masks import mask_ious
 from sam3i_agent.core.photo import FORMATS, MAX_PIXELS
 from sam3i_agent.core.prompt import Click, Exemplar
+from sam3i_agent.core.results import join_results
 from sam3i_agent.core.stopping import run_in_thread
 from sam3i_agent.tools.results.clips import ClipStore
 from sam3i_agent.tools.results.formats.registry import TEXT_FORMATS
-from sam3i_agent.tools.results.outputs import (
-    SCHEME,
-    CapabilitiesOutput,
-    ConceptOutput,
-    ConceptsOutput,
-    Include,
-    Measurement,
-    MeasureOutput,
-    Overlap,
-    segment_output,
-)
+from sam3i_agent.tools.results.measures import measure
+from sam3i_agent.tools.results.outputs import SCHEME, CapabilitiesOutput, MeasureOutput
 from sam3i_agent.tools.results.refining import refine_by_clicks, request_with_exemplars
-from sam3i_agent.tools.results.store import ResultStore, StoredResult
+from sam3i_agent.tools.results.store import Concept, ResultStore, StoredResult
 from sam3i_agent.tools.service import SegmentationService
 from sam3i_agent.tools.sources.sources import ImageSource
 
@@ -46,10 +35,8 @@ if TYPE_CHECKING:
     from sam3i_agent.tools.track import ClipSummary
 
 MAX_CONCEPTS = 32
-Box = tuple[float, float, float, float]
-"""x0, y0, x1, y1 in pixels."""
-Point = tuple[float, float]
-"""x, y in pixels."""
+PICTURES = ("overlay.png", "photo.jpg", "masks/N.png")
+"""Of a result, as resources."""
 _MEGA = 1_000_000
 
 
@@ -135,10 +122,11 @@ class Toolbox:
         chosen = await dialogue.choose(stored.result, f"{SCHEME}/{stored.id}/overlay.png")
         return stored if chosen is stored.result else self.results.add(chosen, photo)
 
-    async def segment_concepts(
-        self, image: str, phrases: Sequence[str], include: frozenset[Include]
-    ) -> ConceptsOutput:
+    async def segment_concepts(self, image: str, phrases: Sequence[str]) -> StoredResult:
         """Segment all instances of each noun phrase, over one encoding of the picture.
+
+        Returns:
+            One result about all, which knows the result of each.
 
         Raises:
             InputError: no phrase or too many, or the picture cannot be read.
@@ -151,22 +139,20 @@ class Toolbox:
             for one in phrases
         ]
         results = await self.service.answer_together(photo, requests)
-        return ConceptsOutput(
-            concepts=[
-                ConceptOutput(
-                    phrase=result.instruction,
-                    output=segment_output(self.results.add(result, photo), include),
-                )
-                for result in results
-            ],
-            image_encodings=1,
-        )
+        concepts: list[Concept] = []
+        first = 1
+        for result in results:
+            end = first + len(result.instances)
+            id_ = self.results.add(result, photo).id
+            concepts.append(Concept(result.instruction, id_, range(first, end)))
+            first = end
+        return self.results.add(join_results(results), photo, concepts=tuple(concepts))
 
     async def refine(
         self,
         result_id: str,
-        boxes: Sequence[Box] = (),
-        points: Sequence[Point] = (),
+        boxes: Sequence[Sequence[float]] = (),
+        points: Sequence[Sequence[float]] = (),
         positive: bool = True,
         instance: int | None = None,
         reading: int = 1,
@@ -175,8 +161,8 @@ class Toolbox:
 
         Args:
             result_id: of the result.
-            boxes: examples in pixels: more like this, or not this.
-            points: clicks in pixels, on the instance or on what does not belong to it.
+            boxes: examples, x0, y0, x1, y1 in pixels: more like this, or not this.
+            points: clicks, x, y in pixels, on the instance or on what does not belong to it.
             positive: which of the two.
             instance: that the points are about, from 1; None takes the one under the first point.
             reading: which of the masks that a click may mean, from 1.
@@ -190,17 +176,20 @@ class Toolbox:
             raise InputError("give either boxes (examples) or points (clicks)")
         service, photo = self.service, stored.photo
         if boxes:
-            exemplars = tuple(Exemplar(box, positive) for box in boxes)
+            if stored.concepts:
+                known = ", ".join(f"{one.phrase}: {one.result_id}" for one in stored.concepts)
+                raise InputError("boxes are examples of one phrase", f"give its result_id: {known}")
+            exemplars = tuple(Exemplar((x0, y0, x1, y1), positive) for x0, y0, x1, y1 in boxes)
             request, edits = request_with_exemplars(photo, stored.result, stored.edits, exemplars)
             result = await service.answer(photo, request)
         else:
             segmenter = await asyncio.to_thread(service.segmenter)
-            clicks = tuple(Click(point, positive) for point in points)
+            clicks = tuple(Click((x, y), positive) for x, y in points)
             result, edits = await run_in_thread(
                 refine_by_clicks,
                 segmenter, photo, stored.result, stored.edits, clicks, instance, reading,
             )  # fmt: skip
-        return self.results.add(result, photo, edits, stored.id)
+        return self.results.add(result, photo, edits, stored.id, stored.concepts)
 
     async def track(
         self,
@@ -232,14 +221,13 @@ class Toolbox:
         run = TrackRun(self.service, path, instruction, folder, key_frame)
         return id_, await run_in_thread(run.run, advance)
 
-    async def measure(self, result_id: str) -> MeasureOutput:
-        """Count and measure the instances of an earlier result.
+    async def measure(self, result_id: str, instances: Sequence[int] = ()) -> MeasureOutput:
+        """Measure instances of an earlier result, all where none is named.
 
         Raises:
-            InputError: there is no such result.
+            InputError: there is no such result or instance.
         """
-        stored = self.results.get(result_id)
-        return await asyncio.to_thread(_measure, stored.id, stored.result)
+        return await asyncio.to_thread(measure, self.results.get(result_id), instances)
 
     async def describe(self) -> CapabilitiesOutput:
         """Say what this server can do; loads the model."""
@@ -257,44 +245,15 @@ class Toolbox:
             takes_boxes=segmenter.takes_exemplars,
             takes_points=segmenter.takes_clicks,
             image_sources=sources,
+            allowed_folders=[str(root) for root in self.source.roots],
             formats=list(FORMATS),
             max_instruction_characters=MAX_INSTRUCTION_CHARACTERS,
             max_image_megapixels=MAX_PIXELS // _MEGA,
-            export_formats=["overlay.png", "result.json", "masks/N.png", *TEXT_FORMATS],
+            export_formats=[
+                "overlay.png",
+                "photo.jpg",
+                "result.json",
+                "masks/N.png",
+                *TEXT_FORMATS,
+            ],
         )
-
-
-def _measure(result_id: str, result: SegmentationResult) -> MeasureOutput:
-    masks = result.masks()
-    pixels = result.image.width * result.image.height
-    instances = [
-        Measurement(
-            number=number,
-            box=one.box,
-            width=one.box[2] - one.box[0],
-            height=one.box[3] - one.box[1],
-            area=one.area,
-            share_of_image=round(one.area / pixels, 6),
-            centre=_centre_of_mass(mask),
-        )
-        for number, (one, mask) in enumerate(zip(result.instances, masks, strict=True), start=1)
-    ]
-    overlaps: list[Overlap] = []
-    ious = mask_ious(masks, masks)
-    for i, j in np.argwhere(np.triu(ious, 1)).tolist():
-        shared = int(np.logical_and(masks[i], masks[j]).sum())
-        overlaps.append(
-            Overlap(numbers=(i + 1, j + 1), iou=round(ious[i, j], 4), shared_pixels=shared)
-        )
-    return MeasureOutput(
-        result_id=result_id,
-        count=len(instances),
-        covered_share=round(float(masks.union().sum()) / pixels, 6),
-        instances=instances,
-        overlaps=overlaps,
-    )
-
-
-def _centre_of_mass(mask: np.ndarray) -> tuple[float, float]:
-    rows, columns = np.nonzero(mask)
-    return round(float(columns.mean()) + 0.5, 2), round(float(rows.mean()) + 0.5, 2)

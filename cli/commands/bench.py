@@ -120,6 +120,29 @@ def shown(
 
 
 @bench_app.command()
+def answers(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
+    before: Annotated[
+        Path | None, typer.Option(help="JSON of an earlier version, to stand beside.")
+    ] = None,
+) -> None:
+    """Measure characters, tokens and bytes of twelve answers of the MCP tools (extra bench)."""
+    from sam3i_agent.benchmarks.answers import (
+        ANSWERS,
+        cost_table,
+        measure_answers,
+        read_costs,
+        token_counter,
+    )
+    from sam3i_agent.cli.progress import progress_bar
+
+    earlier = None if before is None else read_costs(before)
+    with progress_bar("answering", ANSWERS) as (bar, task):
+        outcome = asyncio.run(measure_answers(token_counter(), lambda: bar.advance(task)))
+    typer.echo(outcome.model_dump_json() if as_json else cost_table(outcome, earlier))
+
+
+@bench_app.command()
 def report(
     cases: Annotated[
         int, typer.Option(help="Texts, each answered by three routes.", min=1)

@@ -114,7 +114,7 @@ def _describe(run: "RecordedRun") -> str:
 
 def _details(run: "RecordedRun") -> list[str]:
     """Return the steps, the answer and the pictures of a run, line by line."""
-    from sam3i_agent.tools.service import summarise
+    from sam3i_agent.tools.results.wording import summarise
 
     result = _result_of(run)
     language = run.info.language

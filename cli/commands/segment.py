@@ -136,7 +136,7 @@ def segment(
     if as_json:
         typer.echo(result.model_dump_json())
     else:
-        from sam3i_agent.tools.service import summarise
+        from sam3i_agent.tools.results.wording import summarise
 
         typer.echo(summarise(result))
         typer.echo(f"written to {out}")

@@ -17,6 +17,7 @@ from sam3i_agent.cli.options import (
 )
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.model_choice import ModelChoice, Tiling
+from sam3i_agent.tools.results.limits import DEFAULT_PICTURE_KB
 
 
 @with_language
@@ -33,6 +34,16 @@ def serve(
     allow_urls: Annotated[
         bool, typer.Option("--allow-urls", help="Fetch pictures from public https URLs.")
     ] = False,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="A web page's origin that may call it over HTTP."),
+    ] = None,
+    tools: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Offer these only, such as segment,refine.")
+    ] = None,
+    max_picture_kb: Annotated[
+        int, typer.Option(help="Of a picture in an answer, in base64; 1,000 bytes each.")
+    ] = DEFAULT_PICTURE_KB,
     model: ModelOption = "tiny",
     device: DeviceOption = "auto",
     tiling: TilingOption = Tiling.AUTO,
@@ -67,11 +78,13 @@ def serve(
         root = root or [Path.cwd()]
     service = service_of(ModelChoice(model, device, tiling), replicas, max_replicas)
     toolbox = build_toolbox(root or [], allow_urls, service, language, client_model)
+    from sam3i_agent.tools.mcp.server import ServerOptions, build_server
+
+    names = tuple(part.strip() for part in tools.split(",")) if tools else ()
+    options = ServerOptions(max_picture_kb, names, tuple(allow_origin or ()))
     if address is not None:
         from sam3i_agent.tools.serving.http import serve_http
 
-        serve_http(toolbox, *address, allow_host or ())
+        serve_http(toolbox, *address, allow_host or (), options)
     else:
-        from sam3i_agent.tools.mcp.server import build_server
-
-        build_server(toolbox).run("stdio")
+        build_server(toolbox, options).run("stdio")

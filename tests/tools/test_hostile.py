@@ -69,7 +69,7 @@ WRONG_VALUES: dict[str, list[Any]] = {
     "route": ["teleport", "", 5, None, [], {}, "direct; drop table"],
     "level": ["deep", "", 5, {}, None, ["auto"]],
     "max_instances": [0, -1, "many", 1.5, [], {}, -(2**63), float("1e300")],
-    "include": ["overlay", ["pixels"], [["overlay"]], 7, {"overlay": True}, [None], ["overlay", 1]],
+    "include": ["pixels", ["pixels"], [["overlay"]], 7, {"overlay": True}, [None], ["overlay", 1]],
     "image": [5, None, [], {"path": str(EXAMPLE)}, True, 1.5],
 }  # fmt: skip
 
@@ -142,7 +142,7 @@ def _calls(folder: Path) -> list[tuple[str, dict[str, Any]]]:
         ("segment_concepts", concepts), ("segment_concepts", {**concepts, "phrases": []}),
         ("segment_concepts", {**concepts, "phrases": ["x"] * 33}),
         ("segment_concepts", {**concepts, "phrases": [""]}),
-        ("segment_concepts", {**concepts, "phrases": "star"}),
+        ("segment_concepts", {**concepts, "phrases": {"a": "star"}}),
         ("segment_concepts", {**concepts, "phrases": [1]}),
         ("measure", {}), ("measure", {"result_id": "../x"}), ("measure", {"result_id": ID}),
         ("measure", {"result_id": 5}), ("measure", {"result_id": "x" * 100_000}),

@@ -30,7 +30,7 @@ from tests.tools.servers import EXAMPLE, SERVE, http_server, stdio_server
 
 CANCELLED_S = 1.0
 """Within which cancelled work has stopped."""
-TWO_FIT = {"image": str(EXAMPLE), "instruction": "the square"}
+TWO_FIT = {"image": str(EXAMPLE), "instruction": "the square", "include": ["details"]}
 
 Connect = Callable[..., Client]
 
@@ -133,11 +133,12 @@ def _ask_model(connect: Connect, era: str, model: _Model) -> dict[str, Any]:
                 image=str(EXAMPLE),
                 instruction="what would not roll down a slope?",
                 route="agent",
+                include=["details"],
             )
 
     result = _run(run)
     assert result["status"] == "selected" and result["count"] == 1
-    assert result["usage"]["mllm_calls"] == len(model.log)
+    assert result["details"]["usage"]["mllm_calls"] == len(model.log)
     return result
 
 
@@ -178,10 +179,10 @@ def test_a_client_whose_model_refuses_gets_an_answer_that_says_so(over_http: Con
 def test_without_sampling_the_rules_answer(over_http: Connect, era: str):
     async def run() -> dict[str, Any]:
         async with over_http(mode=era) as client:
-            return await _segment(client, image=str(EXAMPLE), instruction="square", route="agent")
+            return await _segment(client, **{**TWO_FIT, "instruction": "square", "route": "agent"})
 
     result = _run(run)
-    assert result["count"] > 1 and result["usage"]["mllm_calls"] == 0
+    assert result["count"] > 1 and result["details"]["usage"]["mllm_calls"] == 0
 
 
 def _choose(connect: Connect, era: str, pick: Callable[[list[str]], Any]) -> dict[str, Any]:
@@ -207,7 +208,7 @@ def _choose(connect: Connect, era: str, pick: Callable[[list[str]], Any]) -> dic
 def test_the_user_is_asked_which_one_is_meant(connect: Connect, era: str):
     result = _choose(connect, era, lambda choices: {"which": choices[1]})
     assert result["count"] == len(result["instances"]) == 1
-    assert result["trace"][-1].startswith("user: number 2 of ")
+    assert result["details"]["trace"][-1].startswith("user: number 2 of ")
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ UNKNOWN = [
     ("segment", {"image": str(EXAMPLE), "instruction": "star", "max_instance": 1}, "max_instance"),
     ("segment_concepts", {"image": str(EXAMPLE), "phrases": ["star"], "level": "x"}, "level"),
     ("track", {"video": "clip", "instruction": "star", "keyframe": 0}, "keyframe"),
+    ("view", {"result_id": "0" * 16, "instance": 1}, "instance"),
     ("measure", {"result_id": "0" * 16, "unit": "cm"}, "unit"),
     ("describe_capabilities", {"verbose": True}, "verbose"),
 ]
@@ -66,7 +67,7 @@ def test_an_unknown_argument_of_a_function_call_is_named():
     async def run() -> None:
         server = _server()
         for name, arguments, unknown in UNKNOWN:
-            answer = json.loads(await call_function(server, name, json.dumps(arguments)))
+            answer = json.loads((await call_function(server, name, json.dumps(arguments))).text)
             assert repr(unknown) in answer["error"]
         for one in await function_schemas(server):
             assert one["function"]["parameters"]["additionalProperties"] is False

@@ -10,11 +10,12 @@ from mcp_types import Completion, ResourceTemplateReference
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.tools.results.formats.registry import TEXT_FORMATS, mask_png, overlay_png
 from sam3i_agent.tools.results.outputs import CLIP_SCHEME, SCHEME
+from sam3i_agent.tools.results.pictures import OVERLAY_SIDE, PICTURE_MIME, photo_jpeg
 from sam3i_agent.tools.results.track_outputs import FRAMES_NAME, OVERLAY_NAME, SUMMARY_NAME
 from sam3i_agent.tools.toolbox import Toolbox
 
-OVERLAY_SIDE = 1024
-"""Longest side of an overlay in pixels: enough for a model to look at."""
+PHOTO_BYTES = 700_000
+"""Of the plain photo in base64."""
 CLIP_FILES = {
     FRAMES_NAME: "application/jsonl",
     SUMMARY_NAME: "application/json",
@@ -32,6 +33,11 @@ def add_resources(server: MCPServer[Any], toolbox: Toolbox) -> None:
         """Draw the picture with the instances numbered."""
         stored = results.get(id)
         return await asyncio.to_thread(overlay_png, stored.result, stored.photo, OVERLAY_SIDE)
+
+    @server.resource(f"{SCHEME}/{{id}}/photo.jpg", mime_type=PICTURE_MIME)
+    async def photo(id: str) -> bytes:  # noqa: A002
+        """Return the photo without marks, upright, scaled down where it is large."""
+        return await asyncio.to_thread(photo_jpeg, results.get(id), PHOTO_BYTES)
 
     @server.resource(f"{SCHEME}/{{id}}/masks/{{number}}.png", mime_type="image/png")
     async def mask(id: str, number: str) -> bytes:  # noqa: A002

@@ -7,28 +7,50 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from mcp.server import MCPServer
 from mcp.server.auth.provider import TokenVerifier
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.mcpserver import RequestStateSecurity
+from mcp.server.mcpserver.tools import Tool
 
+from sam3i_agent.core.errors import InputError
+from sam3i_agent.tools.mcp.answers import AnswerStyle
 from sam3i_agent.tools.mcp.calls.describe_capabilities import describe_capabilities_tool
 from sam3i_agent.tools.mcp.calls.measure import measure_tool
 from sam3i_agent.tools.mcp.calls.refine import refine_tool
 from sam3i_agent.tools.mcp.calls.segment import segment_tool
 from sam3i_agent.tools.mcp.calls.segment_concepts import segment_concepts_tool
 from sam3i_agent.tools.mcp.calls.track import track_tool
+from sam3i_agent.tools.mcp.calls.view import view_tool
 from sam3i_agent.tools.mcp.client_log import ClientLog
 from sam3i_agent.tools.mcp.resources import add_resources
+from sam3i_agent.tools.results.limits import DEFAULT_PICTURE_KB, MAX_PICTURE_KB, MIN_PICTURE_KB
 from sam3i_agent.tools.toolbox import Toolbox
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class ServerOptions:
+    """What a server offers."""
+
+    picture_kb: int = DEFAULT_PICTURE_KB
+    """Of a picture in an answer, in base64, at most; 1,000 bytes each."""
+    tools: tuple[str, ...] = ()
+    """Names of those to offer; none means all."""
+    origins: tuple[str, ...] = ()
+    """Web pages that may call it over HTTP, beside its own address."""
+
+
+DEFAULT_OPTIONS = ServerOptions()
+
+
 def build_server(
     toolbox: Toolbox,
+    options: ServerOptions = DEFAULT_OPTIONS,
     *,
     auth: AuthSettings | None = None,
     token_verifier: TokenVerifier | None = None,
@@ -38,10 +60,14 @@ def build_server(
 
     Args:
         toolbox: the tools.
+        options: what of them to offer, and how they answer.
         auth: settings of HTTP authorisation, together with
         token_verifier: which tells good tokens from bad ones.
         request_state_security: seals what a client carries between the rounds of a call; None
             takes a key of this process.
+
+    Raises:
+        InputError: a tool is not known, or the pictures' size is out of range.
     """
 
     @asynccontextmanager
@@ -53,19 +79,14 @@ def build_server(
         loading.cancel()
 
     log = ClientLog()
+    offered = _offered(toolbox, log, options)
     server: MCPServer[Any] = MCPServer(
         name="sam3i",
         title="Segment by instruction",
-        instructions="Use `segment` to find and outline objects in a picture by a sentence, "
-        "`segment_concepts` for several kinds of things at once, `measure` for sizes and counts.",
-        tools=[
-            segment_tool(toolbox, log),
-            segment_concepts_tool(toolbox),
-            refine_tool(toolbox),
-            track_tool(toolbox),
-            measure_tool(toolbox),
-            describe_capabilities_tool(toolbox),
-        ],
+        instructions="segment finds and outlines objects in a picture by a sentence, "
+        "segment_concepts several kinds of things at once. Their answers hold a result_id, for "
+        "view, refine and measure.",
+        tools=offered,
         lifespan=lifespan,
         log_level="WARNING",
         auth=auth,
@@ -75,6 +96,27 @@ def build_server(
     log.offer(server)
     add_resources(server, toolbox)
     return server
+
+
+def _offered(toolbox: Toolbox, log: ClientLog, options: ServerOptions) -> list[Tool]:
+    """Return the tools that are asked for."""
+    kb, names = options.picture_kb, options.tools
+    if not MIN_PICTURE_KB <= kb <= MAX_PICTURE_KB:
+        raise InputError(f"a picture has {MIN_PICTURE_KB} to {MAX_PICTURE_KB} kB, not {kb}")
+    style = AnswerStyle(kb, names) if names else AnswerStyle(kb)
+    tools = [
+        segment_tool(toolbox, style, log),
+        segment_concepts_tool(toolbox, style),
+        refine_tool(toolbox, style),
+        view_tool(toolbox, style),
+        measure_tool(toolbox),
+        track_tool(toolbox),
+        describe_capabilities_tool(toolbox),
+    ]
+    known = [one.name for one in tools]
+    if unknown := [name for name in names if name not in known]:
+        raise InputError(f"there is no tool {unknown[0]!r}", f"the tools are {', '.join(known)}")
+    return [one for one in tools if not names or one.name in names]
 
 
 def _log_failure(task: "asyncio.Task[Any]") -> None:

@@ -2,6 +2,7 @@
 
 from sam3i_agent.core.contracts import InstanceResult, SegmentationResult
 from sam3i_agent.core.results import with_instances, with_warning
+from sam3i_agent.tools.results.wording import place_of
 
 ALL = "all of them"
 
@@ -9,7 +10,7 @@ ALL = "all of them"
 def choices_of(result: SegmentationResult) -> list[str]:
     """Return one line for each instance: its number on the overlay, place and size."""
     return [
-        f"{number}: {_place(one, result)}, {_size(one)}"
+        f"{number}: {place_of(one.box, result.image)}, {_size(one)}"
         for number, one in enumerate(result.instances, start=1)
     ]
 
@@ -28,17 +29,6 @@ def narrow(result: SegmentationResult, chosen: int | None, why_not: str) -> Segm
         return with_warning(result, said)
     line = f"user: number {chosen + 1} of {count}"
     return with_instances(result, (result.instances[chosen],), line)
-
-
-def _place(one: InstanceResult, result: SegmentationResult) -> str:
-    x0, y0, x1, y1 = one.box
-    across = _third((x0 + x1) / 2 / result.image.width, ("left", "", "right"))
-    down = _third((y0 + y1) / 2 / result.image.height, ("top", "", "bottom"))
-    return " ".join(filter(None, (down, across))) or "centre"
-
-
-def _third(position: float, names: tuple[str, str, str]) -> str:
-    return names[min(2, int(position * 3))]
 
 
 def _size(one: InstanceResult) -> str:

@@ -1,29 +1,34 @@
 """What the tools return: typed, and small enough for a model's context."""
 
 from enum import StrEnum
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
-from sam3i_agent.core.contracts import (
-    CompressedMask,
-    Frozen,
-    ImageInfo,
-    Route,
-    RunStatus,
-    Usage,
-)
+from sam3i_agent.core.contracts import Frozen, Route, RunStatus
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.tools.results.formats.registry import TEXT_FORMATS
-from sam3i_agent.tools.results.polygons import Ring, polygons_of
+from sam3i_agent.tools.results.polygons import polygons_of
 from sam3i_agent.tools.results.store import StoredResult
 from sam3i_agent.tools.results.track_outputs import TrackSummary
+from sam3i_agent.tools.results.wording import place_of, whole_box
 
 SCHEME = "sam3i://results"
 CLIP_SCHEME = "sam3i://clips"
+MAX_LISTED = 200
+"""Instances that an answer lists as data; `measure` tells of the others."""
+
+Pixels = Annotated[list[int], Field(min_length=4, max_length=4)]
+"""x0, y0, x1, y1, whole pixels."""
+Loose = Annotated[Any, WithJsonSchema({"type": "object"})]
+"""An object that is not described to the client: who asks for it knows it."""
+LooseList = Annotated[
+    Any, WithJsonSchema({"type": "array", "items": {"type": "array", "items": {}}})
+]
 
 
 class Include(StrEnum):
-    """What a result holds beyond boxes and scores."""
+    """What an answer holds beyond numbers, boxes and scores."""
 
     OVERLAY = "overlay"
     """A picture with the instances numbered."""
@@ -31,85 +36,92 @@ class Include(StrEnum):
     """Each mask inline, as COCO compressed RLE."""
     POLYGONS = "polygons"
     """Each outline inline, as lists of x, y in pixels."""
+    LINKS = "links"
+    """The resources that hold masks and exports."""
+    DETAILS = "details"
+    """The picture's hash, the trace, and what it took."""
+
+
+class PictureSize(Frozen):
+    """The picture, upright."""
+
+    width: int
+    height: int
 
 
 class InstanceOutput(Frozen):
     """One object."""
 
-    number: int = Field(description="As on the overlay, from 1, best first.")
-    box: tuple[float, float, float, float] = Field(description="x0, y0, x1, y1 in pixels.")
-    score: float = Field(description="0 to 1.")
-    area: int = Field(description="Pixels of the mask.")
-    mask_uri: str = Field(description="Resource: the mask as a PNG of the photo's size.")
-    mask: CompressedMask | None = Field(None, description="COCO RLE, if asked for.")
-    polygons: list[Ring] | None = Field(
-        None, description="Outlines and holes in pixels, if asked for."
-    )
-
-
-class SegmentOutput(Frozen):
-    """The objects that an instruction means."""
-
-    result_id: str = Field(description="For measure, refine, or as `image` of another call.")
-    parent_id: str | None = Field(None, description="The result that this one corrects.")
-    image: ImageInfo
-    instruction: str
-    status: RunStatus = Field(
-        description="selected: found. no_target: the picture does not show it. budget_exhausted: "
-        "the best found within the limits. failed: see warnings."
-    )
-    count: int
-    presence: float = Field(description="Probability that it is in the picture at all.")
-    instances: list[InstanceOutput]
-    route: Route
-    level: InstructionLevel
-    warnings: list[str]
-    trace: list[str] = Field(description="What was done, one line per step.")
-    usage: Usage
-    resources: list[str] = Field(description="The overlay and exports of this result.")
+    number: int
+    phrase: str | None = None
+    box: Pixels
+    score: float
+    area: int
+    place: str
+    mask_uri: str | None = None
+    mask: Loose = None
+    polygons: LooseList = None
 
 
 class ConceptOutput(Frozen):
-    """The instances of one noun phrase."""
+    """One noun phrase of several."""
 
     phrase: str
-    output: SegmentOutput
+    result_id: str
+    count: int
+    numbers: list[int]
 
 
-class ConceptsOutput(Frozen):
-    """The instances of several noun phrases, in their order."""
+class SegmentOutput(Frozen):
+    """The objects that were asked for."""
 
-    concepts: list[ConceptOutput]
-    image_encodings: int
+    result_id: str
+    parent_id: str | None = None
+    """The result that this one corrects."""
+    count: int
+    status: RunStatus
+    instruction: str
+    route: Route
+    presence: float
+    image: PictureSize
+    instances: list[InstanceOutput]
+    concepts: list[ConceptOutput] | None = None
+    warnings: list[str] | None = None
+    next: str
+    """What to do with the result."""
+    details: Loose = None
+    resources: list[str] | None = None
 
 
 class TrackOutput(Frozen):
     """What a clip shows."""
 
     clip_id: str
-    text: str = Field(description="The noun phrase that every frame was asked for.")
+    text: str
+    """The noun phrase that every frame was asked for."""
     frames: int
-    tracks: list[TrackSummary] = Field(description="Each thing that was followed.")
-    left_out: int = Field(description="Tracks that the instruction does not mean.")
-    resources: list[str] = Field(description="Boxes and masks by frame, the summary, the overlay.")
+    tracks: list[TrackSummary]
+    left_out: int
+    """Tracks that the instruction does not mean."""
+    resources: list[str]
 
 
 class Measurement(Frozen):
     """One instance, without pixels."""
 
     number: int
-    box: tuple[float, float, float, float]
-    width: float
-    height: float
+    phrase: str | None = None
+    box: Pixels
     area: int
-    share_of_image: float = Field(description="0 to 1.")
-    centre: tuple[float, float] = Field(description="Centre of mass, x, y in pixels.")
+    share_of_image: float
+    centre: Annotated[list[float], Field(min_length=2, max_length=2)]
+    """Of mass, x, y in pixels."""
 
 
 class Overlap(Frozen):
     """Two instances that share pixels."""
 
-    numbers: tuple[int, int]
+    numbers: Annotated[list[int], Field(min_length=2, max_length=2)]
     iou: float
     shared_pixels: int
 
@@ -119,9 +131,11 @@ class MeasureOutput(Frozen):
 
     result_id: str
     count: int
-    covered_share: float = Field(description="Share of the photo under any instance, 0 to 1.")
+    covered_share: float
+    """Of the photo under any instance, 0 to 1."""
     instances: list[Measurement]
     overlaps: list[Overlap]
+    """The largest."""
 
 
 class CapabilitiesOutput(Frozen):
@@ -131,45 +145,84 @@ class CapabilitiesOutput(Frozen):
     levels: list[InstructionLevel]
     routes: list[Route]
     language_model: str
-    takes_boxes: bool = Field(description="Whether `refine` works with boxes.")
-    takes_points: bool = Field(description="Whether `refine` works with points.")
+    takes_boxes: bool
+    takes_points: bool
     image_sources: list[str]
+    allowed_folders: list[str]
+    """That paths must be in; none where the server reads all that its user can."""
     formats: list[str]
     max_instruction_characters: int
     max_image_megapixels: int
     export_formats: list[str]
 
 
-def segment_output(stored: StoredResult, include: frozenset[Include]) -> SegmentOutput:
-    """Return a result as a tool shows it."""
+def segment_output(
+    stored: StoredResult, include: frozenset[Include], next_step: str = ""
+) -> SegmentOutput:
+    """Return a result as a tool shows it.
+
+    Args:
+        stored: the result.
+        include: beyond what is always there.
+        next_step: what to do with it.
+    """
     result = stored.result
-    masks = result.masks() if Include.POLYGONS in include else [None] * len(result.instances)
+    listed = result.instances[:MAX_LISTED]
+    masks = result.masks()
+    several = bool(stored.concepts)
+    links = Include.LINKS in include
+    instances = [
+        InstanceOutput(
+            number=number,
+            phrase=stored.label(number) if several else None,
+            box=whole_box(one),
+            score=round(one.score, 2),
+            area=one.area,
+            place=place_of(one.box, result.image),
+            mask_uri=f"{SCHEME}/{stored.id}/masks/{number}.png" if links else None,
+            mask=one.mask.model_dump(mode="json") if Include.MASKS in include else None,
+            polygons=polygons_of(masks[number - 1]) if Include.POLYGONS in include else None,
+        )
+        for number, one in enumerate(listed, start=1)
+    ]
     return SegmentOutput(
         result_id=stored.id,
         parent_id=stored.parent,
-        image=result.image,
-        instruction=result.instruction,
-        status=result.status,
         count=result.count,
-        presence=round(result.presence, 4),
-        instances=[
-            InstanceOutput(
-                number=number,
-                box=one.box,
-                score=round(one.score, 4),
-                area=one.area,
-                mask_uri=f"{SCHEME}/{stored.id}/masks/{number}.png",
-                mask=one.mask if Include.MASKS in include else None,
-                polygons=None if mask is None else polygons_of(mask),
-            )
-            for number, (one, mask) in enumerate(zip(result.instances, masks, strict=True), start=1)
-        ],
+        status=result.status,
+        instruction=result.instruction,
         route=result.route,
-        level=result.level,
-        warnings=list(result.warnings),
-        trace=list(result.trace),
-        usage=result.usage,
-        resources=[
-            f"{SCHEME}/{stored.id}/{name}" for name in ("overlay.png", "result.json", *TEXT_FORMATS)
-        ],
+        presence=round(result.presence, 2),
+        image=PictureSize(width=result.image.width, height=result.image.height),
+        instances=instances,
+        concepts=[
+            ConceptOutput(
+                phrase=one.phrase,
+                result_id=one.result_id,
+                count=len(one.numbers),
+                numbers=list(one.numbers),
+            )
+            for one in stored.concepts
+        ]
+        or None,
+        warnings=list(result.warnings) or None,
+        next=next_step,
+        details=_details(stored) if Include.DETAILS in include else None,
+        resources=resources_of(stored.id) if links else None,
     )
+
+
+def resources_of(result_id: str) -> list[str]:
+    """Return the addresses of a result's pictures and exports."""
+    names = ("overlay.png", "photo.jpg", "result.json", *TEXT_FORMATS)
+    return [f"{SCHEME}/{result_id}/{name}" for name in names]
+
+
+def _details(stored: StoredResult) -> dict[str, Any]:
+    result = stored.result
+    return {
+        "sha256": result.image.sha256,
+        "level": result.level.value,
+        "trace": list(result.trace),
+        "usage": result.usage.model_dump(mode="json"),
+    }

@@ -18,6 +18,17 @@ MAX_AGE_S = 3600.0
 
 
 @dataclass(frozen=True)
+class Concept:
+    """One noun phrase of a result about several."""
+
+    phrase: str
+    result_id: str
+    """Of its own result."""
+    numbers: range
+    """Of its instances in the result about all."""
+
+
+@dataclass(frozen=True)
 class StoredResult:
     """A result and the photo it is about."""
 
@@ -29,6 +40,18 @@ class StoredResult:
     edits: Edits = NO_EDITS
     parent: str | None = None
     """The result that this one corrects."""
+    concepts: tuple[Concept, ...] = ()
+    """Where it is about several noun phrases."""
+
+    def label(self, number: int) -> str:
+        """Return what instance `number` (from 1) is: its noun phrase, or the instruction."""
+        phrases = (one.phrase for one in self.concepts if number in one.numbers)
+        return next(phrases, self.result.instruction)
+
+    @property
+    def labels(self) -> list[str]:
+        """What each instance is."""
+        return [self.label(number) for number in range(1, len(self.result.instances) + 1)]
 
 
 class ResultStore:
@@ -58,10 +81,11 @@ class ResultStore:
         photo: Photo,
         edits: Edits = NO_EDITS,
         parent: str | None = None,
+        concepts: tuple[Concept, ...] = (),
     ) -> StoredResult:
         """Keep a result under a new id that cannot be guessed."""
         id_ = secrets.token_hex(8)
-        stored = StoredResult(id_, result, photo, time.monotonic(), edits, parent)
+        stored = StoredResult(id_, result, photo, time.monotonic(), edits, parent, concepts)
         with self._lock:
             self._items[stored.id] = stored
             self._drop_old()
@@ -78,7 +102,8 @@ class ResultStore:
             if result_id not in self._items:
                 raise InputError(
                     f"there is no result {result_id[:40]!r}",
-                    "results are kept for an hour; call segment again",
+                    "results are kept for an hour; call segment again, or use a result_id of an "
+                    "answer",
                 )
             return self._items[result_id]
 

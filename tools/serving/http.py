@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import ipaddress
 import os
+import re
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -13,12 +14,14 @@ from mcp.server import MCPServer
 from mcp.server.auth.provider import AccessToken
 from mcp.server.auth.settings import AuthSettings
 from mcp.server.mcpserver import RequestStateSecurity
+from mcp.server.streamable_http import MCP_SESSION_ID_HEADER
 from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import AnyHttpUrl
 from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
 
 from sam3i_agent.core.errors import InputError
-from sam3i_agent.tools.mcp.server import build_server
+from sam3i_agent.tools.mcp.server import DEFAULT_OPTIONS, ServerOptions, build_server
 from sam3i_agent.tools.serving.calls import Calls
 from sam3i_agent.tools.serving.probes import DRAIN_S, DrainingServer, add_probes
 from sam3i_agent.tools.toolbox import Toolbox
@@ -28,6 +31,7 @@ PATH = "/mcp"
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """A picture of 48 MB as base64."""
 MIN_TOKEN_CHARACTERS = 16
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d+)?|https?://\[[0-9a-fA-F:]+\](:\d+)?")
 _CLIENT = "sam3i"
 
 
@@ -57,7 +61,13 @@ def parse_address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def serve_http(toolbox: Toolbox, host: str, port: int, names: Sequence[str] = ()) -> None:
+def serve_http(
+    toolbox: Toolbox,
+    host: str,
+    port: int,
+    names: Sequence[str] = (),
+    options: ServerOptions = DEFAULT_OPTIONS,
+) -> None:
     """Serve until stopped; calls under way are finished first.
 
     `/healthz` says that the process lives, `/readyz` whether the model is loaded, `/metrics` what
@@ -68,6 +78,7 @@ def serve_http(toolbox: Toolbox, host: str, port: int, names: Sequence[str] = ()
         host: address to listen on.
         port: likewise.
         names: further `HOST:PORT` under which clients reach it, through a proxy or a container.
+        options: what it offers.
 
     The token in `SAM3I_TOKEN` is asked of every client where it is set, and must be set for any
     address but loopback.
@@ -83,21 +94,53 @@ def serve_http(toolbox: Toolbox, host: str, port: int, names: Sequence[str] = ()
         )
     if token and len(token) < MIN_TOKEN_CHARACTERS:
         raise InputError(f"{TOKEN_VARIABLE} must have {MIN_TOKEN_CHARACTERS} characters or more")
-    server = _with_token(toolbox, host, port, token) if token else build_server(toolbox)
+    if token:
+        server = _with_token(toolbox, host, port, token, options)
+    else:
+        server = build_server(toolbox, options)
     calls = Calls()
     add_probes(server, toolbox.service, calls, token)
-    config = server_config(http_app(server, host, port, names))
+    config = server_config(http_app(server, host, port, names, options.origins))
     DrainingServer(config, calls, toolbox.service).run(sockets=[listen(host, port)])
 
 
-def http_app(server: MCPServer[Any], host: str, port: int, names: Sequence[str] = ()) -> Starlette:
-    """Return the ASGI application of a server that is reached at these addresses only."""
-    return server.streamable_http_app(
+def http_app(
+    server: MCPServer[Any],
+    host: str,
+    port: int,
+    names: Sequence[str] = (),
+    origins: Sequence[str] = (),
+) -> Starlette:
+    """Return the ASGI application of a server that is reached at these addresses only.
+
+    Args:
+        server: to serve.
+        host: address that it listens on.
+        port: likewise.
+        names: further `HOST:PORT` of it.
+        origins: of web pages that may call it, each as https://HOST or http://HOST:PORT.
+
+    Raises:
+        InputError: an origin is none.
+    """
+    for one in origins:
+        if not _ORIGIN.fullmatch(one):
+            raise InputError(f"{one!r} is no origin", "for example https://chat.example.com")
+    app = server.streamable_http_app(
         streamable_http_path=PATH,
         max_request_body_size=MAX_BODY_BYTES,
-        transport_security=_security(host, port, names),
+        transport_security=_security(host, port, names, origins),
         host=host,
     )
+    if origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(origins),
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=[MCP_SESSION_ID_HEADER],
+        )
+    return app
 
 
 def server_config(app: Starlette) -> uvicorn.Config:
@@ -121,21 +164,26 @@ def listen(host: str, port: int) -> socket.socket:
         raise InputError(f"cannot listen on {host}:{port}: {error.strerror}") from error
 
 
-def _with_token(toolbox: Toolbox, host: str, port: int, token: str) -> MCPServer[Any]:
+def _with_token(
+    toolbox: Toolbox, host: str, port: int, token: str, options: ServerOptions
+) -> MCPServer[Any]:
     url = AnyHttpUrl(f"http://{_bracketed(host)}:{port}{PATH}")
     auth = AuthSettings(issuer_url=url, resource_server_url=url, validate_token_resource=False)
     # A call that goes on after a question survives a restart, and may reach another replica.
     state = RequestStateSecurity(keys=[hashlib.sha256(f"state {token}".encode()).digest()])
     return build_server(
-        toolbox, auth=auth, token_verifier=SharedToken(token), request_state_security=state
+        toolbox, options, auth=auth, token_verifier=SharedToken(token), request_state_security=state
     )
 
 
-def _security(host: str, port: int, more: Sequence[str]) -> TransportSecuritySettings:
+def _security(
+    host: str, port: int, more: Sequence[str], pages: Sequence[str]
+) -> TransportSecuritySettings:
     """Only requests to these very addresses, and from pages of them: no DNS rebinding."""
     names = {_bracketed(host)} | ({"localhost", "127.0.0.1"} if _is_loopback(host) else set())
     hosts = [*(f"{name}:{port}" for name in sorted(names)), *more]
     origins = [f"http://{one}" for one in hosts] + [f"https://{one}" for one in more]
+    origins += pages
     return TransportSecuritySettings(allowed_hosts=hosts, allowed_origins=origins)
 
 

@@ -7,6 +7,8 @@ import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
 
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.photo import MAX_FILE_BYTES, Photo, decode_photo, read_photo
@@ -15,6 +17,7 @@ from sam3i_agent.tools.sources.urls import fetch
 
 _DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE)
 _RESULT = re.compile(r"(?:sam3i://results/)?([0-9a-f]{16})(?:/.*)?")
+_FILE = "file://"
 _MAX_REFERENCE = 4096
 """Characters of a path or URL."""
 
@@ -32,7 +35,7 @@ class ImageSource:
         """Read a picture.
 
         Args:
-            image: a path, a data URI, an https URL, or the id of an earlier result.
+            image: a path or file URI, a data URI, an https URL, or the id of an earlier result.
 
         Raises:
             InputError: it is not allowed, or cannot be read. Messages name no path outside the
@@ -50,7 +53,7 @@ class ImageSource:
         earlier = _RESULT.fullmatch(image)
         if earlier:
             return self.results.get(earlier[1]).photo
-        if re.match(r"[a-z][a-z0-9+.-]+://", image, re.IGNORECASE):
+        if re.match(r"[a-z][a-z0-9+.-]+://", image, re.IGNORECASE) and not _is_file_uri(image):
             return await self._from_url(image)
         return await asyncio.to_thread(self._from_path, image)
 
@@ -75,14 +78,15 @@ class ImageSource:
         """
         if "\0" in name or len(name) > _MAX_REFERENCE:
             raise InputError("that is no path")
-        path = Path(name).expanduser()
+        path = _path_of_uri(name) if _is_file_uri(name) else Path(name).expanduser()
         try:
             resolved = path.resolve()
             inside = not self.roots or any(resolved.is_relative_to(root) for root in self.roots)
             if not inside:
                 raise InputError(
-                    "the path is outside the folders this server may read",
-                    "start it with --root FOLDER, or send a data URI",
+                    "the path is outside the folders this server may read: "
+                    + ", ".join(str(root) for root in self.roots),
+                    "start it with --root FOLDER for another, or send a data URI",
                 )
             kind = resolved.stat().st_mode if resolved.exists() else stat.S_IFREG
         except (OSError, RuntimeError, ValueError) as error:
@@ -90,6 +94,20 @@ class ImageSource:
         if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
             raise InputError(f"{path.name!r} is a device or a pipe, not a file")
         return resolved
+
+
+def _is_file_uri(name: str) -> bool:
+    return name[: len(_FILE)].lower() == _FILE
+
+
+def _path_of_uri(uri: str) -> Path:
+    parts = urlsplit(uri)
+    if parts.netloc not in ("", "localhost"):
+        raise InputError("a file URI of another machine cannot be read")
+    path = unquote(parts.path)
+    if "\0" in path:
+        raise InputError("that is no path")
+    return Path(url2pathname(parts.path))
 
 
 def _from_base64(text: str) -> Photo:

@@ -3,31 +3,37 @@
 from typing import Annotated
 
 from mcp.server.mcpserver.tools import Tool
-from pydantic import Field
+from mcp_types import CallToolResult
+from pydantic import BeforeValidator, Field
 
-from sam3i_agent.tools.mcp.arguments import ImageArgument, IncludeArgument
+from sam3i_agent.core.stopping import run_in_thread
+from sam3i_agent.tools.mcp.answers import AnswerStyle, segment_answer
+from sam3i_agent.tools.mcp.arguments import ImageAgain, IncludeAgain, as_list
 from sam3i_agent.tools.mcp.tool import make_tool, tool_errors
-from sam3i_agent.tools.results.outputs import ConceptsOutput
+from sam3i_agent.tools.results.outputs import Include, SegmentOutput
 from sam3i_agent.tools.toolbox import MAX_CONCEPTS, Toolbox
 
 
-def segment_concepts_tool(toolbox: Toolbox) -> Tool:
+def segment_concepts_tool(toolbox: Toolbox, style: AnswerStyle) -> Tool:
     """Return the tool."""
 
     async def segment_concepts(
-        image: ImageArgument,
+        image: ImageAgain,
         phrases: Annotated[
             list[str],
-            Field(
-                description="Short noun phrases, such as 'mug' or 'red chair'.",
-                min_length=1,
-                max_length=MAX_CONCEPTS,
-            ),
+            BeforeValidator(as_list),
+            Field(description="Short noun phrases.", min_length=1, max_length=MAX_CONCEPTS),
         ],
-        include: IncludeArgument = [],  # noqa: B006 (never changed)
-    ) -> ConceptsOutput:
-        """Find all instances of each of several noun phrases in one picture, in one pass."""
-        with tool_errors():
-            return await toolbox.segment_concepts(image, phrases, frozenset(include))
+        include: IncludeAgain = [Include.OVERLAY],  # noqa: B006 (never changed)
+    ) -> Annotated[CallToolResult, SegmentOutput]:
+        """Find all instances of each of several noun phrases in one picture, in one pass.
 
-    return make_tool(segment_concepts, "Segment several concepts")
+        Use it for an inventory of a picture. Not for instructions that choose among things
+        (segment). Example: {"image": "/photos/desk.jpg", "phrases": ["mug", "red chair"]}
+        """
+        with tool_errors():
+            stored = await toolbox.segment_concepts(image, phrases)
+            return await run_in_thread(segment_answer, stored, frozenset(include), style)
+
+    title = "Segment several concepts"
+    return make_tool(segment_concepts, title, open_world=toolbox.source.allow_urls)
