@@ -141,9 +141,9 @@ async def _resources(era: str) -> None:
             elif uri.endswith("json"):
                 assert json.loads(text)
             else:
-                assert text.startswith(("<svg", "0 "))
+                assert text.startswith(("<svg", "0 ", "<?xml"))
         templates = (await client.list_resource_templates()).resource_templates
-        assert len(templates) == 12
+        assert len(templates) == 13
         id_ = found["result_id"]
         ref = ResourceTemplateReference(uri=templates[0].uri_template)
         completed = await client.complete(ref, {"name": "id", "value": id_[:3]})

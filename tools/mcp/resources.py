@@ -8,9 +8,9 @@ from mcp.server import MCPServer
 from mcp_types import Completion, ResourceTemplateReference
 
 from sam3i_agent.core.errors import InputError
-from sam3i_agent.tools.results.formats.registry import TEXT_FORMATS, mask_png, overlay_png
+from sam3i_agent.tools.results.formats.registry import TEXT_FORMATS
 from sam3i_agent.tools.results.outputs import CLIP_SCHEME, SCHEME
-from sam3i_agent.tools.results.pictures import OVERLAY_SIDE, PICTURE_MIME, photo_jpeg
+from sam3i_agent.tools.results.pictures import PICTURE_MIME, mask_png, overlay_png, photo_jpeg
 from sam3i_agent.tools.results.track_outputs import FRAMES_NAME, OVERLAY_NAME, SUMMARY_NAME
 from sam3i_agent.tools.toolbox import Toolbox
 
@@ -31,8 +31,7 @@ def add_resources(server: MCPServer[Any], toolbox: Toolbox) -> None:
     @server.resource(f"{SCHEME}/{{id}}/overlay.png", mime_type="image/png")
     async def overlay(id: str) -> bytes:  # noqa: A002 (the template's variable)
         """Draw the picture with the instances numbered."""
-        stored = results.get(id)
-        return await asyncio.to_thread(overlay_png, stored.result, stored.photo, OVERLAY_SIDE)
+        return await asyncio.to_thread(overlay_png, results.get(id))
 
     @server.resource(f"{SCHEME}/{{id}}/photo.jpg", mime_type=PICTURE_MIME)
     async def photo(id: str) -> bytes:  # noqa: A002
@@ -79,7 +78,8 @@ def add_resources(server: MCPServer[Any], toolbox: Toolbox) -> None:
 
 def _export_reader(toolbox: Toolbox, name: str) -> Callable[[str], Any]:
     async def export(id: str) -> str:  # noqa: A002
-        return await asyncio.to_thread(TEXT_FORMATS[name][1], toolbox.results.get(id).result)
+        stored = toolbox.results.get(id)
+        return await asyncio.to_thread(TEXT_FORMATS[name][1], stored.export)
 
     export.__doc__ = f"The result as {name}."
     return export

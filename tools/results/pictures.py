@@ -1,6 +1,5 @@
 """Pictures of results, as JPEG of a bounded size: hosts refuse or put aside large answers."""
 
-import base64
 import io
 import math
 from collections.abc import Sequence
@@ -9,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from sam3i_agent.core.contracts import SegmentationResult
 from sam3i_agent.core.drawing import draw_marks, fit
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.masks import Masks
@@ -110,16 +110,22 @@ def base64_bytes(count: int) -> int:
     return 4 * math.ceil(count / 3)
 
 
+def overlay_png(stored: StoredResult) -> bytes:
+    """Draw the photo with all instances numbered, without loss."""
+    marked = draw_marks(stored.photo.pixels, stored.result.masks(), max_side=OVERLAY_SIDE)
+    return png_bytes(marked)
+
+
+def mask_png(result: SegmentationResult, number: int) -> bytes:
+    """Draw the mask of instance `number` (from 1) as a 1-bit PNG of the photo's size."""
+    return png_bytes(Image.fromarray(np.ascontiguousarray(result.masks()[number - 1])))
+
+
 def png_bytes(picture: Image.Image) -> bytes:
     """Encode a picture as PNG."""
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
     return buffer.getvalue()
-
-
-def data_uri(data: bytes, mime_type: str = PICTURE_MIME) -> str:
-    """Return a picture's bytes as a data URI."""
-    return f"data:{mime_type};base64,{base64.b64encode(data).decode()}"
 
 
 def _window(masks: Masks) -> tuple[slice, slice] | None:

@@ -1,12 +1,17 @@
-"""Outlines of masks, as vector formats want them."""
+"""Outlines of masks, short enough to be read."""
+
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sam3i_agent.tools.results.formats.outlines import outline
+
+if TYPE_CHECKING:
+    from shapely import Polygon
+
 Ring = list[tuple[float, float]]
 """Corners x, y in pixels, closed without repeating the first."""
-_CLOSED_TRIANGLE = 4
-"""Points of the smallest outline, the first one repeated."""
 TOLERANCE_PX = 0.75
 """How far a simplified outline may stray from the mask's."""
 
@@ -22,14 +27,7 @@ def polygons_of(mask: NDArray[np.bool_], tolerance_px: float = TOLERANCE_PX) -> 
         One ring per outline; by the even-odd rule they fill the mask. Coordinates run along pixel
         edges: a single pixel at the origin has corners 0 and 1.
     """
-    # Half a second of imports, which a server should not spend before it answers.
-    from skimage.measure import approximate_polygon, find_contours
-
-    rings: list[Ring] = []
-    for contour in find_contours(np.pad(mask, 1).astype(np.float32), 0.5):
-        # find_contours speaks of pixel centres of the padded mask: (row, column).
-        simple = approximate_polygon(contour, tolerance_px)
-        # Simplified, a speck would shrink to a line: it keeps its exact outline.
-        points = (simple if len(simple) >= _CLOSED_TRIANGLE else contour) - 0.5
-        rings.append([(round(float(x), 2), round(float(y), 2)) for y, x in points[:-1]])
-    return rings
+    # Part by part: a speck keeps its outline, whatever is near it.
+    parts = [cast("Polygon", part.simplify(tolerance_px)) for part in outline(mask).geoms]
+    rings = [ring for part in parts for ring in (part.exterior, *part.interiors)]
+    return [[(round(x, 2), round(y, 2)) for x, y in list(ring.coords)[:-1]] for ring in rings]

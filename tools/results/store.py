@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sam3i_agent.core.contracts import SegmentationResult
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.photo import Photo
+from sam3i_agent.tools.results.formats.export import Export
 from sam3i_agent.tools.results.refining import NO_EDITS, Edits
 
 MAX_RESULTS = 200
@@ -52,6 +53,11 @@ class StoredResult:
     def labels(self) -> list[str]:
         """What each instance is."""
         return [self.label(number) for number in range(1, len(self.result.instances) + 1)]
+
+    @property
+    def export(self) -> Export:
+        """What formats write."""
+        return Export(self.result, self.labels)
 
 
 class ResultStore:
