@@ -52,6 +52,18 @@ def parse_list(kind: type[E], text: str, flag: str) -> tuple[E, ...]:
         raise InputError(f"{flag} takes names separated by commas: {error}", known) from error
 
 
+def read_numbers(text: str | None, flag: str) -> tuple[int, ...]:
+    """Read whole numbers separated by commas; none where there is no text.
+
+    Raises:
+        InputError: one is no number; the message names the flag.
+    """
+    try:
+        return tuple(int(part) for part in text.split(",")) if text else ()
+    except ValueError as error:
+        raise InputError(f"{flag} takes numbers separated by commas, not {text!r}") from error
+
+
 def read_budgets(**values: float) -> Budgets:
     """Return the budgets, or say which flag is out of range."""
     try:

@@ -21,15 +21,20 @@ from sam3i_agent.core.prompt import Click, Exemplar
 from sam3i_agent.core.results import join_results
 from sam3i_agent.core.stopping import run_in_thread
 from sam3i_agent.tools.results.clips import ClipStore
+from sam3i_agent.tools.results.editing import Edit, edit_photo
+from sam3i_agent.tools.results.edits import EditStore
 from sam3i_agent.tools.results.formats.registry import TEXT_FORMATS
 from sam3i_agent.tools.results.measures import measure
-from sam3i_agent.tools.results.outputs import SCHEME, CapabilitiesOutput, MeasureOutput
+from sam3i_agent.tools.results.outputs import SCHEME, CapabilitiesOutput, EditOutput, MeasureOutput
+from sam3i_agent.tools.results.pictures import check_numbers
 from sam3i_agent.tools.results.refining import refine_by_clicks, request_with_exemplars
 from sam3i_agent.tools.results.store import Concept, ResultStore, StoredResult
 from sam3i_agent.tools.service import SegmentationService
 from sam3i_agent.tools.sources.sources import ImageSource
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from sam3i_agent.agent.language.factory import LanguageFactory
     from sam3i_agent.tools.mcp.dialogue import Dialogue
     from sam3i_agent.tools.track import ClipSummary
@@ -65,6 +70,7 @@ class Toolbox:
         self._language_name = language_name
         self.client_model = client_model
         self.clips = ClipStore()
+        self.edits = EditStore()
 
     @property
     def results(self) -> ResultStore:
@@ -190,6 +196,27 @@ class Toolbox:
                 segmenter, photo, stored.result, stored.edits, clicks, instance, reading,
             )  # fmt: skip
         return self.results.add(result, photo, edits, stored.id, stored.concepts)
+
+    def edit(self, result_id: str, edit: Edit) -> "tuple[EditOutput, Image]":
+        """Edit the photo of an earlier result; neither is changed.
+
+        Returns:
+            What was done, with the address under which it is kept, and the picture.
+
+        Raises:
+            InputError: there is no such result or instance, or the edit cannot be done.
+        """
+        stored = self.results.get(result_id)
+        picture = edit_photo(stored.photo, stored.result, edit)
+        output = EditOutput(
+            result_id=result_id,
+            action=edit.action,
+            instances=check_numbers(stored.result, edit.instances),
+            width=picture.width,
+            height=picture.height,
+            uri=f"{SCHEME}/{result_id}/edits/{self.edits.add(edit)}.png",
+        )
+        return output, picture
 
     async def track(
         self,

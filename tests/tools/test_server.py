@@ -45,7 +45,7 @@ async def _over_stdio(era: str, image: Path) -> None:
     async with Client(stdio_client(stdio_server(*SERVE)), mode=era) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         assert set(tools) == {
-            "segment", "segment_concepts", "refine", "view", "measure", "track",
+            "segment", "segment_concepts", "refine", "view", "edit", "measure", "track",
             "describe_capabilities",
         }  # fmt: skip
         tool = tools["segment"]
@@ -143,7 +143,7 @@ async def _resources(era: str) -> None:
             else:
                 assert text.startswith(("<svg", "0 ", "<?xml"))
         templates = (await client.list_resource_templates()).resource_templates
-        assert len(templates) == 13
+        assert len(templates) == 14
         id_ = found["result_id"]
         ref = ResourceTemplateReference(uri=templates[0].uri_template)
         completed = await client.complete(ref, {"name": "id", "value": id_[:3]})

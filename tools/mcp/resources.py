@@ -8,9 +8,16 @@ from mcp.server import MCPServer
 from mcp_types import Completion, ResourceTemplateReference
 
 from sam3i_agent.core.errors import InputError
+from sam3i_agent.tools.results.editing import edit_photo
 from sam3i_agent.tools.results.formats.registry import TEXT_FORMATS
 from sam3i_agent.tools.results.outputs import CLIP_SCHEME, SCHEME
-from sam3i_agent.tools.results.pictures import PICTURE_MIME, mask_png, overlay_png, photo_jpeg
+from sam3i_agent.tools.results.pictures import (
+    PICTURE_MIME,
+    mask_png,
+    overlay_png,
+    photo_jpeg,
+    png_bytes,
+)
 from sam3i_agent.tools.results.track_outputs import FRAMES_NAME, OVERLAY_NAME, SUMMARY_NAME
 from sam3i_agent.tools.toolbox import Toolbox
 
@@ -45,6 +52,13 @@ def add_resources(server: MCPServer[Any], toolbox: Toolbox) -> None:
         if not number.isdecimal() or not 1 <= int(number) <= len(result.instances):
             raise InputError(f"the result has instances 1 to {len(result.instances)}")
         return await asyncio.to_thread(mask_png, result, int(number))
+
+    @server.resource(f"{SCHEME}/{{id}}/edits/{{edit}}.png", mime_type="image/png")
+    async def edited(id: str, edit: str) -> bytes:  # noqa: A002
+        """Draw the photo as an earlier call of the tool edit changed it."""
+        stored, wanted = results.get(id), toolbox.edits.get(edit)
+        picture = await asyncio.to_thread(edit_photo, stored.photo, stored.result, wanted)
+        return await asyncio.to_thread(png_bytes, picture)
 
     @server.resource(f"{SCHEME}/{{id}}/result.json", mime_type="application/json")
     async def whole(id: str) -> str:  # noqa: A002

@@ -19,6 +19,7 @@ from mcp.server.mcpserver.tools import Tool
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.tools.mcp.answers import AnswerStyle
 from sam3i_agent.tools.mcp.calls.describe_capabilities import describe_capabilities_tool
+from sam3i_agent.tools.mcp.calls.edit import edit_tool
 from sam3i_agent.tools.mcp.calls.measure import measure_tool
 from sam3i_agent.tools.mcp.calls.refine import refine_tool
 from sam3i_agent.tools.mcp.calls.segment import segment_tool
@@ -109,6 +110,7 @@ def _offered(toolbox: Toolbox, log: ClientLog, options: ServerOptions) -> list[T
         segment_concepts_tool(toolbox, style),
         refine_tool(toolbox, style),
         view_tool(toolbox, style),
+        edit_tool(toolbox, style),
         measure_tool(toolbox),
         track_tool(toolbox),
         describe_capabilities_tool(toolbox),

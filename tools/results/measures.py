@@ -6,7 +6,7 @@ import numpy as np
 
 from sam3i_agent.core.masks import mask_ious
 from sam3i_agent.tools.results.outputs import Measurement, MeasureOutput, Overlap
-from sam3i_agent.tools.results.pictures import chosen_numbers
+from sam3i_agent.tools.results.pictures import check_numbers
 from sam3i_agent.tools.results.store import StoredResult
 from sam3i_agent.tools.results.wording import whole_box
 
@@ -26,7 +26,7 @@ def measure(stored: StoredResult, instances: Sequence[int] = ()) -> MeasureOutpu
     Raises:
         InputError: there is no such instance.
     """
-    numbers = chosen_numbers(stored, instances)[:MAX_MEASURED]
+    numbers = check_numbers(stored.result, instances)[:MAX_MEASURED]
     result = stored.result
     masks = result.masks()[[number - 1 for number in numbers]]
     pixels = result.image.width * result.image.height

@@ -7,6 +7,7 @@ from pydantic import Field, WithJsonSchema
 
 from sam3i_agent.core.contracts import Frozen, Route, RunStatus
 from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.tools.results.editing import EditAction
 from sam3i_agent.tools.results.formats.registry import TEXT_FORMATS
 from sam3i_agent.tools.results.polygons import polygons_of
 from sam3i_agent.tools.results.store import StoredResult
@@ -104,6 +105,18 @@ class TrackOutput(Frozen):
     left_out: int
     """Tracks that the instruction does not mean."""
     resources: list[str]
+
+
+class EditOutput(Frozen):
+    """An edited photo."""
+
+    result_id: str
+    action: EditAction
+    instances: list[int]
+    width: int
+    height: int
+    uri: str
+    """Resource: the picture whole, as PNG."""
 
 
 class Measurement(Frozen):

@@ -64,7 +64,7 @@ def view_jpeg(
     Raises:
         InputError: there is no such instance, or the side is out of range.
     """
-    numbers = chosen_numbers(stored, instances)
+    numbers = check_numbers(stored.result, instances)
     if not MIN_VIEW_SIDE <= side <= MAX_VIEW_SIDE:
         raise InputError(f"side is {MIN_VIEW_SIDE} to {MAX_VIEW_SIDE} pixels, not {side}")
     pixels, masks = stored.photo.pixels, stored.result.masks()[[one - 1 for one in numbers]]
@@ -79,13 +79,13 @@ def view_jpeg(
     return encode_jpeg(drawn, max_bytes)
 
 
-def chosen_numbers(stored: StoredResult, instances: Sequence[int]) -> list[int]:
+def check_numbers(result: SegmentationResult, instances: Sequence[int]) -> list[int]:
     """Return the numbers that a caller means, all where it names none.
 
     Raises:
         InputError: there is no such instance.
     """
-    count = len(stored.result.instances)
+    count = len(result.instances)
     for number in instances:
         if not 1 <= number <= count:
             known = f"the result has 1 to {count}" if count else "the result has none"
@@ -93,8 +93,18 @@ def chosen_numbers(stored: StoredResult, instances: Sequence[int]) -> list[int]:
     return list(dict.fromkeys(instances)) or list(range(1, count + 1))
 
 
+def on_white(picture: Image.Image) -> Image.Image:
+    """Return a picture without transparency."""
+    if picture.mode != "RGBA":
+        return picture
+    ground = Image.new("RGBA", picture.size, "white")
+    return Image.alpha_composite(ground, picture).convert("RGB")
+
+
 def encode_jpeg(picture: Image.Image, max_bytes: int) -> bytes:
     """Encode a picture so that it takes at most `max_bytes` in base64: coarser, then smaller."""
+    picture = picture.copy()
+    picture.thumbnail((PHOTO_SIDE, PHOTO_SIDE))
     while True:
         for quality in _QUALITIES:
             buffer = io.BytesIO()
