@@ -16,10 +16,11 @@ from sam3i_agent.core.contracts import (
     SegmentationResult,
 )
 from sam3i_agent.core.errors import InputError
-from sam3i_agent.core.photo import FORMATS, MAX_PIXELS
+from sam3i_agent.core.photo import FORMATS, MAX_PIXELS, Photo
 from sam3i_agent.core.prompt import Click, Exemplar
-from sam3i_agent.core.results import join_results
+from sam3i_agent.core.results import join_results, with_warning
 from sam3i_agent.core.stopping import run_in_thread
+from sam3i_agent.tools.purpose import purpose_of, unlike_what_it_knows
 from sam3i_agent.tools.results.clips import ClipStore
 from sam3i_agent.tools.results.editing import Edit, edit_photo
 from sam3i_agent.tools.results.edits import EditStore
@@ -122,9 +123,10 @@ class Toolbox:
                 on_step=on_step,
             )
 
+        result = await (answer() if dialogue is None else dialogue.finish(answer))
+        stored = self.results.add(await self._warned(result, photo), photo)
         if dialogue is None:
-            return self.results.add(await answer(), photo)
-        stored = self.results.add(await dialogue.finish(answer), photo)
+            return stored
         chosen = await dialogue.choose(stored.result, f"{SCHEME}/{stored.id}/overlay.png")
         return stored if chosen is stored.result else self.results.add(chosen, photo)
 
@@ -152,7 +154,13 @@ class Toolbox:
             id_ = self.results.add(result, photo).id
             concepts.append(Concept(result.instruction, id_, range(first, end)))
             first = end
-        return self.results.add(join_results(results), photo, concepts=tuple(concepts))
+        joined = await self._warned(join_results(results), photo)
+        return self.results.add(joined, photo, concepts=tuple(concepts))
+
+    async def _warned(self, result: SegmentationResult, photo: Photo) -> SegmentationResult:
+        """Return a result that says so where the photo is not of the kind that the model knows."""
+        said = await asyncio.to_thread(unlike_what_it_knows, self.service.model, photo)
+        return with_warning(result, said) if said else result
 
     async def refine(
         self,
@@ -263,6 +271,7 @@ class Toolbox:
         sources += ["data URI", "result id"] + (["https URL"] if self.source.allow_urls else [])
         return CapabilitiesOutput(
             model=segmenter.name,
+            purpose=purpose_of(self.service.model),
             levels=list(segmenter.levels),
             routes=list(Route),
             language_model="the client's own, where it offers sampling; else the "

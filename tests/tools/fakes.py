@@ -11,6 +11,7 @@ from mcp import Client
 from PIL import Image
 
 from sam3i_agent.core.instances import Instances
+from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Prompt
 from sam3i_agent.tools.mcp.server import DEFAULT_OPTIONS, ServerOptions, build_server
@@ -44,7 +45,7 @@ class _ObligingImage(KnowingImage):
 def toolbox_of(segmenter: KnowingSegmenter | None = None, **source: Any) -> Toolbox:
     """Return a toolbox over a model that knows `COUNTS`, or over another."""
     model = segmenter or _Obliging({word: _grid(count) for word, count in COUNTS.items()})
-    service = SegmentationService()
+    service = SegmentationService(ModelChoice("knowing"))
     service.segmenter = lambda: model
     return Toolbox(service, ImageSource(ResultStore(), **source))
 

@@ -54,7 +54,6 @@ def outline(schema: dict[str, Any]) -> dict[str, Any]:
     return {
         "type": "object",
         "properties": {name: _type(schema["properties"][name]) for name in schema["required"]},
-        "required": schema["required"],
     }
 
 

@@ -8,6 +8,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 from mcp.server import MCPServer
@@ -18,6 +19,13 @@ from mcp.server.mcpserver.tools import Tool
 
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.tools.mcp.answers import AnswerStyle
+from sam3i_agent.tools.mcp.browsing import (
+    DISTRIBUTION,
+    BrowsableServer,
+    add_prompts,
+    icon,
+    website,
+)
 from sam3i_agent.tools.mcp.calls.describe_capabilities import describe_capabilities_tool
 from sam3i_agent.tools.mcp.calls.edit import edit_tool
 from sam3i_agent.tools.mcp.calls.measure import measure_tool
@@ -81,12 +89,16 @@ def build_server(
 
     log = ClientLog()
     offered = _offered(toolbox, log, options)
-    server: MCPServer[Any] = MCPServer(
+    server = BrowsableServer(
+        toolbox.results,
         name="sam3i",
+        version=version(DISTRIBUTION),
+        icons=[icon()],
+        website_url=website(),
         title="Segment by instruction",
         instructions="segment finds and outlines objects in a picture by a sentence, "
         "segment_concepts several kinds of things at once. Their answers hold a result_id, for "
-        "view, refine and measure.",
+        "view, refine, measure and edit.",
         tools=offered,
         lifespan=lifespan,
         log_level="WARNING",
@@ -96,6 +108,7 @@ def build_server(
     )
     log.offer(server)
     add_resources(server, toolbox)
+    add_prompts(server)
     return server
 
 

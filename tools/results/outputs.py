@@ -155,6 +155,8 @@ class CapabilitiesOutput(Frozen):
     """What this server can do."""
 
     model: str
+    purpose: str
+    """What it is for and not for; empty where its card does not say."""
     levels: list[InstructionLevel]
     routes: list[Route]
     language_model: str

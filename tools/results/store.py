@@ -5,6 +5,7 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
+from itertools import islice
 
 from sam3i_agent.core.contracts import SegmentationResult
 from sam3i_agent.core.errors import InputError
@@ -112,6 +113,12 @@ class ResultStore:
                     "answer",
                 )
             return self._items[result_id]
+
+    def latest(self, count: int) -> list[StoredResult]:
+        """Return the latest results, the last one first."""
+        with self._lock:
+            self._drop_old()
+            return list(islice(reversed(self._items.values()), count))
 
     def ids(self) -> list[str]:
         """Return the ids of all results, the latest first."""

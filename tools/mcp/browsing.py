@@ -1,0 +1,113 @@
+"""How a host's menus show the server: results as resources, prompts as slash commands, its face."""
+
+import base64
+from importlib.metadata import metadata
+from importlib.resources import files
+from typing import Any
+
+from mcp.server import MCPServer
+from mcp.server.lowlevel import NotificationOptions
+from mcp.server.mcpserver import Context
+from mcp_types import CallToolResult, Icon, InputRequiredResult
+from mcp_types import Resource as ListedResource
+from mcp_types.version import is_version_at_least
+
+from sam3i_agent.prompts.templates import load_prompt
+from sam3i_agent.tools.mcp.client_log import has_client
+from sam3i_agent.tools.results.outputs import SCHEME
+from sam3i_agent.tools.results.store import ResultStore, StoredResult
+from sam3i_agent.tools.results.wording import head_of
+
+MAX_LISTED_RESULTS = 20
+"""The latest ones: menus are short."""
+DISTRIBUTION = "sam3i-agent"
+_STREAM_SINCE = "2026-07-28"
+"""From this protocol on, changes go to those who listen for them."""
+
+
+class BrowsableServer(MCPServer[Any]):
+    """A server whose list of resources holds the latest results, and says when it changes.
+
+    Args:
+        results: to list.
+        **options: as of `MCPServer`.
+    """
+
+    def __init__(self, results: ResultStore, **options: Any) -> None:
+        super().__init__(**options)
+        self._results = results
+        _promise_changes(self)
+
+    async def list_resources(self) -> list[ListedResource]:
+        """Return the overlay of each of the latest results, beside what else there is."""
+        latest = self._results.latest(MAX_LISTED_RESULTS)
+        return [*(_listed(one) for one in latest), *await super().list_resources()]
+
+    async def call_tool(
+        self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
+    ) -> CallToolResult | InputRequiredResult:
+        """Call a tool, and tell the client where that has made a result."""
+        before = self._results.ids()[:1]
+        answer = await super().call_tool(name, arguments, context)
+        if context is not None and has_client(context) and self._results.ids()[:1] != before:
+            await _announce(context)
+        return answer
+
+
+async def _announce(context: Context[Any, Any]) -> None:
+    version = context.protocol_version
+    if version is not None and is_version_at_least(version, _STREAM_SINCE):
+        await context.notify_resources_changed()
+    else:
+        await context.session.send_resource_list_changed()
+
+
+def _listed(stored: StoredResult) -> ListedResource:
+    return ListedResource(
+        name=f"overlay {stored.id}",
+        title=f"{head_of(stored.result)}, {stored.export.file_name}",
+        uri=f"{SCHEME}/{stored.id}/overlay.png",
+        mime_type="image/png",
+    )
+
+
+def _promise_changes(server: MCPServer[Any]) -> None:
+    """Let the handshake say that changes of the list are told, which the SDK leaves out."""
+    lowlevel = server._lowlevel_server
+    initial = lowlevel.create_initialization_options
+    lowlevel.create_initialization_options = lambda *_, **more: initial(
+        NotificationOptions(resources_changed=True), **more
+    )
+
+
+def add_prompts(server: MCPServer[Any]) -> None:
+    """Offer what fills a host's slash menu."""
+
+    @server.prompt(title="Count things in a picture")
+    def count(what: str, image: str) -> str:
+        """Count things of one kind, and check the count by looking."""
+        return load_prompt("menu_count").render(what=what, image=image)
+
+    @server.prompt(title="Compare two ways of asking")
+    def compare(instruction: str, image: str) -> str:
+        """Answer an instruction by both routes, and say where they differ."""
+        return load_prompt("menu_compare").render(instruction=instruction, image=image)
+
+    @server.prompt(title="Cut something out")
+    def cut_out(what: str, image: str) -> str:
+        """Cut something out of a picture, on a transparent ground."""
+        return load_prompt("menu_cut_out").render(what=what, image=image)
+
+
+def icon() -> Icon:
+    """Return the server's icon."""
+    drawing = files("sam3i_agent.tools.mcp").joinpath("icon.svg").read_bytes()
+    source = f"data:image/svg+xml;base64,{base64.b64encode(drawing).decode()}"
+    return Icon(src=source, mime_type="image/svg+xml", sizes=["any"])
+
+
+def website() -> str | None:
+    """Return the address of the project's page, where its metadata name one."""
+    urls = metadata(DISTRIBUTION).get_all("Project-URL") or []
+    named = dict(one.split(", ", 1) for one in urls)
+    return named.get("Homepage")
