@@ -79,7 +79,8 @@ def replay_run(
     from sam3i_agent.agent.language.replay import Replay
     from sam3i_agent.agent.runs import ExportedRun, RunStore
     from sam3i_agent.tools.results.export import check_writable, write_result
-    from sam3i_agent.tools.service import SegmentationService, summarise
+    from sam3i_agent.tools.results.wording import summarise
+    from sam3i_agent.tools.service import SegmentationService
 
     if Path(source).is_file():
         run = ExportedRun.read(Path(source))

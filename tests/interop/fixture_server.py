@@ -16,6 +16,7 @@ import uvicorn
 from mcp.server import MCPServer
 from mcp.server.mcpserver import Context, Image, Resolve, Sample
 from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.prompts.base import UserMessage
 from mcp.shared.exceptions import MCPDeprecationWarning
 from mcp_types import (
     CallToolResult,
@@ -31,7 +32,7 @@ from mcp_types import (
     TextResourceContents,
 )
 from PIL import Image as PillowImage
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.tools.mcp.server import build_server
@@ -92,6 +93,32 @@ def add_fixtures(server: MCPServer[Any]) -> None:
     _add_back_channel(server)
     _add_round_trips(server)
     _add_resources(server)
+    _add_prompts(server)
+
+
+def _add_prompts(server: MCPServer[Any]) -> None:
+    @server.prompt()
+    def test_simple_prompt() -> str:
+        """Return one message."""
+        return "This is a simple prompt for testing."
+
+    @server.prompt()
+    def test_prompt_with_arguments(arg1: str, arg2: str) -> str:
+        """Return a message with its arguments."""
+        return f"Prompt with arguments: arg1='{arg1}', arg2='{arg2}'"
+
+    @server.prompt()
+    def test_prompt_with_embedded_resource(
+        uri: Annotated[str, Field(alias="resourceUri")],
+    ) -> list[UserMessage]:
+        """Return a message with a resource."""
+        resource = _resource(uri, "text/plain", "Embedded resource content for testing.")
+        return [UserMessage(resource), UserMessage("Please process the embedded resource above.")]
+
+    @server.prompt()
+    def test_prompt_with_image() -> list[UserMessage]:
+        """Return a message with a picture."""
+        return [UserMessage(Image(data=_png(), format="png")), UserMessage("Please analyze it.")]
 
 
 def _add_contents(server: MCPServer[Any]) -> None:

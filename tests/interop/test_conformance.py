@@ -15,7 +15,9 @@ BOTH = {
     "tools-list", "tools-call-simple-text", "tools-call-image", "tools-call-embedded-resource",
     "tools-call-mixed-content", "tools-call-error", "tools-call-with-progress", "resources-list",
     "resources-read-text", "resources-read-binary", "resources-templates-read",
-    "server-sse-multiple-streams", "dns-rebinding-protection",
+    "server-sse-multiple-streams", "dns-rebinding-protection", "prompts-list",
+    "prompts-get-simple", "prompts-get-with-args", "prompts-get-embedded-resource",
+    "prompts-get-with-image",
 }  # fmt: skip
 COUNTED = {
     "2025-11-25": BOTH
@@ -35,13 +37,8 @@ COUNTED = {
     },
 }  # fmt: skip
 NOT_COUNTED = {
-    "prompts-list": "passes, but with an empty list: this server has no prompts",
-    "prompts-get-simple": "no prompts",
-    "prompts-get-with-args": "no prompts",
-    "prompts-get-embedded-resource": "no prompts",
-    "prompts-get-with-image": "no prompts",
-    "input-required-result-non-tool-request": "asks in a prompt; no prompts",
-    "completion-complete": "passes with no values, as it asks about a prompt; test_server.py "
+    "input-required-result-non-tool-request": "asks in a prompt; these prompts ask nothing",
+    "completion-complete": "passes with no values, as it asks about a prompt; test_browsing.py "
     "completes the templates that this server has",
     "tools-call-audio": "no audio",
     "json-schema-2020-12": "a fixture tool with a schema written by hand; these tools' schemas are "

@@ -9,7 +9,8 @@ from tests.interop.npm import needs_npm, run_npm
 from tests.tools.servers import EXAMPLE, SERVE, http_server, stdio_server
 
 TOOLS = {
-    "segment", "segment_concepts", "refine", "track", "measure", "describe_capabilities",
+    "segment", "segment_concepts", "refine", "view", "edit", "measure", "track",
+    "describe_capabilities",
 }  # fmt: skip
 
 
@@ -43,6 +44,10 @@ def test_every_tool_over_http(era: str):
         assert found["structuredContent"]["count"] == 1
         id_ = found["structuredContent"]["result_id"]
         assert inspector.call("measure", result_id=id_)["structuredContent"]["count"] == 1
+        (picture,) = inspector.call("view", result_id=id_, instances=[1], zoom=True)["content"]
+        assert picture["mimeType"] == "image/jpeg"
+        edited = inspector.call("edit", result_id=id_, action="blur")["structuredContent"]
+        assert edited["instances"] == [1] and edited["uri"].endswith(".png")
         several = inspector.call("segment_concepts", image=id_, phrases=["diamond", "red square"])
         assert len(several["structuredContent"]["concepts"]) == 2
         refined = inspector.call("refine", result_id=id_, points=[[120, 220]])
@@ -61,10 +66,14 @@ def test_every_tool_over_stdio():
     found = inspector.call("segment", image=str(EXAMPLE), instruction="the red square")
     assert found["structuredContent"]["count"] == 1
     several = inspector.call("segment_concepts", image=str(EXAMPLE), phrases=["red square"])
-    assert several["structuredContent"]["concepts"][0]["output"]["count"] == 1
+    assert several["structuredContent"]["concepts"][0]["count"] == 1
     assert inspector.call("describe_capabilities")["structuredContent"]["model"] == "tiny"
     lost = inspector.call("track", video="/nowhere.mp4", instruction="red circle")
     assert lost["isError"] and "there is no video" in lost["content"][0]["text"]
-    for tool in ("measure", "refine"):  # each call has a server of its own, with no results yet
+    for tool in (
+        "measure",
+        "refine",
+        "view",
+    ):  # each call has a server of its own, with no results yet
         answer = inspector.call(tool, result_id="0123456789abcdef")
         assert answer["isError"] and "there is no result" in answer["content"][0]["text"]
