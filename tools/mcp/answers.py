@@ -103,14 +103,14 @@ def _fitting(
     """Return the data, without the shapes that do not fit, which it then says."""
     output = segment_output(stored, include, step)
     shapes = include & {Include.MASKS, Include.POLYGONS}
-    notes = list(output.warnings or ())
+    notes = list(output.warnings)
     if shapes and len(output.model_dump_json(exclude_none=True)) > room:
         left_out = " and ".join(sorted(shapes))
         notes.append(f"{left_out} would be too long here; with include links they are resources")
         output = segment_output(stored, include - shapes, step)
     if len(stored.result.instances) > MAX_LISTED:
         notes.append(f"the first {MAX_LISTED} instances are listed; measure tells of the others")
-    return output.model_copy(update={"warnings": notes or None})
+    return output.model_copy(update={"warnings": notes})
 
 
 def _concept_lines(stored: StoredResult) -> list[str]:

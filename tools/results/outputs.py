@@ -87,7 +87,7 @@ class SegmentOutput(Frozen):
     image: PictureSize
     instances: list[InstanceOutput]
     concepts: list[ConceptOutput] | None = None
-    warnings: list[str] | None = None
+    warnings: list[str]
     next: str
     """What to do with the result."""
     details: Loose = None
@@ -220,7 +220,7 @@ def segment_output(
             for one in stored.concepts
         ]
         or None,
-        warnings=list(result.warnings) or None,
+        warnings=list(result.warnings),
         next=next_step,
         details=_details(stored) if Include.DETAILS in include else None,
         resources=resources_of(stored.id) if links else None,
