@@ -44,6 +44,8 @@ FRAMES = 10
 _COUNTS = {"nothing": 0, "one thing": 1, "five things": 5, "a hundred": 100, "two hundred": 200}
 _WORDS = {0: "nothing", 1: "one thing", 5: "five things", 100: "a hundred", 200: "two hundred"}
 _QUALITY = 95
+_PART = 100_000
+"""Characters that are counted at once, the library's limit; each cut may cost a token."""
 
 
 class AnswerCost(Frozen):
@@ -122,7 +124,12 @@ def token_counter() -> Callable[[str], int]:
             "tokens are counted by bpe-openai", "pip install 'sam3i-agent[bench]'"
         ) from error
     encoding = bpe_openai.get_encoding("o200k_base")
-    return lambda text: len(encoding.encode(text))
+
+    def count(text: str) -> int:
+        parts = (text[i : i + _PART] for i in range(0, len(text), _PART))
+        return sum(len(encoding.encode(part)) for part in parts)
+
+    return count
 
 
 def read_costs(path: Path) -> AnswerCosts:
@@ -188,8 +195,11 @@ async def measure_answers(
                 advance()
                 return answer.structured_content
 
-            listed = await client.list_tools()
-            tools = listed.model_dump_json(by_alias=True, exclude_none=True)
+            listed = (await client.list_tools()).tools
+            tools = json.dumps(
+                [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in listed],
+                separators=(",", ":"),
+            )
             await ask("nothing, 512 x 512", "segment", image=middle, instruction=_WORDS[0])
             await ask("1, 256 x 256", "segment", image=small, instruction=_WORDS[1])
             five = await ask("5, 256 x 256", "segment", image=small, instruction=_WORDS[5])

@@ -39,9 +39,8 @@ def unlike_what_it_knows(model: ModelChoice, photo: Photo) -> str:
     if model.name != SCENES_ONLY or soft_share(photo) <= MAX_SOFT_SHARE:
         return ""
     return (
-        f"the model {SCENES_ONLY} knows generated scenes of plain shapes alone, and this picture "
-        "looks like a photograph: do not trust the answer; a server started with another --model "
-        "reads photographs"
+        f"this looks like a photograph, and the model {SCENES_ONLY} knows drawn shapes alone: do "
+        "not trust the answer; photographs need another --model"
     )
 
 

@@ -25,5 +25,8 @@ def test_the_chat_loop_hands_on_what_the_tools_found(monkeypatch: pytest.MonkeyP
         monkeypatch.setenv("OPENAI_BASE_URL", server.url)
         monkeypatch.setenv("OPENAI_API_KEY", "none")
         assert asyncio.run(chat(PICTURE, "How many red squares?")) == ANSWER
-    found = json.loads(server.log[1]["messages"][-1]["content"])
-    assert found["count"] == 1
+    told, shown = server.log[1]["messages"][-2:]
+    assert told["role"] == "tool" and json.loads(told["content"])["count"] == 1
+    (picture,) = shown["content"]  # a message of the user's: those of tools hold no pictures
+    assert shown["role"] == "user"
+    assert picture["image_url"]["url"].startswith("data:image/jpeg;base64,")

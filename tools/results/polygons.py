@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 Ring = list[tuple[float, float]]
 """Corners x, y in pixels, closed without repeating the first."""
-TOLERANCE_PX = 0.75
-"""How far a simplified outline may stray from the mask's."""
+TOLERANCE_PX = 1.0
+"""How far a simplified outline may stray from the mask's; below one, each step of a slope stays."""
 
 
 def polygons_of(mask: NDArray[np.bool_], tolerance_px: float = TOLERANCE_PX) -> list[Ring]:
