@@ -22,8 +22,8 @@ from sam3i_agent.core.results import join_results, with_warning
 from sam3i_agent.core.stopping import run_in_thread
 from sam3i_agent.tools.purpose import purpose_of, unlike_what_it_knows
 from sam3i_agent.tools.results.clips import ClipStore
-from sam3i_agent.tools.results.editing import Edit, edit_photo
-from sam3i_agent.tools.results.edits import EditStore
+from sam3i_agent.tools.results.edits.actions import Edit, edit_photo
+from sam3i_agent.tools.results.edits.store import EditStore
 from sam3i_agent.tools.results.formats.registry import TEXT_FORMATS
 from sam3i_agent.tools.results.measures import measure
 from sam3i_agent.tools.results.outputs import SCHEME, CapabilitiesOutput, EditOutput, MeasureOutput

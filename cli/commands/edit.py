@@ -43,8 +43,8 @@ def edit(
     from pydantic import ValidationError
 
     from sam3i_agent.core.photo import read_photo
-    from sam3i_agent.tools.results.edited_files import default_suffix, write_edited
-    from sam3i_agent.tools.results.editing import Edit, edit_photo
+    from sam3i_agent.tools.results.edits.actions import Edit, edit_photo
+    from sam3i_agent.tools.results.edits.files import default_suffix, write_edited
 
     found = _read_result(result)
     original = image or _photo_of(found)

@@ -13,8 +13,8 @@ from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.photo import Photo, read_photo
 from sam3i_agent.core.results import empty_result, instance_of, with_instances
-from sam3i_agent.tools.results.edited_files import write_edited
-from sam3i_agent.tools.results.editing import Edit, EditAction, edit_photo
+from sam3i_agent.tools.results.edits.actions import Edit, EditAction, edit_photo
+from sam3i_agent.tools.results.edits.files import write_edited
 from tests.conftest import block
 from tests.tools.fakes import client_of, picture_uri, pictures_of, text_of
 

@@ -8,7 +8,7 @@ from mcp.server import MCPServer
 from mcp_types import Completion, ResourceTemplateReference
 
 from sam3i_agent.core.errors import InputError
-from sam3i_agent.tools.results.editing import edit_photo
+from sam3i_agent.tools.results.edits.actions import edit_photo
 from sam3i_agent.tools.results.formats.registry import TEXT_FORMATS
 from sam3i_agent.tools.results.outputs import CLIP_SCHEME, SCHEME
 from sam3i_agent.tools.results.pictures import (

@@ -7,7 +7,7 @@ from pydantic import Field, WithJsonSchema
 
 from sam3i_agent.core.contracts import Frozen, Route, RunStatus
 from sam3i_agent.core.levels import InstructionLevel
-from sam3i_agent.tools.results.editing import EditAction
+from sam3i_agent.tools.results.edits.actions import EditAction
 from sam3i_agent.tools.results.formats.registry import TEXT_FORMATS
 from sam3i_agent.tools.results.polygons import polygons_of
 from sam3i_agent.tools.results.store import StoredResult

@@ -10,7 +10,7 @@ from sam3i_agent.core.stopping import run_in_thread
 from sam3i_agent.tools.mcp.answers import AnswerStyle, make_answer
 from sam3i_agent.tools.mcp.arguments import InstancesArgument, ResultArgument
 from sam3i_agent.tools.mcp.tool import make_tool, tool_errors
-from sam3i_agent.tools.results.editing import MAX_STRENGTH, Edit, EditAction
+from sam3i_agent.tools.results.edits.actions import MAX_STRENGTH, Edit, EditAction
 from sam3i_agent.tools.results.outputs import EditOutput
 from sam3i_agent.tools.results.pictures import encode_jpeg, on_white
 from sam3i_agent.tools.toolbox import Toolbox

@@ -5,7 +5,7 @@ import threading
 from collections import OrderedDict
 
 from sam3i_agent.core.errors import InputError
-from sam3i_agent.tools.results.editing import Edit
+from sam3i_agent.tools.results.edits.actions import Edit
 
 MAX_EDITS = 1_000
 

@@ -1,0 +1,1 @@
+"""Photos changed by the masks of a result."""
