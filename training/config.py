@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.data.scenes import SceneLimits
-from sam3i_agent.training.matching import MatchCosts
+from sam3i_agent.training.losses.matching import MatchCosts
 from sam3i_agent.training.model_size import ModelSize
 from sam3i_agent.training.stages import Stage
 

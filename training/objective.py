@@ -10,18 +10,18 @@ from torch.nn.functional import cross_entropy, mse_loss, smooth_l1_loss
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.data.scenes import Colour, Shape, Texture
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
-from sam3i_agent.training.alignment import (
+from sam3i_agent.training.batches import NO_OBJECT, TrainingBatch
+from sam3i_agent.training.config import TrainConfig
+from sam3i_agent.training.forward import DeepPredictions, empty_geometry_of, forward_deep
+from sam3i_agent.training.losses.alignment import (
     TextProjector,
     concept_margin,
     disagreement_segmentation,
     info_nce,
     semantic_kl,
 )
-from sam3i_agent.training.batches import NO_OBJECT, TrainingBatch
-from sam3i_agent.training.config import TrainConfig
-from sam3i_agent.training.detection import detection_losses, union_masks
-from sam3i_agent.training.forward import DeepPredictions, empty_geometry_of, forward_deep
-from sam3i_agent.training.official_losses import official_losses
+from sam3i_agent.training.losses.detection import detection_losses, union_masks
+from sam3i_agent.training.losses.official import official_losses
 from sam3i_agent.training.stages import Stage
 
 

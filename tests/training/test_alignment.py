@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from sam3i_agent.training.alignment import (
+from sam3i_agent.training.losses.alignment import (
     MARGIN,
     TextProjector,
     bernoulli_js,

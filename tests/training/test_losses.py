@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from sam3i_agent.training.losses import dice, generalised_iou, sigmoid_focal, xyxy_of
-from sam3i_agent.training.matching import MatchCosts, match
+from sam3i_agent.training.losses.matching import MatchCosts, match
+from sam3i_agent.training.losses.terms import dice, generalised_iou, sigmoid_focal, xyxy_of
 
 
 def test_focal_by_hand():

@@ -15,8 +15,8 @@ from sam3i_agent.training.batches import TrainingBatch
 from sam3i_agent.training.config import read_config
 from sam3i_agent.training.forward import DeepPredictions
 from sam3i_agent.training.loop import dry_run, learning_rate_at, weighted_sum
-from sam3i_agent.training.matching import MatchCosts, Matches, match, match_one_to_many
-from sam3i_agent.training.official_losses import class_loss, official_losses
+from sam3i_agent.training.losses.matching import MatchCosts, Matches, match, match_one_to_many
+from sam3i_agent.training.losses.official import class_loss, official_losses
 from sam3i_agent.training.pictures import MixedSource
 
 CONFIGS = Path(training_config.__file__).parent / "configs"

@@ -7,8 +7,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from sam3i_agent.training.batches import TrainingBatch
 from sam3i_agent.training.config import LossWeights
 from sam3i_agent.training.forward import DeepPredictions
-from sam3i_agent.training.losses import dice, generalised_iou, sigmoid_focal, xyxy_of
-from sam3i_agent.training.matching import MatchCosts, match
+from sam3i_agent.training.losses.matching import MatchCosts, match
+from sam3i_agent.training.losses.terms import dice, generalised_iou, sigmoid_focal, xyxy_of
 
 OFFICIAL_POSITIVE_WEIGHT = 10.0
 """Of the presence focal loss (SAM 3's recipe)."""

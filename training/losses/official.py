@@ -15,10 +15,10 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits as bce
 
 from sam3i_agent.training.batches import TrainingBatch
-from sam3i_agent.training.detection import union_masks
 from sam3i_agent.training.forward import DeepPredictions
-from sam3i_agent.training.losses import box_iou, dice, generalised_iou, sigmoid_focal, xyxy_of
-from sam3i_agent.training.matching import MatchCosts, Matches, match, match_one_to_many
+from sam3i_agent.training.losses.detection import union_masks
+from sam3i_agent.training.losses.matching import MatchCosts, Matches, match, match_one_to_many
+from sam3i_agent.training.losses.terms import box_iou, dice, generalised_iou, sigmoid_focal, xyxy_of
 
 _IOU_ALPHA = 0.25
 """Exponent of the score in the class target; the box's IoU has the rest."""

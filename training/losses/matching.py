@@ -7,7 +7,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from sam3i_agent.training.losses import box_iou, generalised_iou, sigmoid_focal, xyxy_of
+from sam3i_agent.training.losses.terms import box_iou, generalised_iou, sigmoid_focal, xyxy_of
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What training minimises, and how queries and targets are matched."""
