@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sam3i_agent.agent.language.mllm import PHOTO_SIDE, SHEET_SHARE
+from sam3i_agent.agent.language.pictures import PHOTO_SIDE, SHEET_SHARE
 from sam3i_agent.core.drawing import draw_marks, draw_sheet
 from sam3i_agent.data.scenes import SceneLimits, generate_scene
 

@@ -82,7 +82,7 @@ class TrainConfig(BaseModel):
     """Dataset to train on, of any format of `data.formats.registry`, or several that are mixed;
     None draws scenes."""
     recipe: Literal["ours", "official"] = "ours"
-    """Whose detection losses: `training.detection` or `training.official_losses`."""
+    """Whose detection losses: `training.losses.detection` or `training.losses.official`."""
     adapter_dim: int = 32
     """Width of a new head's bottlenecks; 64 at full size."""
     adapter_heads: int = 4

@@ -2,15 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from sam3i_agent.agent.belief import MODEL, Trust
 from sam3i_agent.agent.candidates import Candidate, doubles_of
 from sam3i_agent.agent.language.conversation import Conversation
+from sam3i_agent.agent.language.pictures import PHOTO_SIDE, ShownPictures
 from sam3i_agent.agent.language.replies import (
     ExhaustiveReply,
     NumberedVerdict,
@@ -30,18 +28,10 @@ from sam3i_agent.agent.language.side import (
     View,
     roles_of,
 )
-from sam3i_agent.core.drawing import crop_around, data_url, draw_marks, draw_sheet, fit, scale_mask
 from sam3i_agent.core.errors import BudgetError, LanguageReplyError
 from sam3i_agent.core.levels import InstructionLevel
-from sam3i_agent.core.masks import Masks
 from sam3i_agent.prompts.templates import PromptTemplate, complaint, has_prompt, load_prompt
 
-PHOTO_SIDE = 1024
-"""Longest side of the pictures a model is shown, in pixels, where nobody chooses."""
-VERDICT_SHARE = 0.75
-"""Of that side, for the verdict on one mask, which has a cut-out for the detail."""
-SHEET_SHARE = 1.5
-"""Of that side, for a sheet of cut-outs."""
 SAME_MASK_IOU = 0.9
 """Masks of different wordings that overlap more are one candidate."""
 MAX_CANDIDATES = 100
@@ -65,9 +55,7 @@ class MllmLanguage:
 
     def __init__(self, client: Conversation, image_side: int = PHOTO_SIDE) -> None:
         self._client = client
-        self._side = image_side
-        self._photos: dict[tuple[str, int], _ScaledPhoto] = {}
-        """Of the photo in work, by its hash and longest side; each is made once."""
+        self._shown = ShownPictures(image_side)
 
     @property
     def name(self) -> str:
@@ -125,8 +113,8 @@ class MllmLanguage:
         shows_marks = "marks" in self._prompt("propose").variables and bool(view.candidates)
 
         async def pictures() -> list[str]:
-            photo = await asyncio.to_thread(self._photo, view, self._side)
-            return [photo.url, *([await self._marked(view)] if shows_marks else [])]
+            photo = await self._shown.photo_url(view)
+            return [photo, *([await self._shown.marked(view)] if shows_marks else [])]
 
         def check(reply: ProposeReply) -> str | None:
             if reply.absent:
@@ -175,10 +163,9 @@ class MllmLanguage:
         )
 
         async def pictures() -> list[str]:
-            photo = await asyncio.to_thread(self._photo, view, self._side)
-            shown = [photo.url, await self._marked(view)]
+            shown = [await self._shown.photo_url(view), await self._shown.marked(view)]
             if with_sheet and len(marks) <= MASKS_PER_SHEET:
-                shown.append(await asyncio.to_thread(self._sheet, view))
+                shown.append(await asyncio.to_thread(self._shown.sheet, view))
             return shown
 
         def check(reply: SelectReply) -> str | None:
@@ -234,8 +221,7 @@ class MllmLanguage:
         )
 
         async def pictures() -> list[str]:
-            photo = await asyncio.to_thread(self._photo, view, self._side)
-            return [photo.url, await self._marked(view)]
+            return [await self._shown.photo_url(view), await self._shown.marked(view)]
 
         reply = await self._client.ask(
             f"exhaustive/{view.round}",
@@ -266,7 +252,7 @@ class MllmLanguage:
         )
 
         async def pictures() -> list[str]:
-            return await asyncio.to_thread(self._verdict_pictures, view)
+            return await asyncio.to_thread(self._shown.of_one, view)
 
         reply = await self._client.ask(
             f"verify/{view.round}.{look}",
@@ -290,8 +276,8 @@ class MllmLanguage:
         )
 
         async def pictures() -> list[str]:
-            photo = await asyncio.to_thread(self._photo, view, self._side)
-            return [photo.url, await self._marked(view), await asyncio.to_thread(self._sheet, view)]
+            shown = [await self._shown.photo_url(view), await self._shown.marked(view)]
+            return [*shown, await asyncio.to_thread(self._shown.sheet, view)]
 
         def check(reply: SheetReply) -> str | None:
             numbers = [one.number for one in reply.judgements]
@@ -346,50 +332,6 @@ class MllmLanguage:
 
     def _complain(self, name: str, **values: object) -> str:
         return complaint(name, self._client.prompts, **values)
-
-    def _photo(self, view: View, side: int) -> "_ScaledPhoto":
-        key = (view.photo.sha256, side)
-        if key not in self._photos:
-            for other in [one for one in self._photos if one[0] != view.photo.sha256]:
-                del self._photos[other]
-            picture = fit(view.photo.pixels, side)
-            self._photos[key] = _ScaledPhoto(np.asarray(picture), data_url(picture))
-        return self._photos[key]
-
-    async def _marked(self, view: View) -> str:
-        doubted = {i for i, one in enumerate(view.known, start=1) if one.doubt}
-        picture = await asyncio.to_thread(
-            draw_marks, view.photo.pixels, _masks(view), max_side=self._side, doubted=doubted
-        )
-        return data_url(picture)
-
-    def _sheet(self, view: View) -> str:
-        side = round(self._side * SHEET_SHARE)
-        return data_url(draw_sheet(view.photo.pixels, _masks(view), max_side=side))
-
-    def _verdict_pictures(self, view: View) -> list[str]:
-        (candidate,) = view.candidates
-        side = round(self._side * VERDICT_SHARE)
-        photo = self._photo(view, side)
-        height, width = photo.pixels.shape[:2]
-        mask = scale_mask(candidate.mask, (width, height))
-        return [
-            photo.url,
-            data_url(draw_marks(photo.pixels, [mask], max_side=side)),
-            data_url(crop_around(view.photo.pixels, candidate.mask)),
-        ]
-
-
-@dataclass(frozen=True)
-class _ScaledPhoto:
-    """A photo as a model is shown it."""
-
-    pixels: NDArray[np.uint8]
-    url: str
-
-
-def _masks(view: View) -> Masks:
-    return Masks(view.photo.size_hw, (one.counts for one in view.candidates))
 
 
 def _key_of(view: View) -> str:
