@@ -11,6 +11,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,7 @@ class ExportedRun(Frozen):
             data = base64.b64decode(self.image_base64, validate=True)
         except ValueError as error:
             raise InputError("the photo of the exported run is damaged") from error
-        return decode_photo(data, self.image_name)
+        return replace(decode_photo(data, self.image_name), name=self.image_name)
 
 
 class RecordedRun:

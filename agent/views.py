@@ -65,6 +65,8 @@ def open_positions(state: State, workspace: Workspace) -> list[int]:
     Open is a belief between `DOUBTED` and `SURE`, or one that the votes have turned against what
     was known before, unless the last `AGREEING` votes agree (one more where they turned it).
     """
+    if not workspace.language.keeps_unselected():
+        return []  # the word of rules is final
     found, evidence = beliefs_of(state, workspace), evidence_in(state, workspace)
     before = beliefs_of({**state, "votes": []}, workspace)
     positions: list[int] = []

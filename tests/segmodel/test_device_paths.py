@@ -39,7 +39,7 @@ def test_a_compiled_encoder_gives_the_same_features():
             a.vision.fpn_hidden_states, b.vision.fpn_hidden_states, strict=True
         ):
             assert (ours - theirs).abs().max() < 1e-4
-        first, second = (one.segment([Prompt("thing")], 0.1)[0] for one in (a, b))
+        first, second = (one.segment([Prompt("thing", min_score=0.1)])[0] for one in (a, b))
         np.testing.assert_allclose(first.scores, second.scores, atol=1e-4)
 
 
