@@ -83,19 +83,24 @@ def mask_iou(a: Candidate, b: Candidate) -> float:
     return float(mask_ious(a.masks, b.masks)[0, 0])
 
 
-def doubles_of(candidates: Sequence[Candidate], min_iou: float) -> frozenset[int]:
-    """Return the positions of candidates that overlap an earlier one by more than `min_iou`."""
+def doubles_of(candidates: Sequence[Candidate], max_iou: float) -> frozenset[int]:
+    """Return the positions of candidates that overlap an earlier one by more than `max_iou`.
+
+    Only candidates that are no doubles themselves have any.
+    """
+    if not candidates:
+        return frozenset()
+    masks = Masks(candidates[0].masks.size_hw, (one.counts for one in candidates))
+    ious = mask_ious(masks, masks)
     kept: list[int] = []
-    for position, one in enumerate(candidates):
-        if all(mask_iou(candidates[other], one) <= min_iou for other in kept):
+    for position in range(len(candidates)):
+        if (ious[position, kept] <= max_iou).all():
             kept.append(position)
     return frozenset(range(len(candidates))) - frozenset(kept)
 
 
-def without_doubles(candidates: list[Candidate], max_iou: float) -> list[Candidate]:
+def without_doubles(candidates: Sequence[Candidate], max_iou: float) -> list[Candidate]:
     """Drop each candidate that overlaps a better-scored one by more than `max_iou`."""
-    kept: list[Candidate] = []
-    for candidate in sorted(candidates, key=lambda one: -one.score):
-        if all(mask_iou(candidate, better) <= max_iou for better in kept):
-            kept.append(candidate)
-    return kept
+    best_first = sorted(candidates, key=lambda candidate: -candidate.score)
+    doubles = doubles_of(best_first, max_iou)
+    return [one for i, one in enumerate(best_first) if i not in doubles]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from langgraph.runtime import Runtime
@@ -51,10 +52,11 @@ async def inspect(
         what = "1 mask is a double" if len(hidden) == 1 else f"{len(hidden)} masks are doubles"
         lines.append(f"inspect: {what}")
     verdicts: dict[str, Verdict] = {}
-    for position in shown:
+    view = view_of(state, workspace, state["round"], shown)  # weighs all evidence: once
+    for position, one, known in zip(shown, view.candidates, view.known, strict=True):
         if position in hidden or str(position) in state.get("verdicts", {}):
             continue
-        verdict = language.inspect(view_of(state, workspace, state["round"], (position,)))
+        verdict = language.inspect(replace(view, candidates=(one,), known=(known,)))
         if verdict is not None:
             verdicts[str(position)] = verdict
             if verdict.decision is Decision.REJECT:

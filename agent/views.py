@@ -44,11 +44,6 @@ def beliefs_of(state: State, workspace: Workspace) -> NDArray[np.float64]:
     return _weigh(state, workspace).candidates
 
 
-def is_distrusted(state: State, workspace: Workspace) -> bool:
-    """Whether the language side has contradicted itself, and all else, too often to be followed."""
-    return _weigh(state, workspace).rate < DISTRUSTED
-
-
 def _weigh(state: State, workspace: Workspace) -> Beliefs:
     votes, trust = state.get("votes", ()), workspace.language.trust
     return weigh_evidence(evidence_in(state, workspace), votes, trust)
@@ -67,8 +62,9 @@ def open_positions(state: State, workspace: Workspace) -> list[int]:
     """
     if not workspace.language.keeps_unselected():
         return []  # the word of rules is final
-    found, evidence = beliefs_of(state, workspace), evidence_in(state, workspace)
-    before = beliefs_of({**state, "votes": []}, workspace)
+    evidence, trust = evidence_in(state, workspace), workspace.language.trust
+    found = weigh_evidence(evidence, state.get("votes", ()), trust).candidates
+    before = weigh_evidence(evidence, (), trust).candidates
     positions: list[int] = []
     for one in target_positions(state, workspace):
         votes = [vote for vote in state.get("votes", ()) if vote.candidate == one]
@@ -89,10 +85,10 @@ def believed(state: State, workspace: Workspace) -> list[int]:
 
     Where the language side is not to be followed, that is the direct answer, if a head gave one.
     """
-    found = beliefs_of(state, workspace)
-    own = HEAD_KEYS[state["level"]]
-    if own in state.get("presences", {}) and is_distrusted(state, workspace):
-        return [i for i, one in enumerate(workspace.candidates) if one.key == own]
+    weighed = _weigh(state, workspace)
+    if HEAD_KEYS[state["level"]] in state.get("presences", {}) and weighed.rate < DISTRUSTED:
+        return _direct_answer(state, workspace)
+    found = weighed.candidates
     positions = [one for one in target_positions(state, workspace) if found[one] > BELIEVED]
     if not workspace.language.keeps_unselected():
         judged = {one.candidate for one in state.get("votes", ())}
@@ -105,9 +101,14 @@ def best_doubted(state: State, workspace: Workspace) -> list[int]:
     targets = target_positions(state, workspace)
     if not targets or not workspace.language.keeps_unselected():
         return []
-    own = [i for i, one in enumerate(workspace.candidates) if one.key == HEAD_KEYS[state["level"]]]
     found = beliefs_of(state, workspace)
-    return own or [max(targets, key=lambda one: found[one])]
+    return _direct_answer(state, workspace) or [max(targets, key=lambda one: found[one])]
+
+
+def _direct_answer(state: State, workspace: Workspace) -> list[int]:
+    """Return the positions of what the head found at the level that the words are read at."""
+    own = HEAD_KEYS[state["level"]]
+    return [i for i, one in enumerate(workspace.candidates) if one.key == own]
 
 
 def view_of(
