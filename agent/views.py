@@ -58,7 +58,8 @@ def open_positions(state: State, workspace: Workspace) -> list[int]:
     """Return the targets that another look may decide otherwise.
 
     Open is a belief between `DOUBTED` and `SURE`, or one that the votes have turned against what
-    was known before, unless the last `AGREEING` votes agree (one more where they turned it).
+    was known before, unless votes of weight `AGREEING` in a row agree (`AGREEING_AGAINST` where
+    they turned it).
     """
     if not workspace.language.keeps_unselected():
         return []  # the word of rules is final

@@ -10,15 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from sam3i_agent.core.errors import InputError
-from sam3i_agent.core.files import read_json
-from sam3i_agent.core.levels import InstructionLevel
-from sam3i_agent.core.rle import encode_segmentation
 from sam3i_agent.data.formats.dataset_format import DATA_ERRORS, DatasetFormat, DatasetSource
-from sam3i_agent.data.records import Record, granularity_by_count
+from sam3i_agent.data.formats.references import read_references
+from sam3i_agent.data.records import Record
 
 REFS_NAMES = ("refs(unc).p", "refs(umd).p", "refs(final).p", "Ref-ZOM(final).p", "refs(google).p")
 """In the order in which they are looked for."""
-INSTANCES_NAME = "instances.json"
 _NO_TARGET = "zero"
 """Ref-ZOM's `source` of references to nothing."""
 
@@ -53,35 +50,10 @@ def _read(source: DatasetSource) -> list[Record]:
     path = _refs_path(source.path)
     if path is None:
         raise InputError(f"{str(source.path)!r} has no references", f"one of {REFS_NAMES}")
-    refs, instances = read_plain_pickle(path), read_json(source.path / INSTANCES_NAME)
-    where = INSTANCES_NAME
-    try:
-        images = {one["id"]: one for one in instances["images"]}
-        segmentations = {one["id"]: one["segmentation"] for one in instances["annotations"]}
-        records: list[Record] = []
-        for ref in refs:
-            where = f"{path.name}: reference {ref['ref_id']!r}"
-            image = images[ref["image_id"]]
-            size = image["height"], image["width"]
-            ids = _targets(ref)
-            counts = tuple(encode_segmentation(segmentations[one], *size) for one in ids)
-            records += [
-                Record(
-                    id=int(sentence["sent_id"]),
-                    file_name=image["file_name"],
-                    height=size[0],
-                    width=size[1],
-                    texts={InstructionLevel.SIMPLE: (sentence.get("sent") or sentence["raw"],)},
-                    encoded_masks=counts,
-                    granularity=granularity_by_count(len(ids)),
-                    annotation_ids=ids,
-                    split=str(ref.get("split", "")),
-                )
-                for sentence in ref["sentences"]
-            ]
-    except DATA_ERRORS as error:
-        raise InputError(f"{where} cannot be used: {error!r}") from error
-    return records
+    refs = read_plain_pickle(path)
+    return read_references(
+        refs, path.name, source.path, _targets, lambda ref: str(ref.get("split", ""))
+    )
 
 
 def _targets(ref: dict[str, Any]) -> tuple[int, ...]:
