@@ -114,7 +114,7 @@ async def direct(
 ) -> Command[Literal["propose", "__end__"]]:
     """Answer in one pass; a doubtful answer of the auto route goes to the agent, as a candidate."""
     workspace, request, level = runtime.context, state["request"], state["level"]
-    for_agent = state["route"] is Route.AGENT
+    for_agent = state["route"].by_agent
     may_escalate = (
         not for_agent
         and request.route is RouteChoice.AUTO

@@ -60,9 +60,10 @@ def _check_exemplars(exemplars: Sequence[Exemplar], options: RequestOptions) -> 
     contradictions = boxes & {one.box_xyxy for one in exemplars if not one.positive}
     if contradictions:
         raise InputError(f"the box {list(contradictions.pop())} is both an example and none")
-    if options.get("route") is RouteChoice.AGENT:
+    route = options.get("route", RouteChoice.AUTO)
+    if route.by_agent:
         raise InputError(
-            "example boxes are answered directly, not by the agent", "leave out --route agent"
+            "example boxes are answered directly, not by the agent", f"leave out --route {route}"
         )
     if options.get("level", LevelChoice.AUTO) not in (LevelChoice.AUTO, LevelChoice.CONCEPT):
         raise InputError(

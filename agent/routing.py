@@ -73,7 +73,7 @@ def decide(
         return Routing(route, wanted, reason, joint, fits=fits)
     route = Route(request.route)
     reason = f"{route} as asked, {wanted} instruction"
-    if route is Route.AGENT:
+    if route.by_agent:
         return Routing(route, wanted, reason, fits=fits)
     warnings: list[str] = []
     if guessed and not joint and wanted not in levels:

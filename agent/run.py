@@ -19,7 +19,6 @@ from sam3i_agent.agent.telemetry import tracer
 from sam3i_agent.core.contracts import (
     LevelChoice,
     Route,
-    RouteChoice,
     RunStatus,
     SegmentationResult,
     SegmentRequest,
@@ -85,9 +84,7 @@ async def answer_request(
     if photo.sha256 != request.image_sha256:
         raise InputError("the photo is not the one that the run was about")
     level = request.level
-    level_is_ours = (
-        level in (LevelChoice.AUTO, LevelChoice.JOINT) or request.route is RouteChoice.AGENT
-    )
+    level_is_ours = level in (LevelChoice.AUTO, LevelChoice.JOINT) or request.route.by_agent
     if not level_is_ours and level not in segmenter.levels:
         raise InputError(
             f"this model has no instruction head for level {level!s}",

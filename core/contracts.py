@@ -23,6 +23,15 @@ class Route(StrEnum):
     """The instruction goes to the model as it is, in one pass."""
     AGENT = "agent"
     """Noun phrases are segmented, filtered and tried again until they fit."""
+    AGENT_PLAN = "agent-plan"
+    """One question plans, in words; geometry carries the plan out."""
+    AGENT_TOOLS = "agent-tools"
+    """One conversation, in which a language model calls the segmenter as a tool."""
+
+    @property
+    def by_agent(self) -> bool:
+        """Whether a language side has a say."""
+        return self is not Route.DIRECT
 
 
 class RouteChoice(StrEnum):
@@ -31,6 +40,11 @@ class RouteChoice(StrEnum):
     AUTO = "auto"
     DIRECT = Route.DIRECT
     AGENT = Route.AGENT
+
+    @property
+    def by_agent(self) -> bool:
+        """Whether the agent answers in any case, in one of its ways."""
+        return self not in (RouteChoice.AUTO, RouteChoice.DIRECT)
 
 
 class LevelChoice(StrEnum):

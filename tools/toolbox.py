@@ -273,7 +273,7 @@ class Toolbox:
             model=segmenter.name,
             purpose=purpose_of(self.service.model),
             levels=list(segmenter.levels),
-            routes=list(Route),
+            routes=[Route.DIRECT, Route.AGENT],
             language_model="the client's own, where it offers sampling; else the "
             + self._language_name
             if self.client_model

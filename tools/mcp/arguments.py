@@ -4,11 +4,11 @@ What is clearly meant is taken: one value where a list is wanted, a box or a poi
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from sam3i_agent.core.contracts import MAX_INSTRUCTION_CHARACTERS, LevelChoice, RouteChoice
+from sam3i_agent.core.contracts import MAX_INSTRUCTION_CHARACTERS, LevelChoice
 from sam3i_agent.tools.results.outputs import Include
 
 _BOX_KEYS = (
@@ -76,7 +76,7 @@ InstructionArgument = Annotated[
     Field(description="English noun phrase or instruction.", max_length=MAX_INSTRUCTION_CHARACTERS),
 ]
 RouteArgument = Annotated[
-    RouteChoice,
+    Literal["auto", "direct", "agent"],  # of `RouteChoice`; the others are for experiments
     Field(
         description="auto is right for most; direct: one pass of the model; agent: noun phrases, "
         "filtered by position, size, relation, colour."

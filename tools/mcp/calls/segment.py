@@ -31,7 +31,7 @@ def segment_tool(toolbox: Toolbox, style: AnswerStyle, log: ClientLog) -> Tool:
         ctx: Context[Any, Any],
         image: ImageArgument,
         instruction: InstructionArgument,
-        route: RouteArgument = RouteChoice.AUTO,
+        route: RouteArgument = "auto",
         level: LevelArgument = LevelChoice.AUTO,
         max_instances: Annotated[
             int | None, Field(description="Keep the best so many.", ge=1)
@@ -50,7 +50,7 @@ def segment_tool(toolbox: Toolbox, style: AnswerStyle, log: ClientLog) -> Tool:
                 stored = await toolbox.segment(
                     image,
                     instruction,
-                    route,
+                    RouteChoice(route),
                     level,
                     max_instances,
                     on_step=progress_to(ctx),
