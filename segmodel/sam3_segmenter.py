@@ -43,7 +43,7 @@ from sam3i_agent.segmodel.segmenter import Box, Tracker
 from sam3i_agent.segmodel.sharing.combining import Combiner
 from sam3i_agent.segmodel.sharing.encoding_cache import EncodingCache
 from sam3i_agent.segmodel.sharing.text_cache import TextCache
-from sam3i_agent.segmodel.tokenization import CONTEXT_LENGTH, InstructionTokenizer
+from sam3i_agent.segmodel.tokenization import InstructionTokenizer
 from sam3i_agent.segmodel.video.linking import LinkingTracker
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ class Sam3Segmenter:
     def __init__(self, model: InstructionSam3, name: str) -> None:
         self.name = name
         self.model = model
-        self.tokenizer = InstructionTokenizer(model.config.text_config.vocab_size)
+        text = model.config.text_config
+        self.tokenizer = InstructionTokenizer(text.vocab_size, text.max_position_embeddings)
         self.encodings: EncodingCache[Sam3Image] = EncodingCache()
         self.texts = TextCache()
         self.turn = threading.Lock()
@@ -130,7 +131,7 @@ class Sam3Segmenter:
     @property
     def context_length(self) -> int:
         """Ids that the model reads of a text."""
-        return CONTEXT_LENGTH
+        return self.tokenizer.context_length
 
     @property
     def input_side(self) -> int:
@@ -154,7 +155,7 @@ class Sam3Segmenter:
                 hook.remove()
 
     def count_tokens(self, text: str) -> int:
-        """Return the ids that `text` needs, start and end markers included; the model takes 32."""
+        """Return the ids that `text` needs, start and end markers included."""
         return self.tokenizer.count_tokens(text)
 
     def encode(self, photo: Photo, *, keep: bool = True) -> Sam3Image:

@@ -1,4 +1,4 @@
-"""Text to token ids as SAM 3 expects them: CLIP's byte-pair encoding, padded with 0 to 32 ids.
+"""Text to token ids as the models expect them: CLIP's byte-pair encoding, padded with 0.
 
 The one vocabulary file serves every model: a model with a smaller vocabulary uses its first merges,
 so any text stays encodable. Cleaning (ftfy, HTML unescape, white space, lower case) follows the
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
 
 CONTEXT_LENGTH = 32
-"""Ids per text, start and end markers included (SAM 3's text context)."""
+"""Ids per text of SAM 3, start and end markers included; other models have another number."""
 PAD_ID = 0
 """The official padding id; another one shifts the logits of the simple and complex levels."""
 
@@ -43,11 +43,11 @@ class TokenBatch:
     """Token ids of N texts."""
 
     input_ids: "torch.Tensor"
-    """(N, 32) int64, padded with `PAD_ID`."""
+    """(N, L) int64, padded with `PAD_ID`."""
     attention_mask: "torch.Tensor"
-    """(N, 32) int64, 1 = keep, 0 = padding."""
+    """(N, L) int64, 1 = keep, 0 = padding."""
     lengths: tuple[int, ...]
-    """Ids that each text needs, markers included; above 32 its end was cut."""
+    """Ids that each text needs, markers included; above L its end was cut."""
 
 
 def clean_text(text: str) -> str:
@@ -61,41 +61,47 @@ class InstructionTokenizer:
 
     Args:
         vocabulary_size: 514 to 49408; the model's `text_config.vocab_size`.
+        context_length: L, the ids that the model reads of a text.
 
     Raises:
         ValueError: the size is out of range.
     """
 
-    def __init__(self, vocabulary_size: int = CLIP_VOCABULARY_SIZE) -> None:
+    def __init__(
+        self,
+        vocabulary_size: int = CLIP_VOCABULARY_SIZE,
+        context_length: int = CONTEXT_LENGTH,
+    ) -> None:
         if not _SMALLEST_VOCABULARY <= vocabulary_size <= CLIP_VOCABULARY_SIZE:
             raise ValueError(
                 f"vocabulary_size must be {_SMALLEST_VOCABULARY}..{CLIP_VOCABULARY_SIZE}, "
                 f"got {vocabulary_size}"
             )
         self.vocabulary_size = vocabulary_size
+        self.context_length = context_length
         self._bpe = _build_bpe(vocabulary_size)
         self._start_id = vocabulary_size - 2
         self._end_id = vocabulary_size - 1
 
     def count_tokens(self, text: str) -> int:
-        """Return how many ids `text` needs, start and end markers included; the model takes 32."""
+        """Return how many ids `text` needs, start and end markers included."""
         return len(self._bpe.encode(clean_text(text)).ids) + _SPECIALS
 
     def __call__(self, texts: Sequence[str]) -> TokenBatch:
         """Encode `texts`; one that is too long is cut and ends with the end marker.
 
-        The caller compares `lengths` with `CONTEXT_LENGTH` and tells its user what was cut.
+        The caller compares `lengths` with `context_length` and tells its user what was cut.
         """
         import torch
 
-        input_ids = torch.full((len(texts), CONTEXT_LENGTH), PAD_ID, dtype=torch.int64)
+        input_ids = torch.full((len(texts), self.context_length), PAD_ID, dtype=torch.int64)
         attention_mask = torch.zeros_like(input_ids)
         lengths: list[int] = []
         for row, text in enumerate(texts):
             ids = [self._start_id, *self._bpe.encode(clean_text(text)).ids, self._end_id]
             lengths.append(len(ids))
-            if len(ids) > CONTEXT_LENGTH:
-                ids = [*ids[: CONTEXT_LENGTH - 1], self._end_id]
+            if len(ids) > self.context_length:
+                ids = [*ids[: self.context_length - 1], self._end_id]
             input_ids[row, : len(ids)] = torch.tensor(ids)
             attention_mask[row, : len(ids)] = 1
         return TokenBatch(input_ids, attention_mask, tuple(lengths))

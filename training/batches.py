@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.segmodel.exemplars import pad_boxes
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
-from sam3i_agent.segmodel.tokenization import InstructionTokenizer, TokenBatch
+from sam3i_agent.segmodel.tokenization import CONTEXT_LENGTH, InstructionTokenizer, TokenBatch
 from sam3i_agent.training.pictures import Picture, PictureSource
 
 NO_OBJECT = 255
@@ -81,6 +81,8 @@ class BatchPlan:
     image_size: int
     mask_size: int
     vocabulary_size: int
+    context_length: int = CONTEXT_LENGTH
+    """Ids that the model reads of a text."""
 
 
 def make_batch(plan: BatchPlan, number: int, tokenizer: InstructionTokenizer) -> TrainingBatch:
@@ -166,7 +168,7 @@ class BatchStream(IterableDataset[TrainingBatch]):
 
     def __iter__(self) -> Iterator[TrainingBatch]:
         """Build batches for ever."""
-        tokenizer = InstructionTokenizer(self._plan.vocabulary_size)
+        tokenizer = InstructionTokenizer(self._plan.vocabulary_size, self._plan.context_length)
         number = self._first
         while True:
             yield make_batch(self._plan, number, tokenizer)

@@ -23,7 +23,7 @@ from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.segmodel.exemplars import PADDING
 from sam3i_agent.segmodel.network.geometry import encode_empty_geometry
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
-from sam3i_agent.segmodel.tokenization import CONTEXT_LENGTH, TokenBatch
+from sam3i_agent.segmodel.tokenization import TokenBatch
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ def forward_deep(
         one_to_many: run the decoder once more for the one-to-many branch.
     """
     # Padding is masked everywhere at the concept level, so columns that are padding in all rows go;
-    # the adapters' attention sees padding.
-    trim = level is InstructionLevel.CONCEPT
-    used = int(texts.attention_mask.sum(1).max()) if trim else CONTEXT_LENGTH
+    # the adapters' attention sees padding, and SAM3-LiteText's text encoder does.
+    trim = level is InstructionLevel.CONCEPT and not model.config.has_lite_text
+    used = int(texts.attention_mask.sum(1).max()) if trim else texts.input_ids.shape[1]
     with model.at_level(level, len(image_of_text)):
         return _forward(
             model,

@@ -346,6 +346,7 @@ def plan_of(model: InstructionSam3, source: PictureSource, images: int) -> Batch
         image_size=sizes.image_size,
         mask_size=sizes.vision_config.backbone_feature_sizes[0][0],
         vocabulary_size=sizes.text_config.vocab_size,
+        context_length=sizes.text_config.max_position_embeddings,
     )
 
 

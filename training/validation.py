@@ -49,7 +49,7 @@ def validate(model: InstructionSam3, level: InstructionLevel, scenes: int) -> Va
     """
     source = SceneSource(VALIDATION_SEED, Stage(level), _SAMPLES, SceneLimits())
     plan: BatchPlan = plan_of(model, source, _IMAGES)
-    tokenizer = InstructionTokenizer(plan.vocabulary_size)
+    tokenizer = InstructionTokenizer(plan.vocabulary_size, plan.context_length)
     ious: list[float] = []
     absent: list[bool] = []
     for number in range(-(-scenes // _IMAGES)):

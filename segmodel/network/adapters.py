@@ -22,6 +22,7 @@ from transformers.models.sam3.modeling_sam3 import (
     Sam3DetrEncoderLayer,
     Sam3MaskEmbedder,
 )
+from transformers.models.sam3_lite_text.modeling_sam3_lite_text import Sam3LiteTextTextEncoderLayer
 
 from sam3i_agent.segmodel.network.configuration import InstructionSam3Config
 from sam3i_agent.segmodel.network.switch import LevelSwitch
@@ -104,8 +105,11 @@ def _bottleneck_width(config: InstructionSam3Config) -> int:
     return config.adapter_dim
 
 
-class InstructionTextLayer(CLIPEncoderLayer):
-    """A text block whose adapter replaces the residual stream before the MLP's output joins it."""
+class InstructionTextLayer(nn.Module):
+    """A text block whose adapter replaces the residual stream before the MLP's output joins it.
+
+    Mixed into a stock block with `layer_norm1`, `self_attn`, `layer_norm2` and `mlp`.
+    """
 
     def __init__(self, config: InstructionSam3Config, switch: LevelSwitch) -> None:
         super().__init__(config.text_config)
@@ -117,7 +121,9 @@ class InstructionTextLayer(CLIPEncoderLayer):
         """Return the projections that make a fresh layer the stock one."""
         return _output_projections(self.adapters, "simple", "complex_in", "complex_out")
 
-    def forward(self, hidden_states: Tensor, attention_mask: Tensor, **kwargs: Any) -> Tensor:
+    def forward(
+        self, hidden_states: Tensor, attention_mask: Tensor | None, **kwargs: Any
+    ) -> Tensor:
         """Run the block on (N, T, C)."""
         normed = self.layer_norm1(hidden_states)
         attended, _ = self.self_attn(hidden_states=normed, attention_mask=attention_mask, **kwargs)
@@ -130,6 +136,14 @@ class InstructionTextLayer(CLIPEncoderLayer):
             complex_=lambda rows: adapters["complex_out"](adapters["complex_in"](rows)),
         )
         return hidden_states + change
+
+
+class InstructionClipLayer(InstructionTextLayer, CLIPEncoderLayer):
+    """A block of SAM 3's text encoder."""
+
+
+class InstructionLiteTextLayer(InstructionTextLayer, Sam3LiteTextTextEncoderLayer):
+    """An attention block of SAM3-LiteText's text encoder; its convolutions have no adapters."""
 
 
 class InstructionDetrEncoderLayer(Sam3DetrEncoderLayer):

@@ -8,6 +8,10 @@ from transformers import Sam3Config
 OFFICIAL_VIT_EPS = 1e-5
 """LayerNorm epsilon of the official ViT; transformers defaults to 1e-6."""
 _TEXT_MODEL_TYPE = "clip_text_model"
+LITE_TEXT_MODEL_TYPE = "sam3_lite_text_text_model"
+_LITE_TYPE = "sam3_lite_text"
+_LITE_PARTS = ("geometry_encoder", "detr_encoder", "detr_decoder", "mask_decoder")
+"""Of which SAM3-LiteText has copies under other names; they compute the same."""
 _VIT_MODEL_TYPE = "sam3_vit_model"
 OFFICIAL_ADAPTER_DIM = 64
 OFFICIAL_ADAPTER_HEADS = 4
@@ -52,13 +56,18 @@ class InstructionSam3Config(Sam3Config):
         super().__post_init__(**kwargs)
 
     @property
+    def has_lite_text(self) -> bool:
+        """Whether the text encoder is that of SAM3-LiteText."""
+        return self.text_config.model_type == LITE_TEXT_MODEL_TYPE
+
+    @property
     def has_instruction_head(self) -> bool:
         """Whether the simple and complex levels have weights of their own."""
         return self.adapter_dim is not None
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Self:
-        """Build from a saved configuration, also that of `facebook/sam3`.
+        """Build from a saved configuration, also that of `facebook/sam3` or SAM3-LiteText.
 
         The published repository holds the video model's configuration with the image model inside
         it, and leaves the ViT's epsilon at the default of transformers.
@@ -72,5 +81,23 @@ class InstructionSam3Config(Sam3Config):
             backbone = dict(vision.get("backbone_config") or {})
             backbone["layer_norm_eps"] = OFFICIAL_VIT_EPS
             values["vision_config"] = {**vision, "backbone_config": backbone}
+            if values.get("model_type") == _LITE_TYPE:
+                values |= _plain_parts(values)
             values["model_type"] = cls.model_type
         return super().from_dict(values, **kwargs)
+
+
+def _plain_parts(lite: dict[str, Any]) -> dict[str, Any]:
+    """Return the parts of SAM3-LiteText's configuration as those of SAM 3."""
+    names = [f"{part}_config" for part in _LITE_PARTS]
+    return {
+        **{name: _without_type(lite.get(name)) for name in names},
+        "text_config": {
+            **_without_type(lite.get("text_config")),
+            "model_type": LITE_TEXT_MODEL_TYPE,
+        },
+    }
+
+
+def _without_type(values: dict[str, Any] | None) -> dict[str, Any]:
+    return {key: value for key, value in (values or {}).items() if key != "model_type"}

@@ -5,6 +5,7 @@ Legend: N rows (prompts), B images (N or 1), Q queries, M mask side, S image sid
 # transformers' annotations hide what its modules and configurations hold.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportCallIssue=false, reportOptionalMemberAccess=false, reportGeneralTypeIssues=false, reportIncompatibleMethodOverride=false, reportIncompatibleVariableOverride=false, reportReturnType=false
 
+import copy
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,13 +13,14 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor
-from transformers import Sam3Model
+from transformers import CLIPTextConfig, Sam3LiteTextTextModel, Sam3Model
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.sam3.modeling_sam3 import (
     Sam3ImageSegmentationOutput,
     Sam3VisionEncoderOutput,
 )
+from transformers.models.sam3_lite_text.modeling_sam3_lite_text import Sam3LiteTextTextEncoderLayer
 
 from sam3i_agent.core.errors import InputError, ModelError
 from sam3i_agent.core.levels import InstructionLevel
@@ -29,8 +31,10 @@ from sam3i_agent.segmodel.checkpoints.official_files import (
 )
 from sam3i_agent.segmodel.network.adapters import (
     BottleneckAdapter,
+    InstructionClipLayer,
     InstructionDetrDecoderLayer,
     InstructionDetrEncoderLayer,
+    InstructionLiteTextLayer,
     InstructionMaskEmbedder,
     InstructionTextLayer,
     TextAdapter,
@@ -55,7 +59,9 @@ class InstructionSam3(Sam3Model):
     config: InstructionSam3Config
 
     def __init__(self, config: InstructionSam3Config) -> None:
-        super().__init__(config)
+        super().__init__(_with_clip(config) if config.has_lite_text else config)
+        if config.has_lite_text:
+            self._take_lite_text(config)
         self.detr_decoder.clamp_presence_logit_max_val = float("inf")
         self._switch = LevelSwitch()
         if config.has_instruction_head:
@@ -63,11 +69,25 @@ class InstructionSam3(Sam3Model):
             self.post_init()
             self.start_head()
 
+    def _take_lite_text(self, config: InstructionSam3Config) -> None:
+        """Replace the stand-in of `_with_clip` by the text encoder of the configuration."""
+        config._attn_implementation = self.config._attn_implementation
+        self.config = config
+        self.text_encoder = Sam3LiteTextTextModel(config.text_config)
+        self.vocab_size = config.text_config.vocab_size
+        self.post_init()
+
     def _replace_layers(self, config: InstructionSam3Config) -> None:
         switch = self._switch
-        text_layers = self.text_encoder.text_model.encoder.layers
-        for index in range(len(text_layers)):
-            text_layers[index] = InstructionTextLayer(config, switch)
+        if config.has_lite_text:
+            text_layers = self.text_encoder.layers
+            for index, layer in enumerate(text_layers):
+                if isinstance(layer, Sam3LiteTextTextEncoderLayer):
+                    text_layers[index] = InstructionLiteTextLayer(config, switch)
+        else:
+            text_layers = self.text_encoder.text_model.encoder.layers
+            for index in range(len(text_layers)):
+                text_layers[index] = InstructionClipLayer(config, switch)
         for index in range(len(self.detr_encoder.layers)):
             self.detr_encoder.layers[index] = InstructionDetrEncoderLayer(config, switch)
         for index in range(len(self.detr_decoder.layers)):
@@ -322,6 +342,22 @@ class InstructionSam3(Sam3Model):
                 "this model has no instruction head: it takes the concept level only",
                 "load a SAM3-I checkpoint, or use the agent route",
             )
+
+
+def _with_clip(config: InstructionSam3Config) -> InstructionSam3Config:
+    """Return a configuration with a CLIP of no layers: `Sam3Model` builds no other text encoder."""
+    stand_in = copy.copy(config)
+    text = config.text_config
+    stand_in.text_config = CLIPTextConfig(
+        hidden_size=text.hidden_size,
+        num_hidden_layers=0,
+        num_attention_heads=1,
+        vocab_size=1,
+        pad_token_id=None,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    return stand_in
 
 
 def is_instruction_head_key(key: str) -> bool:

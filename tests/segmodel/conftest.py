@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 from transformers import Sam3VideoConfig, Sam3VideoModel
 
 from tests.conftest import small_config
+from tests.segmodel.small_models import save_lite_text
 
 SIDE = 112
 WIDTH = 128
@@ -54,3 +55,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     weights = {key: value.clone() for key, value in model.state_dict().items()}
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
+
+
+@pytest.fixture(scope="session")
+def lite_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small random SAM3-LiteText."""
+    return save_lite_text(tmp_path_factory.mktemp("lite_text"))

@@ -26,6 +26,7 @@ PROMPTS = [Prompt(f"{OBJECT.colour} {OBJECT.shape}"), Prompt("zebra")]
 KINDS = (
     "plain",
     "all halves",
+    "lite text",
     "tiling",
     "fake",
     # Ray leaves sockets and threads to the end of the process.
@@ -42,13 +43,15 @@ KINDS = (
 
 @pytest.fixture(scope="module", params=KINDS)
 def segmenter(
-    request: pytest.FixtureRequest, tiny: Sam3Segmenter, repository: Path
+    request: pytest.FixtureRequest, tiny: Sam3Segmenter, repository: Path, lite_text: Path
 ) -> Iterator[Segmenter]:
     match request.param:
         case "plain":
             yield tiny
         case "all halves":
             yield load_segmenter(str(repository), device="cpu")
+        case "lite text":
+            yield load_segmenter(str(lite_text), device="cpu")
         case "tiling":
             yield TilingSegmenter(tiny, Tiling.ON)
         case "fake":
