@@ -187,6 +187,7 @@ def _result(
             prompts=state.get("prompts", 0),
             mllm_calls=ledger.calls,
             tokens=ledger.tokens,
+            pictures=ledger.pictures,
             rounds=state.get("round", 0),
         ),
         warnings=state["warnings"],

@@ -61,6 +61,7 @@ class Row(Frozen):
     calls: float
     """Questions to the language model for each text, retries included."""
     tokens: float
+    pictures: float
     rounds: float
     endings: dict[str, int]
     """How many runs ended in which status."""
@@ -283,6 +284,7 @@ def _measure(
         complex=complex_,
         calls=float(np.mean([one.mllm_calls for one in usages])),
         tokens=float(np.mean([one.tokens for one in usages])),
+        pictures=float(np.mean([one.pictures for one in usages])),
         rounds=float(np.mean([one.rounds for one in usages])),
         endings={status: endings[status] for status in RunStatus if endings[status]},
     )
@@ -323,7 +325,7 @@ def table_of(bench: LanguageBench) -> str:
         lines.append(
             f"{one.route:6} {one.simple.giou:5.1f} / {one.complex.giou:5.1f}  refused "
             f"{one.simple.refused:.0f} / {one.complex.refused:.0f}  calls {one.calls:.2f}  "
-            f"{endings}  errors: {errors}"
+            f"tokens {one.tokens:.0f}  pictures {one.pictures:.2f}  {endings}  errors: {errors}"
         )
     return "\n".join(lines)
 

@@ -64,7 +64,7 @@ def read_numbers(text: str | None, flag: str) -> tuple[int, ...]:
         raise InputError(f"{flag} takes numbers separated by commas, not {text!r}") from error
 
 
-def read_budgets(**values: float) -> Budgets:
+def read_budgets(**values: float | None) -> Budgets:
     """Return the budgets, or say which flag is out of range."""
     try:
         return Budgets.model_validate(values)

@@ -83,6 +83,8 @@ class Budgets(Frozen):
     """Requests to the language model, retries and corrections included."""
     max_tokens: Annotated[int, Field(ge=0)] = 400_000
     """Of all requests and replies, as the server counts them."""
+    max_pictures: Annotated[int, Field(ge=0)] | None = None
+    """Sent to the language model, each as often as it was sent; None: what goes with the calls."""
     max_seconds: Annotated[float, Field(gt=0)] = 300.0
     """Wall time, from the start of the run or of its resumption."""
     concurrency: Annotated[int, Field(ge=1, le=256)] = 16
@@ -175,6 +177,8 @@ class Usage(Frozen):
     """Requests to a language model, retries and corrections included."""
     tokens: int = 0
     """Of the language model, as its server counts them."""
+    pictures: int = 0
+    """Sent to the language model, each as often as it was sent."""
     rounds: int = 0
     """Of the agent route."""
 

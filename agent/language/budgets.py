@@ -37,8 +37,17 @@ class Meter:
             "raise --max-seconds",
         )
 
-    def check_call(self) -> None:
-        """Raise a `BudgetError` where another request would go beyond a limit."""
+    def begin_call(self, pictures: int) -> None:
+        """Count a request that is about to be sent; see `check_call`."""
+        self.check_call(pictures)
+        self.ledger.begin(pictures)
+
+    def check_call(self, pictures: int) -> None:
+        """Raise a `BudgetError` where another request would go beyond a limit.
+
+        Args:
+            pictures: that go with it.
+        """
         self.check_time()
         budgets = self.budgets
         if self.ledger.calls >= budgets.max_mllm_calls:
@@ -50,3 +59,6 @@ class Meter:
             raise BudgetError(
                 f"the budget of {budgets.max_tokens} tokens is used up", "raise --max-tokens"
             )
+        most = budgets.max_pictures
+        if most is not None and self.ledger.pictures + pictures > most:
+            raise BudgetError(f"the budget of {most} pictures is used up", "raise --max-pictures")

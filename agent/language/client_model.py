@@ -64,7 +64,7 @@ class ClientModel(Conversation):
     async def _request(self, question: Question) -> tuple[Message, int]:
         if self._refusal:
             raise LanguageError(self._refusal)
-        self._meter.check_call()
+        self._meter.check_call(len(question.pictures))
         await question.pictures.urls()
         self._open.append(question)
         # The list is shared: questions that are asked at the same time join it.
@@ -109,7 +109,8 @@ def merge(questions: Sequence[Question]) -> list[Message]:
 
 def keep_answers(ledger: Ledger, questions: Sequence[Question], text: str) -> None:
     """Part the answer to merged questions and put each into the ledger, as one call."""
-    ledger.begin()
+    asked = [part for one in merge(questions) for part in _parts(one)]
+    ledger.begin(sum(part["type"] == "image_url" for part in asked))
     answers = [text]
     if len(questions) > 1:
         try:
@@ -117,8 +118,8 @@ def keep_answers(ledger: Ledger, questions: Sequence[Question], text: str) -> No
         except LanguageReplyError:
             answers = [text] * len(questions)  # each will say what is wrong with it
         answers += [""] * (len(questions) - len(answers))
-    asked = sum(len(part.get("text", "")) for one in merge(questions) for part in _parts(one))
-    tokens = (asked + len(text)) // CHARACTERS_PER_TOKEN
+    characters = len(text) + sum(len(part.get("text", "")) for part in asked)
+    tokens = characters // CHARACTERS_PER_TOKEN
     for number, (question, answer) in enumerate(zip(questions, answers, strict=False)):
         message = {"role": "assistant", "content": answer}
         ledger.finish(

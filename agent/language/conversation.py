@@ -40,22 +40,29 @@ Message = dict[str, Any]
 """As the chat-completions API has them: `role`, and `content` as text or a list of parts."""
 
 
+Picture = Callable[[], Awaitable[str]]
+"""Draws a picture and returns its data URL."""
+
+
 class Pictures:
     """The pictures of a question: drawn when first asked for, and once.
 
     Args:
-        draw: returns data URLs, in the order in which they are attached.
+        pictures: in the order in which they are attached.
     """
 
-    def __init__(self, draw: Callable[[], Awaitable[list[str]]]) -> None:
-        self._draw = draw
+    def __init__(self, pictures: Sequence[Picture]) -> None:
+        self._pictures = pictures
         self.drawn: list[str] | None = None
         """None while nobody has asked for them."""
+
+    def __len__(self) -> int:
+        return len(self._pictures)
 
     async def urls(self) -> list[str]:
         """Return the data URLs."""
         if self.drawn is None:
-            self.drawn = await self._draw()
+            self.drawn = [await draw() for draw in self._pictures]
         return self.drawn
 
 
@@ -143,7 +150,7 @@ class Conversation(ABC):
         label: str,
         function: str,
         text: str,
-        pictures: Callable[[], Awaitable[list[str]]],
+        pictures: Sequence[Picture],
         kind: type[T],
         check: Check[T] = lambda reply: None,
         *,
@@ -157,8 +164,8 @@ class Conversation(ABC):
                 resumed run finds the reply.
             function: the function that the model is to call.
             text: the question.
-            pictures: returns data URLs, attached in this order; called at most once, and only
-                where the question is sent.
+            pictures: attached in this order; drawn at most once, and only where the question is
+                sent.
             kind: the reply's fields.
             check: tells what is wrong with a reply's values.
             view: what the question is about.

@@ -27,12 +27,21 @@ class Ledger(Protocol):
         """Tokens of the finished requests."""
         ...
 
+    @property
+    def pictures(self) -> int:
+        """Pictures of the requests begun."""
+        ...
+
     def find(self, key: str) -> str | None:
         """Return the reply that a finished request with this key got."""
         ...
 
-    def begin(self) -> None:
-        """Count a request that is about to be sent."""
+    def begin(self, pictures: int) -> None:
+        """Count a request that is about to be sent.
+
+        Args:
+            pictures: that go with it.
+        """
         ...
 
     def finish(self, key: str, reply: str, tokens: int, question: str) -> None:
@@ -78,6 +87,7 @@ class Entries(Frozen):
 
     calls: int = 0
     tokens: int = 0
+    pictures: int = 0
     replies: dict[str, str] = Field(default_factory=dict)
     """By key."""
 
@@ -93,20 +103,24 @@ class MemoryLedger:
         entries = entries or Entries()
         self.calls = entries.calls
         self.tokens = entries.tokens
+        self.pictures = entries.pictures
         self._replies = dict(entries.replies)
 
     @property
     def entries(self) -> Entries:
         """What it holds now."""
-        return Entries(calls=self.calls, tokens=self.tokens, replies=self._replies)
+        return Entries(
+            calls=self.calls, tokens=self.tokens, pictures=self.pictures, replies=self._replies
+        )
 
     def find(self, key: str) -> str | None:
         """Return the reply that a finished request with this key got."""
         return self._replies.get(key)
 
-    def begin(self) -> None:
+    def begin(self, pictures: int) -> None:
         """Count a request that is about to be sent."""
         self.calls += 1
+        self.pictures += pictures
 
     def finish(self, key: str, reply: str, tokens: int, question: str) -> None:
         """Keep the reply of a request, not the question."""
@@ -127,14 +141,21 @@ class SqliteLedger:
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None)
         self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("CREATE TABLE IF NOT EXISTS begun (at REAL)")
+        self._connection.execute(
+            "CREATE TABLE IF NOT EXISTS begun (at REAL, pictures INTEGER DEFAULT 0)"
+        )
         self._connection.execute(
             "CREATE TABLE IF NOT EXISTS finished "
             "(key TEXT PRIMARY KEY, reply TEXT, tokens INTEGER, question TEXT)"
         )
-        columns = self._connection.execute("PRAGMA table_info(finished)").fetchall()
-        if all(name != "question" for _, name, *_ in columns):  # written by an earlier version
-            self._connection.execute("ALTER TABLE finished ADD COLUMN question TEXT")
+        # Written by earlier versions:
+        self._add_missing("finished", "question", "TEXT")
+        self._add_missing("begun", "pictures", "INTEGER DEFAULT 0")
+
+    def _add_missing(self, table: str, column: str, kind: str) -> None:
+        columns = self._connection.execute(f"PRAGMA table_info({table})").fetchall()
+        if all(name != column for _, name, *_ in columns):
+            self._connection.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
 
     @property
     def calls(self) -> int:
@@ -147,6 +168,12 @@ class SqliteLedger:
         query = "SELECT COALESCE(SUM(tokens), 0) FROM finished"
         return self._connection.execute(query).fetchone()[0]
 
+    @property
+    def pictures(self) -> int:
+        """Pictures of the requests begun."""
+        query = "SELECT COALESCE(SUM(pictures), 0) FROM begun"
+        return self._connection.execute(query).fetchone()[0]
+
     def find(self, key: str) -> str | None:
         """Return the reply that a finished request with this key got."""
         row = self._connection.execute(
@@ -154,9 +181,9 @@ class SqliteLedger:
         ).fetchone()
         return None if row is None else row[0]
 
-    def begin(self) -> None:
+    def begin(self, pictures: int) -> None:
         """Count a request that is about to be sent."""
-        self._connection.execute("INSERT INTO begun VALUES (julianday('now'))")
+        self._connection.execute("INSERT INTO begun VALUES (julianday('now'), ?)", (pictures,))
 
     def finish(self, key: str, reply: str, tokens: int, question: str) -> None:
         """Keep a question and its reply."""

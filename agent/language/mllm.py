@@ -1,8 +1,9 @@
 """A multimodal model as the agent's language side: prompts and pictures in, typed answers out."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from sam3i_agent.agent.belief import MODEL, Trust
@@ -41,8 +42,6 @@ TAKEN = 0.9
 """Belief from which a model is told that a candidate is taken to be right."""
 MASKS_PER_SHEET = 40
 """More cut-outs than that cannot be read on one picture."""
-
-Pictures = Callable[[], Awaitable[list[str]]]
 
 
 class MllmLanguage:
@@ -110,11 +109,9 @@ class MllmLanguage:
                 "missing": view.missing,
             }
         )
-        shows_marks = "marks" in self._prompt("propose").variables and bool(view.candidates)
-
-        async def pictures() -> list[str]:
-            photo = await self._shown.photo_url(view)
-            return [photo, *([await self._shown.marked(view)] if shows_marks else [])]
+        pictures = [partial(self._shown.photo, view)]
+        if "marks" in self._prompt("propose").variables and view.candidates:
+            pictures.append(partial(self._shown.marked, view))
 
         def check(reply: ProposeReply) -> str | None:
             if reply.absent:
@@ -162,11 +159,9 @@ class MllmLanguage:
             }
         )
 
-        async def pictures() -> list[str]:
-            shown = [await self._shown.photo_url(view), await self._shown.marked(view)]
-            if with_sheet and len(marks) <= MASKS_PER_SHEET:
-                shown.append(await asyncio.to_thread(self._shown.sheet, view))
-            return shown
+        pictures = [partial(self._shown.photo, view), partial(self._shown.marked, view)]
+        if with_sheet and len(marks) <= MASKS_PER_SHEET:
+            pictures.append(partial(self._shown.sheet, view))
 
         def check(reply: SelectReply) -> str | None:
             wrong = [number for number in reply.masks if not 1 <= number <= len(marks)]
@@ -220,14 +215,11 @@ class MllmLanguage:
             {"instruction": view.instruction, "count": len(view.candidates)}
         )
 
-        async def pictures() -> list[str]:
-            return [await self._shown.photo_url(view), await self._shown.marked(view)]
-
         reply = await self._client.ask(
             f"exhaustive/{view.round}",
             "judge_completeness",
             text,
-            pictures,
+            [partial(self._shown.photo, view), partial(self._shown.marked, view)],
             ExhaustiveReply,
             view=view,
             marks=_key_of(view),
@@ -250,15 +242,12 @@ class MllmLanguage:
                 "number_of_images": 3,
             }
         )
-
-        async def pictures() -> list[str]:
-            return await asyncio.to_thread(self._shown.of_one, view)
-
+        shown = self._shown
         reply = await self._client.ask(
             f"verify/{view.round}.{look}",
             "judge_mask",
             text,
-            pictures,
+            [partial(one, view) for one in (shown.small_photo, shown.one_marked, shown.cut_out)],
             VerifyReply,
             view=view,
             marks=_key_of(view),
@@ -275,9 +264,7 @@ class MllmLanguage:
             {"instruction": view.instruction, "marks": _marks(view)}
         )
 
-        async def pictures() -> list[str]:
-            shown = [await self._shown.photo_url(view), await self._shown.marked(view)]
-            return [*shown, await asyncio.to_thread(self._shown.sheet, view)]
+        shown = self._shown
 
         def check(reply: SheetReply) -> str | None:
             numbers = [one.number for one in reply.judgements]
@@ -293,7 +280,7 @@ class MllmLanguage:
             f"verify/{view.round}",
             "judge_masks",
             text,
-            pictures,
+            [partial(one, view) for one in (shown.photo, shown.marked, shown.sheet)],
             SheetReply,
             check,
             view=view,

@@ -216,8 +216,7 @@ class ChatClient(Conversation):
             if way.counted:
                 more["stream_options"] = {"include_usage": True}
         meter = self._meter
-        meter.check_call()
-        meter.ledger.begin()
+        meter.begin_call(len(question.pictures))
         body = {"model": self.model, "messages": messages, **more, **self._choice.body}
         with tracer.start_as_current_span("sam3i.mllm", attributes={"model": self.model}):
             reply = await self._receive(body)
@@ -225,7 +224,7 @@ class ChatClient(Conversation):
         if tokens is None:
             text = json.dumps([*question.messages, reply.message])
             tokens = len(text) // CHARACTERS_PER_TOKEN
-            tokens += _TOKENS_PER_PICTURE * len(await question.pictures.urls())
+            tokens += _TOKENS_PER_PICTURE * len(question.pictures)
         return reply.message, tokens
 
     async def _receive(self, body: dict[str, Any]) -> IncomingReply:

@@ -30,9 +30,13 @@ class ShownPictures:
         self._photos: dict[tuple[str, int], _ScaledPhoto] = {}
         """Of the photo in work, by its hash and longest side."""
 
-    async def photo_url(self, view: View) -> str:
+    async def photo(self, view: View) -> str:
         """Return the photo without marks."""
         return (await asyncio.to_thread(self._photo, view, self._side)).url
+
+    async def small_photo(self, view: View) -> str:
+        """Return the photo without marks, in the size that goes with a cut-out."""
+        return (await asyncio.to_thread(self._photo, view, self._small_side)).url
 
     def _photo(self, view: View, side: int) -> "_ScaledPhoto":
         key = (view.photo.sha256, side)
@@ -51,23 +55,34 @@ class ShownPictures:
         )
         return data_url(picture)
 
-    def sheet(self, view: View) -> str:
+    async def sheet(self, view: View) -> str:
         """Return an enlarged cut-out of each mask under its number."""
         side = round(self._side * SHEET_SHARE)
-        return data_url(draw_sheet(view.photo.pixels, _masks_of(view), max_side=side))
+        picture = await asyncio.to_thread(
+            draw_sheet, view.photo.pixels, _masks_of(view), max_side=side
+        )
+        return data_url(picture)
 
-    def of_one(self, view: View) -> list[str]:
-        """Return photo, marked photo and cut-out of the one candidate."""
+    async def one_marked(self, view: View) -> str:
+        """Return the photo with the one candidate, in the size that goes with a cut-out."""
+        return await asyncio.to_thread(self._one_marked, view)
+
+    async def cut_out(self, view: View) -> str:
+        """Return an enlarged cut-out around the one candidate."""
         (candidate,) = view.candidates
-        side = round(self._side * VERDICT_SHARE)
-        photo = self._photo(view, side)
+        picture = await asyncio.to_thread(crop_around, view.photo.pixels, candidate.mask)
+        return data_url(picture)
+
+    @property
+    def _small_side(self) -> int:
+        return round(self._side * VERDICT_SHARE)
+
+    def _one_marked(self, view: View) -> str:
+        (candidate,) = view.candidates
+        photo = self._photo(view, self._small_side)
         height, width = photo.pixels.shape[:2]
         mask = scale_mask(candidate.mask, (width, height))
-        return [
-            photo.url,
-            data_url(draw_marks(photo.pixels, [mask], max_side=side)),
-            data_url(crop_around(view.photo.pixels, candidate.mask)),
-        ]
+        return data_url(draw_marks(photo.pixels, [mask], max_side=self._small_side))
 
 
 @dataclass(frozen=True)

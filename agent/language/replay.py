@@ -74,8 +74,7 @@ class _ReplayClient(Conversation):
         self._replay = replay
 
     async def _request(self, question: Question) -> tuple[Message, int]:
-        self._meter.check_call()
-        self._meter.ledger.begin()
+        self._meter.begin_call(len(question.pictures))
         answer = self._replay.find(question)
         return dict(answer.reply), answer.tokens
 

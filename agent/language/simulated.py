@@ -126,8 +126,7 @@ class SimulatedModel(Conversation):
         self._asked = 0
 
     async def _request(self, question: Question) -> tuple[Message, int]:
-        self._meter.check_call()
-        self._meter.ledger.begin()
+        self._meter.begin_call(len(question.pictures))
         if self._errors.latency_s:
             await asyncio.sleep(self._errors.latency_s)
         rng = self._rng(question)

@@ -128,7 +128,8 @@ def _details(run: "RecordedRun") -> list[str]:
         lines.append(summarise(result))
         lines.append(
             f"{usage.seconds:.2f} s, {usage.image_encodings} image encodings, {usage.prompts} "
-            f"prompts, {usage.rounds} rounds, {usage.mllm_calls} model calls, {usage.tokens} tokens"
+            f"prompts, {usage.rounds} rounds, {usage.mllm_calls} model calls, {usage.tokens} "
+            f"tokens, {usage.pictures} pictures"
         )
     pictures = [*run.pictures, *sorted(run.result_folder.glob("*.png"))]
     return [*lines, *(f"picture: {path}" for path in pictures)]

@@ -74,6 +74,9 @@ def segment(
     max_tokens: Annotated[
         int, typer.Option(help="Tokens of the language model.")
     ] = DEFAULT_BUDGETS.max_tokens,
+    max_pictures: Annotated[
+        int | None, typer.Option(help="Pictures sent to the language model.")
+    ] = DEFAULT_BUDGETS.max_pictures,
     max_seconds: Annotated[
         float, typer.Option(help="Wall time of the run.")
     ] = DEFAULT_BUDGETS.max_seconds,
@@ -114,6 +117,7 @@ def segment(
             max_rounds=max_rounds,
             max_mllm_calls=max_mllm_calls,
             max_tokens=max_tokens,
+            max_pictures=max_pictures,
             max_seconds=max_seconds,
             concurrency=concurrency,
         )

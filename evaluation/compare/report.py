@@ -45,6 +45,7 @@ COST_TITLES = {
     "prompts": "prompts to the segmentation model",
     "mllm_calls": "calls to the language model",
     "tokens": "tokens of the language model",
+    "pictures": "pictures for the language model",
     "rounds": "rounds of the agent",
 }
 

@@ -25,7 +25,7 @@ from sam3i_agent.evaluation.metrics.truth import GroundTruth
 
 ALL_LEVELS = "all"
 PRECISION_LIMITS = (0.5, 0.6, 0.7, 0.8, 0.9)
-COSTS = ("seconds", "image_encodings", "prompts", "mllm_calls", "tokens", "rounds")
+COSTS = ("seconds", "image_encodings", "prompts", "mllm_calls", "tokens", "pictures", "rounds")
 
 
 @dataclass(frozen=True)

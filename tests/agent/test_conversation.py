@@ -43,7 +43,7 @@ def _view(photo, *candidates: Candidate) -> View:
 
 def _ask(conversation, view, draw):
     return asyncio.run(
-        conversation.ask("verify/1", "judge_mask", "Is it?", draw, VerifyReply, view=view)
+        conversation.ask("verify/1", "judge_mask", "Is it?", [draw], VerifyReply, view=view)
     )
 
 
@@ -52,7 +52,7 @@ def test_pictures_are_drawn_once_for_a_question_and_its_correction(grey_photo):
 
     async def draw():
         drawn.append(1)
-        return ["data:image/png;base64,AAAA"]
+        return "data:image/png;base64,AAAA"
 
     conversation = Knowing("hm", '{"verdict": "accept"}', looks=True)
     _ask(conversation, _view(grey_photo), draw)

@@ -113,6 +113,15 @@ def test_a_model_that_answers_in_prose(grey_photo):
     assert result.status is RunStatus.SELECTED and result.count == 2
 
 
+def test_pictures_are_counted_and_have_a_budget(grey_photo):
+    with serve(_perfect) as server:
+        assert _run(server, grey_photo).usage.pictures == 7
+    with serve(_perfect) as server:
+        result = _run(server, grey_photo, max_pictures=3)
+    assert result.status is RunStatus.BUDGET_EXHAUSTED and result.usage.pictures == 1
+    assert "budget of 3 pictures" in result.warnings[0]
+
+
 @pytest.mark.parametrize("status", [400, 422, 500])
 @pytest.mark.parametrize("knows_schemas", [True, False])
 def test_a_server_without_function_calls_is_asked_otherwise(grey_photo, status, knows_schemas):

@@ -67,10 +67,10 @@ class Asker:
 
     async def _ask(self, client, number):
         async def draw():
-            return ["data:image/png;base64,AAAA"]
+            return "data:image/png;base64,AAAA"
 
         return await client.ask(
-            f"verify/{number}", "judge_mask", "Is it?", draw, VerifyReply, view=self._view
+            f"verify/{number}", "judge_mask", "Is it?", [draw], VerifyReply, view=self._view
         )
 
 
