@@ -41,3 +41,20 @@ class BudgetError(Sam3iError):
 
 class StorageError(Sam3iError):
     """A result cannot be written or read back."""
+
+
+class TryAgainError(Sam3iError):
+    """Nothing is wrong with the request: too much is asked at the moment, or a part is away.
+
+    Args:
+        message: what is short.
+        retry_after_s: when it is worth asking again, in seconds.
+    """
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        self.retry_after_s = round(max(retry_after_s, 0.1), 1)
+        super().__init__(message, f"try again in {self.retry_after_s:g} s")
+
+    def __reduce__(self) -> tuple[type["TryAgainError"], tuple[str, float]]:
+        """Travel between processes as what it was made of."""
+        return type(self), (self.message, self.retry_after_s)

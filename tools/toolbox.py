@@ -25,11 +25,17 @@ from sam3i_agent.tools.results.clips import ClipStore
 from sam3i_agent.tools.results.edits.actions import Edit, edit_photo
 from sam3i_agent.tools.results.edits.store import EditStore
 from sam3i_agent.tools.results.formats.registry import TEXT_FORMATS
+from sam3i_agent.tools.results.kept import KeptFiles
 from sam3i_agent.tools.results.measures import measure
 from sam3i_agent.tools.results.outputs import SCHEME, CapabilitiesOutput, EditOutput, MeasureOutput
-from sam3i_agent.tools.results.pictures import check_numbers
-from sam3i_agent.tools.results.refining import refine_by_clicks, request_with_exemplars
-from sam3i_agent.tools.results.store import Concept, ResultStore, StoredResult
+from sam3i_agent.tools.results.pictures import check_numbers, png_bytes
+from sam3i_agent.tools.results.refining import (
+    NO_EDITS,
+    Edits,
+    refine_by_clicks,
+    request_with_exemplars,
+)
+from sam3i_agent.tools.results.store import Concept, Results, StoredResult
 from sam3i_agent.tools.service import SegmentationService
 from sam3i_agent.tools.sources.sources import ImageSource
 
@@ -55,6 +61,7 @@ class Toolbox:
         language: the agent's language side; None takes the offline planner.
         language_name: of it, for people.
         client_model: ask the model of the client that calls, where it offers one.
+        files: where clips and edits are kept for other front ends; None keeps them here.
     """
 
     def __init__(
@@ -64,17 +71,18 @@ class Toolbox:
         language: "LanguageFactory | None" = None,
         language_name: str = "offline planner",
         client_model: bool = False,
+        files: KeptFiles | None = None,
     ) -> None:
         self.service = service
         self.source = source
         self._language = language
         self._language_name = language_name
         self.client_model = client_model
-        self.clips = ClipStore()
-        self.edits = EditStore()
+        self.clips = ClipStore(files)
+        self.edits = EditStore(files)
 
     @property
-    def results(self) -> ResultStore:
+    def results(self) -> Results:
         """Earlier results."""
         return self.source.results
 
@@ -124,11 +132,11 @@ class Toolbox:
             )
 
         result = await (answer() if dialogue is None else dialogue.finish(answer))
-        stored = self.results.add(await self._warned(result, photo), photo)
+        stored = await self._add(await self._warned(result, photo), photo)
         if dialogue is None:
             return stored
         chosen = await dialogue.choose(stored.result, f"{SCHEME}/{stored.id}/overlay.png")
-        return stored if chosen is stored.result else self.results.add(chosen, photo)
+        return stored if chosen is stored.result else await self._add(chosen, photo)
 
     async def segment_concepts(self, image: str, phrases: Sequence[str]) -> StoredResult:
         """Segment all instances of each noun phrase, over one encoding of the picture.
@@ -151,11 +159,21 @@ class Toolbox:
         first = 1
         for result in results:
             end = first + len(result.instances)
-            id_ = self.results.add(result, photo).id
+            id_ = (await self._add(result, photo)).id
             concepts.append(Concept(result.instruction, id_, range(first, end)))
             first = end
         joined = await self._warned(join_results(results), photo)
-        return self.results.add(joined, photo, concepts=tuple(concepts))
+        return await self._add(joined, photo, concepts=tuple(concepts))
+
+    async def _add(
+        self,
+        result: SegmentationResult,
+        photo: Photo,
+        edits: Edits = NO_EDITS,
+        parent: str | None = None,
+        concepts: tuple[Concept, ...] = (),
+    ) -> StoredResult:
+        return await asyncio.to_thread(self.results.add, result, photo, edits, parent, concepts)
 
     async def _warned(self, result: SegmentationResult, photo: Photo) -> SegmentationResult:
         """Return a result that says so where the photo is not of the kind that the model knows."""
@@ -185,10 +203,10 @@ class Toolbox:
             InputError: there is no such result, or the boxes or points cannot be used.
             ModelError: the model cannot be corrected in this way.
         """
-        stored = self.results.get(result_id)
+        stored = await asyncio.to_thread(self.results.get, result_id)
         if bool(boxes) is bool(points):
             raise InputError("give either boxes (examples) or points (clicks)")
-        service, photo = self.service, stored.photo
+        service, photo = self.service, await asyncio.to_thread(stored.open_photo)
         if boxes:
             if stored.concepts:
                 known = ", ".join(f"{one.phrase}: {one.result_id}" for one in stored.concepts)
@@ -203,7 +221,7 @@ class Toolbox:
                 refine_by_clicks,
                 segmenter, photo, stored.result, stored.edits, clicks, instance, reading,
             )  # fmt: skip
-        return self.results.add(result, photo, edits, stored.id, stored.concepts)
+        return await self._add(result, photo, edits, stored.id, stored.concepts)
 
     def edit(self, result_id: str, edit: Edit) -> "tuple[EditOutput, Image]":
         """Edit the photo of an earlier result; neither is changed.
@@ -225,6 +243,15 @@ class Toolbox:
             uri=f"{SCHEME}/{result_id}/edits/{self.edits.add(edit)}.png",
         )
         return output, picture
+
+    def edited_png(self, result_id: str, edit_id: str) -> bytes:
+        """Draw a photo once more as an earlier `edit` changed it.
+
+        Raises:
+            InputError: there is no such result or edit.
+        """
+        stored, edit = self.results.get(result_id), self.edits.get(edit_id)
+        return png_bytes(edit_photo(stored.photo, stored.result, edit))
 
     async def track(
         self,
@@ -254,7 +281,9 @@ class Toolbox:
             raise InputError(f"there is no video {Path(video).name!r}", "check the path")
         id_, folder = self.clips.create()
         run = TrackRun(self.service, path, instruction, folder, key_frame)
-        return id_, await run_in_thread(run.run, advance)
+        summary = await run_in_thread(run.run, advance)
+        await asyncio.to_thread(self.clips.finish, id_, folder)
+        return id_, summary
 
     async def measure(self, result_id: str, instances: Sequence[int] = ()) -> MeasureOutput:
         """Measure instances of an earlier result, all where none is named.
@@ -262,7 +291,8 @@ class Toolbox:
         Raises:
             InputError: there is no such result or instance.
         """
-        return await asyncio.to_thread(measure, self.results.get(result_id), instances)
+        stored = await asyncio.to_thread(self.results.get, result_id)
+        return await asyncio.to_thread(measure, stored, instances)
 
     async def describe(self) -> CapabilitiesOutput:
         """Say what this server can do; loads the model."""

@@ -17,6 +17,7 @@ from sam3i_agent.cli.options import (
 )
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.model_choice import ModelChoice, Tiling
+from sam3i_agent.core.storage.blobs import STORE_VARIABLE
 from sam3i_agent.tools.results.limits import DEFAULT_PICTURE_KB
 
 
@@ -62,13 +63,25 @@ def serve(
     max_replicas: Annotated[
         int | None, typer.Option(help="Copies under load, at most.", min=1)
     ] = None,
+    store: Annotated[
+        str,
+        typer.Option(
+            metavar="URL",
+            envvar=STORE_VARIABLE,
+            help="Where results are kept: memory:, a folder, s3://BUCKET/PREFIX (extra store).",
+        ),
+    ] = "memory:",
+    store_hours: Annotated[float, typer.Option(help="That a store keeps a result.", min=0.01)] = 24,
+    store_gb: Annotated[
+        float, typer.Option(help="Of all results in a store; then the oldest go.", min=0.01)
+    ] = 20,
     verbose: VerboseOption = False,
 ) -> None:
     """Serve the tools over MCP, on standard input and output or over HTTP."""
     log_to_stderr(verbose)
     if max_replicas is not None and replicas is None:
         raise InputError("--max-replicas goes with --replicas")
-    from sam3i_agent.cli.toolbox import build_toolbox, service_of
+    from sam3i_agent.cli.toolbox import build_toolbox, files_in, service_of
 
     address = None
     if http is not None:
@@ -77,7 +90,8 @@ def serve(
         address = parse_address(http)
         root = root or [Path.cwd()]
     service = service_of(ModelChoice(model, device, tiling), replicas, max_replicas)
-    toolbox = build_toolbox(root or [], allow_urls, service, language, client_model)
+    files = files_in(store, store_hours, store_gb)
+    toolbox = build_toolbox(root or [], allow_urls, service, language, client_model, files)
     from sam3i_agent.tools.mcp.server import ServerOptions, build_server
 
     names = tuple(part.strip() for part in tools.split(",")) if tools else ()

@@ -15,6 +15,8 @@ from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Prompt
 from sam3i_agent.tools.mcp.server import DEFAULT_OPTIONS, ServerOptions, build_server
+from sam3i_agent.tools.results.kept import KeptFiles
+from sam3i_agent.tools.results.shared import SharedResultStore
 from sam3i_agent.tools.results.store import ResultStore
 from sam3i_agent.tools.service import SegmentationService
 from sam3i_agent.tools.sources.sources import ImageSource
@@ -42,12 +44,21 @@ class _ObligingImage(KnowingImage):
         return super().segment([replace(one, exemplars=()) for one in prompts])
 
 
-def toolbox_of(segmenter: KnowingSegmenter | None = None, **source: Any) -> Toolbox:
-    """Return a toolbox over a model that knows `COUNTS`, or over another."""
+def toolbox_of(
+    segmenter: KnowingSegmenter | None = None, files: KeptFiles | None = None, **source: Any
+) -> Toolbox:
+    """Return a toolbox over a model that knows `COUNTS`, or over another.
+
+    Args:
+        segmenter: the other one.
+        files: where results are kept; None keeps them in memory.
+        **source: what pictures may be opened.
+    """
     model = segmenter or _Obliging({word: _grid(count) for word, count in COUNTS.items()})
     service = SegmentationService(ModelChoice("knowing"))
     service.segmenter = lambda: model
-    return Toolbox(service, ImageSource(ResultStore(), **source))
+    results = ResultStore() if files is None else SharedResultStore(files)
+    return Toolbox(service, ImageSource(results, **source), files=files)
 
 
 def client_of(toolbox: Toolbox | None = None, options: ServerOptions = DEFAULT_OPTIONS) -> Client:

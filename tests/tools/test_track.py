@@ -218,7 +218,7 @@ def test_old_clips_are_dropped():
     for _, folder in made[1:]:
         (folder / "x").write_text("x")
     assert not made[0][1].exists()
-    assert clips.file(made[2][0], "x").read_text() == "x"
+    assert clips.read(made[2][0], "x") == b"x"
     for id_ in (made[0][0], "../etc", ""):
         with pytest.raises(InputError, match="there is no x of a clip"):
-            clips.file(id_, "x")
+            clips.read(id_, "x")

@@ -1,5 +1,6 @@
 """How a host's menus show the server: results as resources, prompts as slash commands, its face."""
 
+import asyncio
 import base64
 from importlib.metadata import metadata
 from importlib.resources import files
@@ -15,7 +16,7 @@ from mcp_types.version import is_version_at_least
 from sam3i_agent.prompts.templates import load_prompt
 from sam3i_agent.tools.mcp.client_log import has_client
 from sam3i_agent.tools.results.outputs import SCHEME
-from sam3i_agent.tools.results.store import ResultStore, StoredResult
+from sam3i_agent.tools.results.store import Results, StoredResult
 from sam3i_agent.tools.results.wording import head_of
 
 MAX_LISTED_RESULTS = 20
@@ -33,23 +34,23 @@ class BrowsableServer(MCPServer[Any]):
         **options: as of `MCPServer`.
     """
 
-    def __init__(self, results: ResultStore, **options: Any) -> None:
+    def __init__(self, results: Results, **options: Any) -> None:
         super().__init__(**options)
         self._results = results
         _promise_changes(self)
 
     async def list_resources(self) -> list[ListedResource]:
         """Return the overlay of each of the latest results, beside what else there is."""
-        latest = self._results.latest(MAX_LISTED_RESULTS)
+        latest = await asyncio.to_thread(self._results.latest, MAX_LISTED_RESULTS)
         return [*(_listed(one) for one in latest), *await super().list_resources()]
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None
     ) -> CallToolResult | InputRequiredResult:
         """Call a tool, and tell the client where that has made a result."""
-        before = self._results.ids()[:1]
+        before = self._results.newest()
         answer = await super().call_tool(name, arguments, context)
-        if context is not None and has_client(context) and self._results.ids()[:1] != before:
+        if context is not None and has_client(context) and self._results.newest() != before:
             await _announce(context)
         return answer
 

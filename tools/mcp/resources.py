@@ -8,7 +8,6 @@ from mcp.server import MCPServer
 from mcp_types import Completion, ResourceTemplateReference
 
 from sam3i_agent.core.errors import InputError
-from sam3i_agent.tools.results.edits.actions import edit_photo
 from sam3i_agent.tools.results.formats.registry import TEXT_FORMATS
 from sam3i_agent.tools.results.outputs import CLIP_SCHEME, SCHEME
 from sam3i_agent.tools.results.pictures import (
@@ -16,7 +15,6 @@ from sam3i_agent.tools.results.pictures import (
     mask_png,
     overlay_png,
     photo_jpeg,
-    png_bytes,
 )
 from sam3i_agent.tools.results.track_outputs import FRAMES_NAME, OVERLAY_NAME, SUMMARY_NAME
 from sam3i_agent.tools.toolbox import Toolbox
@@ -38,17 +36,19 @@ def add_resources(server: MCPServer[Any], toolbox: Toolbox) -> None:
     @server.resource(f"{SCHEME}/{{id}}/overlay.png", mime_type="image/png")
     async def overlay(id: str) -> bytes:  # noqa: A002 (the template's variable)
         """Draw the picture with the instances numbered."""
-        return await asyncio.to_thread(overlay_png, results.get(id))
+        stored = await asyncio.to_thread(results.get, id)
+        return await asyncio.to_thread(overlay_png, stored)
 
     @server.resource(f"{SCHEME}/{{id}}/photo.jpg", mime_type=PICTURE_MIME)
     async def photo(id: str) -> bytes:  # noqa: A002
         """Return the photo without marks, upright, scaled down where it is large."""
-        return await asyncio.to_thread(photo_jpeg, results.get(id), PHOTO_BYTES)
+        stored = await asyncio.to_thread(results.get, id)
+        return await asyncio.to_thread(photo_jpeg, stored, PHOTO_BYTES)
 
     @server.resource(f"{SCHEME}/{{id}}/masks/{{number}}.png", mime_type="image/png")
     async def mask(id: str, number: str) -> bytes:  # noqa: A002
         """Draw the mask of one instance at the photo's size, white on black."""
-        result = results.get(id).result
+        result = (await asyncio.to_thread(results.get, id)).result
         if not number.isdecimal() or not 1 <= int(number) <= len(result.instances):
             raise InputError(f"the result has instances 1 to {len(result.instances)}")
         return await asyncio.to_thread(mask_png, result, int(number))
@@ -56,14 +56,13 @@ def add_resources(server: MCPServer[Any], toolbox: Toolbox) -> None:
     @server.resource(f"{SCHEME}/{{id}}/edits/{{edit}}.png", mime_type="image/png")
     async def edited(id: str, edit: str) -> bytes:  # noqa: A002
         """Draw the photo as an earlier call of the tool edit changed it."""
-        stored, wanted = results.get(id), toolbox.edits.get(edit)
-        picture = await asyncio.to_thread(edit_photo, stored.photo, stored.result, wanted)
-        return await asyncio.to_thread(png_bytes, picture)
+        return await asyncio.to_thread(toolbox.edited_png, id, edit)
 
     @server.resource(f"{SCHEME}/{{id}}/result.json", mime_type="application/json")
     async def whole(id: str) -> str:  # noqa: A002
         """Return the whole result with masks as COCO RLE."""
-        return results.get(id).result.model_dump_json()
+        stored = await asyncio.to_thread(results.get, id)
+        return stored.result.model_dump_json()
 
     for name, (mime_type, _) in TEXT_FORMATS.items():
         server.resource(f"{SCHEME}/{{id}}/{name}", name=name, mime_type=mime_type)(
@@ -80,11 +79,12 @@ def add_resources(server: MCPServer[Any], toolbox: Toolbox) -> None:
         if not isinstance(ref, ResourceTemplateReference) or not ref.uri.startswith(SCHEME):
             return None
         if argument.name == "id":
-            values = [one for one in results.ids() if one.startswith(argument.value)]
+            ids = await asyncio.to_thread(results.ids)
+            values = [one for one in ids if one.startswith(argument.value)]
             return Completion(values=values[:100], total=len(values))
         known = (context.arguments or {}).get("id", "") if context is not None else ""
-        if argument.name == "number" and known in results.ids():
-            count = len(results.get(known).result.instances)
+        if argument.name == "number" and known in await asyncio.to_thread(results.ids):
+            count = len((await asyncio.to_thread(results.get, known)).result.instances)
             numbers = [str(number) for number in range(1, count + 1)]
             return Completion(values=[one for one in numbers if one.startswith(argument.value)])
         return None
@@ -92,7 +92,7 @@ def add_resources(server: MCPServer[Any], toolbox: Toolbox) -> None:
 
 def _export_reader(toolbox: Toolbox, name: str) -> Callable[[str], Any]:
     async def export(id: str) -> str:  # noqa: A002
-        stored = toolbox.results.get(id)
+        stored = await asyncio.to_thread(toolbox.results.get, id)
         return await asyncio.to_thread(TEXT_FORMATS[name][1], stored.export)
 
     export.__doc__ = f"The result as {name}."
@@ -101,8 +101,7 @@ def _export_reader(toolbox: Toolbox, name: str) -> Callable[[str], Any]:
 
 def _clip_reader(toolbox: Toolbox, name: str) -> Callable[[str], Any]:
     async def read(id: str) -> bytes | str:  # noqa: A002
-        path = toolbox.clips.file(id, name)
-        data = await asyncio.to_thread(path.read_bytes)
+        data = await asyncio.to_thread(toolbox.clips.read, id, name)
         return data if name == OVERLAY_NAME else data.decode()
 
     read.__doc__ = f"{name} of a tracked clip."

@@ -12,7 +12,7 @@ from urllib.request import url2pathname
 
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.photo import MAX_FILE_BYTES, Photo, decode_photo, read_photo
-from sam3i_agent.tools.results.store import ResultStore
+from sam3i_agent.tools.results.store import Results
 from sam3i_agent.tools.sources.urls import fetch
 
 _DATA_URI = re.compile(r"data:image/[\w.+-]+;base64,", re.IGNORECASE)
@@ -26,7 +26,7 @@ _MAX_REFERENCE = 4096
 class ImageSource:
     """Opens what a client names, within what the server's owner allows."""
 
-    results: ResultStore
+    results: Results
     roots: tuple[Path, ...] = ()
     """Resolved folders that a path must be in; none allows every path the server can read."""
     allow_urls: bool = False
@@ -52,7 +52,8 @@ class ImageSource:
             raise InputError("the data URI must be data:image/...;base64,...")
         earlier = _RESULT.fullmatch(image)
         if earlier:
-            return self.results.get(earlier[1]).photo
+            stored = await asyncio.to_thread(self.results.get, earlier[1])
+            return await asyncio.to_thread(stored.open_photo)
         if re.match(r"[a-z][a-z0-9+.-]+://", image, re.IGNORECASE) and not _is_file_uri(image):
             return await self._from_url(image)
         return await asyncio.to_thread(self._from_path, image)

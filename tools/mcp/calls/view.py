@@ -37,7 +37,7 @@ def view_tool(toolbox: Toolbox, style: AnswerStyle) -> Tool:
         Example: {"result_id": "0123456789abcdef", "instances": [2], "zoom": true}
         """
         with tool_errors():
-            stored = toolbox.results.get(result_id)
+            stored = await run_in_thread(toolbox.results.get, result_id)
             data = await run_in_thread(
                 view_jpeg,
                 stored, style.picture_bytes, instances, zoom=zoom, marks=marks, side=side,

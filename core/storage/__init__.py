@@ -1,0 +1,1 @@
+"""Bytes that several processes and machines share."""
