@@ -27,7 +27,7 @@ from sam3i_agent.core.contracts import (
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.results import build_result, instance_of
-from sam3i_agent.segmodel.segmenter import Segmenter
+from sam3i_agent.segmodel.segmenter import EncodedImage, Segmenter
 
 
 async def segment_photo(
@@ -64,6 +64,7 @@ async def answer_request(
     language: LanguageFactory = offline_planner,
     recorded: RecordedRun | None = None,
     ledger: Ledger | None = None,
+    encoded: EncodedImage | None = None,
     on_step: Callable[[str], None] = lambda line: None,
 ) -> SegmentationResult:
     """Answer a request, from its last finished step where it was recorded and killed.
@@ -75,6 +76,7 @@ async def answer_request(
         language: the agent's language side.
         recorded: where the run is kept; None keeps it in memory.
         ledger: requests to the language model that were answered before; None takes the record's.
+        encoded: the photo, where the caller has it ready; what that took is not counted here.
         on_step: called with each line of the trace as it is written.
 
     Raises:
@@ -95,7 +97,9 @@ async def answer_request(
         if ledger is None:
             ledger = MemoryLedger() if recorded is None else recorded.ledger()
         meter = Meter(request.budgets, ledger)
-        async with _open_workspace(segmenter, photo, meter, language, recorded) as workspace:
+        async with _open_workspace(
+            segmenter, photo, meter, language, recorded, encoded
+        ) as workspace:
             state = await _run_graph(workspace, request, recorded, on_step)
             seconds = time.perf_counter() - started
             result = _result(state, workspace, request, seconds, recorded)
@@ -110,6 +114,7 @@ async def _open_workspace(
     meter: Meter,
     language: LanguageFactory,
     recorded: RecordedRun | None,
+    encoded: EncodedImage | None,
 ) -> AsyncIterator[Workspace]:
     side = language(meter)
     try:
@@ -119,6 +124,7 @@ async def _open_workspace(
             side,
             meter,
             record=recorded,
+            encoded=encoded,
             candidates=[] if recorded is None else recorded.load_candidates(),
         )
     finally:

@@ -4,7 +4,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import Progress, ProgressColumn, TaskID
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 
 @contextmanager
@@ -21,3 +31,31 @@ def progress_bar(
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         yield bar, bar.add_task(description, total=total)
+
+
+class RateColumn(ProgressColumn):
+    """How many are done in a second.
+
+    Args:
+        what: they are, in the plural.
+    """
+
+    def __init__(self, what: str) -> None:
+        super().__init__()
+        self._what = what
+
+    def render(self, task: Task) -> Text:
+        """Return the latest rate; empty before it is known."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.1f} {self._what}/s")
+
+
+def rate_columns(what: str) -> tuple[ProgressColumn, ...]:
+    """Return the columns of a bar with the rate and the time left."""
+    return (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        RateColumn(what),
+        TimeRemainingColumn(),
+    )

@@ -226,3 +226,29 @@ class SegmentationResult(Frozen):
         """Return the masks of the instances, in their order."""
         size = (self.image.height, self.image.width)
         return Masks(size, (one.mask.counts for one in self.instances))
+
+
+class PictureText(Frozen):
+    """What is asked about one picture of many."""
+
+    instruction: Annotated[str, Field(max_length=MAX_INSTRUCTION_CHARACTERS)]
+    level: LevelChoice = LevelChoice.AUTO
+    """How the direct route reads the words."""
+
+
+class PictureAnswer(Frozen):
+    """What became of one picture of many: a line of a folder's `results.jsonl`."""
+
+    file: str
+    """Relative to the folder of the pictures, with slashes."""
+    texts: tuple[PictureText, ...]
+    results: tuple[SegmentationResult, ...] = ()
+    """One per text; none where the picture could not be read."""
+    problem: str = ""
+    """Why it could not be read; empty where it was."""
+
+    @model_validator(mode="after")
+    def _has_a_result_per_text(self) -> Self:
+        if len(self.results) != (0 if self.problem else len(self.texts)):
+            raise ValueError(f"{len(self.texts)} texts have {len(self.results)} results")
+        return self

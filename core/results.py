@@ -164,6 +164,11 @@ def with_warning(result: SegmentationResult, warning: str) -> SegmentationResult
     return _validated(result, warnings=(*result.warnings, warning))
 
 
+def with_usage(result: SegmentationResult, usage: Usage) -> SegmentationResult:
+    """Return a result that cost so much more."""
+    return _validated(result, usage=result.usage + usage)
+
+
 def _image_info(photo: Photo) -> ImageInfo:
     height, width = photo.size_hw
     return ImageInfo(width=width, height=height, sha256=photo.sha256, name=photo.name)

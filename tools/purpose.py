@@ -13,6 +13,10 @@ from sam3i_agent.core.photo import Photo
 CARD_NAME = "MODEL_CARD.md"
 SCENES_ONLY = "tiny"
 """The model that knows generated scenes alone."""
+PHOTO_WARNING = (
+    f"this looks like a photograph, and the model {SCENES_ONLY} knows drawn shapes alone: do not "
+    "trust the answer; photographs need another --model"
+)
 MAX_SOFT_SHARE = 0.12
 """Of a scene's pixels: of 240 generated scenes none had more, of 10 everyday photographs 9 had."""
 _SIDE = 128
@@ -36,12 +40,8 @@ def purpose_of(model: ModelChoice) -> str:
 
 def unlike_what_it_knows(model: ModelChoice, photo: Photo) -> str:
     """Return a warning where a photograph is given to the model of scenes; empty otherwise."""
-    if model.name != SCENES_ONLY or soft_share(photo) <= MAX_SOFT_SHARE:
-        return ""
-    return (
-        f"this looks like a photograph, and the model {SCENES_ONLY} knows drawn shapes alone: do "
-        "not trust the answer; photographs need another --model"
-    )
+    looks_alike = model.name != SCENES_ONLY or soft_share(photo) <= MAX_SOFT_SHARE
+    return "" if looks_alike else PHOTO_WARNING
 
 
 def soft_share(photo: Photo) -> float:

@@ -36,13 +36,34 @@ EXAMPLES = """Examples:
 * `sam3i segment photo.jpg --box 104,198,155,248`
 
 * `sam3i segment --resume RUN_ID`
+
+* `sam3i segment photos/ "the person with the umbrella"`
+
+* `sam3i segment photos/ --instructions table.csv`
 """
 
 
 @with_language
 def segment(
-    image: Annotated[Path | None, typer.Argument(help="Picture to segment.")] = None,
-    instruction: Annotated[str | None, typer.Argument(help="What to find, in English.")] = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PICTURE... [INSTRUCTION]",
+            help="A picture, or several, folders and patterns; then what to find, in English.",
+        ),
+    ] = None,
+    instructions: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TABLE",
+            help="A text of its own for each picture, instead of INSTRUCTION: CSV with the columns "
+            "file_name, instruction and, if you like, level; or a dataset's JSON.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Many pictures: on so many Ray workers, here or on a cluster.", min=1),
+    ] = None,
     route: Annotated[RouteChoice, typer.Option(help="Which pipeline answers.")] = RouteChoice.AUTO,
     level: Annotated[
         LevelChoice, typer.Option(help="How the direct route reads the words.")
@@ -92,26 +113,33 @@ def segment(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder for the result; outputs/IMAGE-NAME, or with --json none."),
+        typer.Option(
+            help="Folder for the result; outputs/NAME, or for one picture with --json none."
+        ),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the result as one JSON object.")
     ] = False,
     verbose: VerboseOption = False,
 ) -> None:
-    """Segment IMAGE by INSTRUCTION: writes result.json, overlay.png and masks/.
+    """Segment PICTURE by INSTRUCTION: writes result.json, overlay.png and masks/.
 
-    With --box or --point it goes without an instruction.
+    With --box or --point it goes without an instruction. Of many pictures it writes results.jsonl,
+    overlays/, coco.json, yolo/, label-studio.json and contact-sheet.html; run again after an
+    interruption, it goes on behind the last picture.
     """
     log_to_stderr(verbose)
     from sam3i_agent.cli.segment_run import SegmentCommand
+    from sam3i_agent.cli.segment_words import names_many, split_words
 
     if resume is not None:
-        if image is not None or instruction is not None or box or not_box:
+        if words or box or not_box:
             raise InputError("--resume takes image and instruction from the run's record")
         command = SegmentCommand.resumed(resume)
     else:
-        if image is None or (instruction is None and not (box or point)):
+        pictures, instruction = split_words(words or (), instructions)
+        corrected = box or not_box or point or not_point
+        if not pictures or (instruction is None and instructions is None and not corrected):
             raise InputError("an image and an instruction are needed", "see sam3i segment --help")
         budgets = read_budgets(
             max_rounds=max_rounds,
@@ -121,8 +149,21 @@ def segment(
             max_seconds=max_seconds,
             concurrency=concurrency,
         )
+        if names_many(pictures) or instructions is not None:
+            if corrected:
+                raise InputError("boxes and points are about one picture", "name one alone")
+            from sam3i_agent.cli.folder_run import FolderCommand
+
+            many = FolderCommand(
+                pictures, instruction, instructions, out, route, level, not no_head, budgets,
+                ModelChoice(model, device, tiling), language, workers,
+            )  # fmt: skip
+            many.run_and_say(as_json)
+            return
+        if workers is not None:
+            raise InputError("--workers is for many pictures", "name a folder, or several pictures")
         command = SegmentCommand.new(
-            image,
+            Path(pictures[0]),
             instruction,
             boxes=box or (),
             not_boxes=not_box or (),

@@ -4,7 +4,6 @@ Tasks are grouped by photo, so that each photo is read and encoded once; each wo
 once. The driver writes predictions as they come.
 """
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,10 +12,10 @@ from typing import Any
 
 from sam3i_agent.agent.language.factory import LanguageFactory
 from sam3i_agent.core.contracts import Budgets, LevelChoice, RouteChoice
-from sam3i_agent.core.errors import ModelError
 from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.evaluation.compare.answering import Answerer, Task
 from sam3i_agent.evaluation.compare.cases import Prediction
+from sam3i_agent.segmodel.sharing.ray_workers import map_with_ray
 
 
 @dataclass(frozen=True)
@@ -62,18 +61,9 @@ def answer_with_ray(
 ) -> Iterator[Prediction]:
     """Answer tasks on `workers` Ray workers, in the order in which they are done.
 
-    Joins the cluster that `RAY_ADDRESS` names, or starts Ray on this machine.
-
     Raises:
         ModelError: Ray is not installed.
     """
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise ModelError(
-            "--workers needs Ray", "install the extra: pip install 'sam3i-agent[ray]'"
-        ) from error
     rows = []
     for (name, (height, width)), some in groupby(
         tasks, key=lambda one: (one.file_name, one.size_hw)
@@ -90,18 +80,6 @@ def answer_with_ray(
                 "read_as": [str(one.read_as) for one in group],
             }
         )
-    if not ray.is_initialized():
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
-    ray.data.DataContext.get_current().enable_progress_bars = False  # the command draws its own
-    on_gpu = settings.model.device not in ("auto", "cpu")
-    worker: Any = _Worker  # the annotations of Ray know plain functions only
-    answered = ray.data.from_items(rows).map(
-        worker,
-        fn_constructor_args=(settings,),
-        compute=ray.data.ActorPoolStrategy(size=workers),
-        num_cpus=1,
-        num_gpus=1 if on_gpu else 0,
-    )
-    for row in answered.iter_rows():
+    for row in map_with_ray(rows, _Worker, settings, settings.model, workers):
         for line in row["lines"]:
             yield Prediction.model_validate_json(line)

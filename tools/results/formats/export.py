@@ -16,12 +16,16 @@ class Export:
     result: SegmentationResult
     labels: Sequence[str] = ()
     """What each instance is; none means the instruction."""
+    picture: str = ""
+    """Of the picture's file among many; empty takes its own name."""
+    all_categories: Sequence[str] = ()
+    """Names that a set of pictures knows; none takes those of this one."""
 
     @property
     def file_name(self) -> str:
         """Of the picture; one after its hash where it came without a name."""
         image = self.result.image
-        return image.name or f"{image.sha256[:_ID_CHARACTERS]}.png"
+        return self.picture or image.name or f"{image.sha256[:_ID_CHARACTERS]}.png"
 
     @property
     def names(self) -> list[str]:
@@ -32,4 +36,6 @@ class Export:
     @property
     def categories(self) -> list[str]:
         """The different names, in their order; one at least."""
+        if self.all_categories:
+            return list(self.all_categories)
         return list(dict.fromkeys(self.names)) or [self.result.instruction or _UNNAMED]

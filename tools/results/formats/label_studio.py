@@ -4,6 +4,9 @@
 """
 
 import json
+from collections.abc import Iterable
+from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +19,25 @@ _SIZE_BITS = (4, 8, 12, 16)
 _CHANNELS = 4
 """The regions are pictures in RGBA."""
 _OPAQUE = 255
+_FROM_NAME, _TO_NAME = "label", "image"
+"""Of the labels and the picture in a project's interface."""
 
 
 def to_label_studio(export: Export) -> str:
-    """Return Label Studio JSON with one task, whose prediction is the result."""
+    """Return Label Studio JSON with one task."""
+    return json.dumps([label_studio_task(export)])
+
+
+def label_studio_task(export: Export) -> dict[str, Any]:
+    """Return a task, whose prediction is the result."""
     result = export.result
     rows = zip(result.instances, result.masks(), export.names, strict=True)
     regions = [
         {
             "id": f"instance-{number}",
             "type": "brushlabels",
-            "from_name": "label",
-            "to_name": "image",
+            "from_name": _FROM_NAME,
+            "to_name": _TO_NAME,
             "original_width": result.image.width,
             "original_height": result.image.height,
             "image_rotation": 0,
@@ -37,7 +47,18 @@ def to_label_studio(export: Export) -> str:
         for number, (one, mask, name) in enumerate(rows, start=1)
     ]
     prediction = {"model_version": "sam3i", "score": result.presence, "result": regions}
-    return json.dumps([{"data": {"image": export.file_name}, "predictions": [prediction]}])
+    return {"data": {"image": export.file_name}, "predictions": [prediction]}
+
+
+def labelling_interface(names: Iterable[str]) -> str:
+    """Return the XML that a Label Studio project needs, to show such tasks."""
+    view = ElementTree.Element("View")
+    ElementTree.SubElement(view, "Image", name=_TO_NAME, value="$image")
+    labels = ElementTree.SubElement(view, "BrushLabels", name=_FROM_NAME, toName=_TO_NAME)
+    for name in names:
+        ElementTree.SubElement(labels, "Label", value=name)
+    ElementTree.indent(view)
+    return ElementTree.tostring(view, encoding="unicode") + "\n"
 
 
 def brush_rle(mask: NDArray[np.bool_]) -> list[int]:

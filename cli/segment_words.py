@@ -1,0 +1,23 @@
+"""What the words of `sam3i segment` mean: pictures, and what to find in them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sam3i_agent.tools.folders.pictures import is_pattern
+
+
+def split_words(words: Sequence[str], table: Path | None) -> tuple[Sequence[str], str | None]:
+    """Return the pictures and the instruction: the last of several words.
+
+    Args:
+        words: of the command line.
+        table: that has the instructions; then all words are pictures.
+    """
+    if table is not None or len(words) <= 1:
+        return words, None
+    return words[:-1], words[-1]
+
+
+def names_many(pictures: Sequence[str]) -> bool:
+    """Whether these words name more than a single file."""
+    return len(pictures) > 1 or any(Path(one).is_dir() or is_pattern(one) for one in pictures)

@@ -1,0 +1,48 @@
+"""Work parted over several workers or machines, each with a model of its own (extra `ray`)."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sam3i_agent.core.errors import ModelError
+from sam3i_agent.core.model_choice import ModelChoice
+
+Row = dict[str, Any]
+
+
+def map_with_ray(
+    rows: Sequence[Row], worker: type[Any], settings: Any, model: ModelChoice, workers: int
+) -> Iterator[Row]:
+    """Give each row to one of `workers` Ray workers, and yield what they return as it is done.
+
+    Joins the cluster that `RAY_ADDRESS` names, or starts Ray on this machine.
+
+    Args:
+        rows: plain values.
+        worker: a class, made once per worker with `settings` and called with a row; returns one.
+        settings: what each worker is made of; is pickled.
+        model: that the workers load; a device that is neither auto nor cpu asks for a GPU each.
+        workers: how many.
+
+    Raises:
+        ModelError: Ray is not installed.
+    """
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise ModelError(
+            "--workers needs Ray", "install the extra: pip install 'sam3i-agent[ray]'"
+        ) from error
+    if not ray.is_initialized():
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
+    ray.data.DataContext.get_current().enable_progress_bars = False  # the command draws its own
+    on_gpu = model.device not in ("auto", "cpu")
+    answered = ray.data.from_items(list(rows)).map(
+        worker,
+        fn_constructor_args=(settings,),
+        compute=ray.data.ActorPoolStrategy(size=workers),
+        num_cpus=1,
+        num_gpus=1 if on_gpu else 0,
+    )
+    yield from answered.iter_rows()

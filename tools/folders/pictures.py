@@ -1,0 +1,186 @@
+"""Which pictures are meant, and what is asked about each."""
+
+import csv
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sam3i_agent.agent.instructions import check_instruction
+from sam3i_agent.core.contracts import LevelChoice, PictureText
+from sam3i_agent.core.errors import InputError, Sam3iError
+
+COLUMNS = ("file_name", "instruction")
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+"""Of the files in a folder that are taken for pictures."""
+OVERLAYS_FOLDER = "overlays"
+THUMBNAILS_FOLDER = "thumbnails"
+YOLO_FOLDER = "yolo"
+"""Of the results, with pictures in them."""
+_MAGIC = frozenset("*?[")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of many, and what is asked about it."""
+
+    path: Path
+    file: str
+    """Its name among the others: relative to their folder, with slashes."""
+    texts: tuple[PictureText, ...]
+
+
+def find_pictures(words: Sequence[str], out: Path) -> dict[str, Path]:
+    """Return the pictures that words name, in the order of their names.
+
+    Args:
+        words: files, folders, which are searched to the bottom, and patterns such as `a/*.jpg`.
+        out: the folder for the results, whose pictures are not meant.
+
+    Returns:
+        By their names: relative to the folder that holds them all, with slashes.
+
+    Raises:
+        InputError: a word names nothing, or there are no pictures.
+    """
+    written = [out.absolute() / one for one in (OVERLAYS_FOLDER, THUMBNAILS_FOLDER, YOLO_FOLDER)]
+    paths = {
+        path: None
+        for word in words
+        for one in _files_of(word)
+        if not any((path := one.absolute()).is_relative_to(folder) for folder in written)
+    }
+    if not paths:
+        known = ", ".join(sorted(SUFFIXES))
+        raise InputError(f"there are no pictures in {words[0]!r}", f"files end in {known}")
+    root = _root_of(words, list(paths))
+    return {name: path for path in paths if (name := path.relative_to(root).as_posix())}
+
+
+def _root_of(words: Sequence[str], paths: Sequence[Path]) -> Path:
+    """Return the folder that the pictures' names are relative to."""
+    if len(words) == 1 and Path(words[0]).is_dir():
+        return Path(words[0]).absolute()
+    return Path(os.path.commonpath([one.parent for one in paths]))
+
+
+def _files_of(word: str) -> Sequence[Path]:
+    path = Path(word)
+    if path.is_dir():
+        return _pictures_of(path.rglob("*"), path)
+    if path.is_file():
+        return (path,)
+    if is_pattern(word):
+        matching = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
+        return _pictures_of((one.absolute() for one in matching), folder_of(word))
+    raise InputError(f"there is no picture or folder {word!r}", "check the path")
+
+
+def _pictures_of(paths: Iterable[Path], folder: Path) -> list[Path]:
+    """Return the pictures among paths in a folder, without hidden ones, by their names."""
+    return sorted(
+        one
+        for one in paths
+        if one.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in one.relative_to(folder).parts)
+        and one.is_file()
+    )
+
+
+def is_pattern(word: str) -> bool:
+    """Whether a word is no file, and one that stands for several."""
+    return not _MAGIC.isdisjoint(word) and not Path(word).exists()
+
+
+def folder_of(word: str) -> Path:
+    """Return the folder that a word's pictures are in: itself, or the lowest one that it names."""
+    path = Path(word).absolute()
+    if path.is_dir():
+        return path
+    return next(one for one in path.parents if _MAGIC.isdisjoint(str(one)) or one.is_dir())
+
+
+def same_text(
+    pictures: Mapping[str, Path], instruction: str, level: LevelChoice = LevelChoice.AUTO
+) -> list[Picture]:
+    """Return the pictures, each to be asked the same.
+
+    Raises:
+        InputError: the instruction cannot be used.
+    """
+    texts = (PictureText(instruction=check_instruction(instruction), level=level),)
+    return [Picture(path, file, texts) for file, path in pictures.items()]
+
+
+def own_texts(
+    pictures: Mapping[str, Path], texts: Mapping[str, Sequence[PictureText]], source: str
+) -> list[Picture]:
+    """Return the pictures that have texts of their own.
+
+    Args:
+        pictures: by name.
+        texts: by the pictures' names, as in `pictures` or without their folders where that says
+            which.
+        source: where the texts are from, for messages.
+
+    Raises:
+        InputError: texts are about a picture that is not there; or no picture has any.
+    """
+    short: dict[str, list[str]] = {}
+    for file in pictures:
+        short.setdefault(file.rsplit("/", 1)[-1], []).append(file)
+    found: dict[str, dict[PictureText, None]] = {}
+    missing: list[str] = []
+    for name, some in texts.items():
+        files = [name] if name in pictures else short.get(name, [])
+        if len(files) != 1:
+            missing.append(name)
+            continue
+        found.setdefault(files[0], {}).update(dict.fromkeys(some))
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise InputError(
+            f"{source!r} has texts about {missing[0]!r}{more}, which is none of the pictures",
+            "name pictures as in their folder",
+        )
+    return [
+        Picture(path, file, tuple(found[file])) for file, path in pictures.items() if file in found
+    ]
+
+
+def read_texts(table: Path, level: LevelChoice = LevelChoice.AUTO) -> dict[str, list[PictureText]]:
+    """Read a CSV table with the columns `file_name`, `instruction` and, if you like, `level`.
+
+    Args:
+        table: the file; a picture may have several rows.
+        level: how texts are read whose row does not say it.
+
+    Returns:
+        By the pictures' names.
+
+    Raises:
+        InputError: it cannot be read, or a row cannot be used; the message names the row.
+    """
+    try:
+        with table.open(encoding="utf-8-sig", newline="") as lines:
+            rows = list(csv.DictReader(lines))
+    except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"{str(table)!r} cannot be read: {error}") from error
+    found: dict[str, list[PictureText]] = {}
+    for number, row in enumerate(rows, start=2):  # as a spreadsheet counts, the header being 1
+        where = f"{table.name}, row {number}"
+        if any(row.get(column) is None for column in COLUMNS):
+            raise InputError(f"{where} lacks a column", f"columns: {', '.join(COLUMNS)}, level")
+        try:
+            text = PictureText(
+                instruction=check_instruction(row["instruction"]),
+                level=LevelChoice((row.get("level") or "").strip().lower() or level),
+            )
+        except ValueError as error:
+            raise InputError(f"{where}: {error}", f"levels: {', '.join(LevelChoice)}") from error
+        except Sam3iError as error:
+            raise InputError(f"{where}: {error.message}", error.hint) from error
+        found.setdefault(row["file_name"].strip(), []).append(text)
+    if not found:
+        raise InputError(f"{table.name!r} has no rows", f"columns: {', '.join(COLUMNS)}, level")
+    return found
