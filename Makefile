@@ -6,7 +6,7 @@ IMAGE ?= examples/scene.png
 INSTRUCTION ?= the red square left of the orange square
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test slow check reference interop interop-tools
+.PHONY: demo test slow check reference bundle interop interop-tools
 demo: $(STAMP)
 	$(BIN)/sam3i segment "$(IMAGE)" "$(INSTRUCTION)"
 
@@ -28,6 +28,11 @@ reference: $(STAMP)
 	$(BIN)/python -m typer sam3i_agent.cli.app utils docs --name sam3i \
 	    --title "The command sam3i" --output docs/cli.md
 
+# One file that chat hosts install by a click, with this version in it.
+bundle: $(STAMP)
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+	$(BIN)/sam3i mcp bundle dist/sam3i.mcpb --wheel dist/sam3i_agent-*.whl
+
 # The public MCP suites against this server and the report in a browser; npm fetches all of it.
 interop: $(STAMP) interop-tools
 	$(BIN)/pytest tests/interop
@@ -35,7 +40,7 @@ interop: $(STAMP) interop-tools
 interop-tools:
 	npm install --prefix .interop --no-save --no-package-lock --silent \
 	    node@22 @modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12 \
-	    @sparticuz/chromium@147 puppeteer-core@24
+	    @sparticuz/chromium@147 puppeteer-core@24 @anthropic-ai/mcpb@2.1.2
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -53,6 +53,21 @@ def mcp_link(
     typer.echo(install_link(client, _arguments(root)))
 
 
+@mcp_app.command("bundle")
+def mcp_bundle(
+    out: Annotated[Path, typer.Argument(metavar="FILE.mcpb", help="The bundle to write.")],
+    wheel: Annotated[
+        Path | None,
+        typer.Option(help="This version's wheel, to carry along; else the host fetches it."),
+    ] = None,
+) -> None:
+    """Write a bundle that hosts install by a click."""
+    from sam3i_agent.tools.mcp.hosts.bundle import write_bundle
+
+    write_bundle(out, wheel)
+    typer.echo(f"written to {out}")
+
+
 @mcp_app.command("doctor")
 def mcp_doctor(client: ClientArgument, file: FileOption = None) -> None:
     """Start the server as a client's entry says, and tell what is wrong with it."""
