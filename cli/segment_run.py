@@ -25,6 +25,7 @@ from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.photo import Photo, read_photo
 from sam3i_agent.core.prompt import Click, Exemplar
 from sam3i_agent.core.results import empty_result
+from sam3i_agent.tools.purpose import with_caution
 from sam3i_agent.tools.results.export import check_writable, write_result
 from sam3i_agent.tools.results.refining import NO_EDITS, refine_by_clicks
 from sam3i_agent.tools.service import SegmentationService
@@ -151,6 +152,7 @@ class SegmentCommand:
                     sys.stderr.write(f"{line}\n")
 
             result = self._corrected(self._answer(on_step), on_step)
+            result = with_caution(result, self.service.model, self.photo)
         for folder in (out, None if self.recorded is None else self.recorded.result_folder):
             if folder is not None:
                 write_result(result, self.photo, folder)

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
+from sam3i_agent.core.contracts import SegmentationResult
 from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.photo import Photo
+from sam3i_agent.core.results import with_warning
 
 CARD_NAME = "MODEL_CARD.md"
 SCENES_ONLY = "tiny"
@@ -42,6 +44,14 @@ def unlike_what_it_knows(model: ModelChoice, photo: Photo) -> str:
     """Return a warning where a photograph is given to the model of scenes; empty otherwise."""
     looks_alike = model.name != SCENES_ONLY or soft_share(photo) <= MAX_SOFT_SHARE
     return "" if looks_alike else PHOTO_WARNING
+
+
+def with_caution(
+    result: SegmentationResult, model: ModelChoice, photo: Photo
+) -> SegmentationResult:
+    """Return a result that warns, once, where its photo is not of the kind that the model knows."""
+    said = "" if PHOTO_WARNING in result.warnings else unlike_what_it_knows(model, photo)
+    return with_warning(result, said) if said else result
 
 
 def soft_share(photo: Photo) -> float:

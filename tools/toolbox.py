@@ -18,9 +18,9 @@ from sam3i_agent.core.contracts import (
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.photo import FORMATS, MAX_PIXELS, Photo
 from sam3i_agent.core.prompt import Click, Exemplar
-from sam3i_agent.core.results import join_results, with_warning
+from sam3i_agent.core.results import join_results
 from sam3i_agent.core.stopping import run_in_thread
-from sam3i_agent.tools.purpose import purpose_of, unlike_what_it_knows
+from sam3i_agent.tools.purpose import purpose_of, with_caution
 from sam3i_agent.tools.results.clips import ClipStore
 from sam3i_agent.tools.results.edits.actions import Edit, edit_photo
 from sam3i_agent.tools.results.edits.store import EditStore
@@ -177,8 +177,7 @@ class Toolbox:
 
     async def _warned(self, result: SegmentationResult, photo: Photo) -> SegmentationResult:
         """Return a result that says so where the photo is not of the kind that the model knows."""
-        said = await asyncio.to_thread(unlike_what_it_knows, self.service.model, photo)
-        return with_warning(result, said) if said else result
+        return await asyncio.to_thread(with_caution, result, self.service.model, photo)
 
     async def refine(
         self,
@@ -221,6 +220,7 @@ class Toolbox:
                 refine_by_clicks,
                 segmenter, photo, stored.result, stored.edits, clicks, instance, reading,
             )  # fmt: skip
+        result = await self._warned(result, photo)
         return await self._add(result, photo, edits, stored.id, stored.concepts)
 
     def edit(self, result_id: str, edit: Edit) -> "tuple[EditOutput, Image]":

@@ -101,6 +101,9 @@ def test_a_real_photograph_runs_and_says_what_it_found(tmp_path: Path):
     assert (printed["image"]["width"], printed["image"]["height"]) == (451, 300)
     assert printed["status"] == ("selected" if printed["instances"] else "no_target")
     assert all(one["mask"]["size"] == [300, 451] for one in printed["instances"])
+    assert any("this looks like a photograph" in warning for warning in printed["warnings"])
+    run = _sam3i("segment", photo, "purple crescent", "--route", "direct", cwd=tmp_path)
+    assert run.stdout.startswith("warning: this looks like a photograph")
 
 
 def test_scenes_are_a_dataset(tmp_path: Path):

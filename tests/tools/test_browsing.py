@@ -178,7 +178,8 @@ def test_an_answer_warns_of_a_photograph(tool: str):
     async def run() -> None:
         async with client_of(toolbox) as client:
             answer = await client.call_tool(tool, {"image": path, **words})
-            assert "like a photograph" in text_of(answer)
+            assert text_of(answer).startswith("warning: this looks like a photograph")
+            assert text_of(answer).count("like a photograph") == 1
             assert any("photograph" in one for one in answer.structured_content["warnings"])
 
     anyio.run(run)

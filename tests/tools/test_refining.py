@@ -1,10 +1,12 @@
 """Corrections add up, never change an earlier result, and are refused in words."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import anyio
 import numpy as np
 import pytest
+import skimage
 
 from sam3i_agent.agent.run import segment_photo_sync
 from sam3i_agent.core.contracts import LevelChoice, RouteChoice, RunStatus
@@ -12,7 +14,9 @@ from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.instances import ClickMasks, Instances
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.masks import Masks
+from sam3i_agent.core.photo import read_photo
 from sam3i_agent.core.prompt import Exemplar, Prompt
+from sam3i_agent.tools.purpose import PHOTO_WARNING
 from sam3i_agent.tools.results.store import ResultStore
 from sam3i_agent.tools.service import SegmentationService
 from sam3i_agent.tools.sources.sources import ImageSource
@@ -88,6 +92,17 @@ def test_examples_add_up_and_the_earlier_result_undoes_them(setup):
     _refine(toolbox, first.id, [(1, 1, 9, 9)])  # from the first again: the others are undone
     assert len(model.prompts[-1].exemplars) == 1
     assert toolbox.results.get(first.id).result.count == 2
+
+
+def test_a_correction_warns_of_a_photograph_once(setup):
+    toolbox, _, _ = setup  # whose service has the choice of the shipped model
+    photo = read_photo(Path(skimage.__file__).parent / "data" / "chelsea.png")
+    knowing = KnowingSegmenter({"cat": [(np.ones(photo.size_hw, bool), 0.9)]})
+    first = toolbox.results.add(segment_photo_sync(knowing, photo, "cat"), photo)
+    assert not first.result.warnings
+    second = _refine(toolbox, first.id, points=[(15, 15)])
+    third = _refine(toolbox, second.id, points=[(35, 35)])
+    assert second.result.warnings == third.result.warnings == (PHOTO_WARNING,)
 
 
 def test_clicks_correct_the_instance_under_them_and_add_up(setup):

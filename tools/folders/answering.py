@@ -29,10 +29,10 @@ from sam3i_agent.core.drawing import draw_marks
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.photo import Photo, read_photo
-from sam3i_agent.core.results import join_results, with_usage, with_warning
+from sam3i_agent.core.results import join_results, with_usage
 from sam3i_agent.segmodel.segmenter import Segmenter
 from sam3i_agent.tools.folders.pictures import Picture
-from sam3i_agent.tools.purpose import unlike_what_it_knows
+from sam3i_agent.tools.purpose import with_caution
 
 AT_ONCE = 8
 """Pictures in work at a time: as many as are encoded in one pass at most."""
@@ -145,8 +145,7 @@ class PictureAnswerer:
             for text in picture.texts
         ]
         results[0] = with_usage(results[0], Usage(seconds=seconds, image_encodings=1))
-        said = unlike_what_it_knows(self._settings.model, photo)
-        return [with_warning(one, said) for one in results] if said else results
+        return [with_caution(one, self._settings.model, photo) for one in results]
 
 
 def _jpeg(picture: Image.Image) -> bytes:

@@ -19,7 +19,7 @@ from sam3i_agent.tools.results.outputs import (
 )
 from sam3i_agent.tools.results.pictures import base64_bytes, overlay_jpeg
 from sam3i_agent.tools.results.store import StoredResult
-from sam3i_agent.tools.results.wording import head_of, lines_of
+from sam3i_agent.tools.results.wording import cautions_of, head_of, lines_of, warnings_of
 
 MAX_ANSWER_BYTES = 1_000_000
 """Of a whole answer as JSON."""
@@ -55,10 +55,14 @@ def segment_answer(
     if Include.OVERLAY in include and result.instances:
         picture = overlay_jpeg(stored, style.picture_bytes)
     step = next_step(stored, style)
-    lines = [head_of(result), f"result_id {stored.id}, picture {_size(stored)}"]
+    lines = [
+        *cautions_of(result),
+        head_of(result),
+        f"result_id {stored.id}, picture {_size(stored)}",
+    ]
     lines += _concept_lines(stored)
     lines += lines_of(result, limit=MAX_LINES, labels=stored.labels if stored.concepts else None)
-    lines += [f"warning: {warning}" for warning in result.warnings]
+    lines += warnings_of(result)
     if Include.DETAILS in include:
         lines += [f"step: {line}" for line in result.trace]
     text = "\n".join([*lines, step])

@@ -3,13 +3,23 @@
 from collections.abc import Sequence
 
 from sam3i_agent.core.contracts import ImageInfo, InstanceResult, SegmentationResult
+from sam3i_agent.tools.purpose import PHOTO_WARNING
 
 
 def summarise(result: SegmentationResult, *, limit: int = 10) -> str:
     """Return a result in a few lines of plain words."""
-    lines = [head_of(result), *lines_of(result, limit=limit)]
-    lines += [f"warning: {warning}" for warning in result.warnings]
-    return "\n".join(lines)
+    lines = [*cautions_of(result), head_of(result), *lines_of(result, limit=limit)]
+    return "\n".join([*lines, *warnings_of(result)])
+
+
+def cautions_of(result: SegmentationResult) -> list[str]:
+    """Return what is to be read before a result: that it is not to be trusted."""
+    return [f"warning: {PHOTO_WARNING}"] if PHOTO_WARNING in result.warnings else []
+
+
+def warnings_of(result: SegmentationResult) -> list[str]:
+    """Return a line for each other warning."""
+    return [f"warning: {warning}" for warning in result.warnings if warning != PHOTO_WARNING]
 
 
 def head_of(result: SegmentationResult) -> str:
