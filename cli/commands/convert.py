@@ -77,7 +77,9 @@ def checkpoint(
 def predictions(
     source: Annotated[
         Path,
-        typer.Argument(help="COCO results, SAM3-I's predictions, or a comparison's .jsonl."),
+        typer.Argument(
+            help="COCO results, SAM3-I's predictions, or the .jsonl of a comparison or a folder."
+        ),
     ],
     out: Annotated[Path, typer.Argument(help="The file to write.")],
     gt: Annotated[

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sam3i_agent.core.contracts import PictureAnswer
 from sam3i_agent.core.errors import InputError, StorageError
 from sam3i_agent.core.files import read_json, write_whole
 from sam3i_agent.core.journal import Journal
@@ -16,6 +17,7 @@ from sam3i_agent.evaluation.forms.answers import (
     Selection,
 )
 from sam3i_agent.evaluation.forms.coco_results import coco_results, read_coco_results
+from sam3i_agent.evaluation.forms.folder_lines import has_folder_lines, read_folder_lines
 from sam3i_agent.evaluation.forms.form import PredictionForm
 from sam3i_agent.evaluation.forms.own_lines import own_lines, read_own_lines
 from sam3i_agent.evaluation.forms.sam3i_entries import (
@@ -49,7 +51,8 @@ def read_answers(
     """Read a prediction file; its form is told by what is in it.
 
     Args:
-        path: COCO results, SAM3-I's predictions, or the lines of a comparison (`.jsonl`).
+        path: COCO results, SAM3-I's predictions, or the lines of a comparison or of a folder
+            (`.jsonl`).
         truth: whose images they are about.
         selection: which answers; those that do not say their level are taken as of any.
 
@@ -74,6 +77,9 @@ def _read(
     if path.suffix == LINES_SUFFIX:
         if not path.is_file():
             raise InputError(f"{str(path)!r} cannot be read: there is no such file")
+        if has_folder_lines(path):
+            about = Journal(path, PictureAnswer)
+            return PredictionForm.JSONL, read_folder_lines(about, truth, path.name)
         lines = Journal(path, Prediction)
         return PredictionForm.JSONL, read_own_lines(lines, truth, path.name, selection)
     content = read_json(path)

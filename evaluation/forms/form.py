@@ -11,4 +11,4 @@ class PredictionForm(StrEnum):
     SAM3I = "sam3i"
     """A list with an entry per annotation and text: SAM3-I's evaluation script."""
     JSONL = "jsonl"
-    """The lines of a comparison: `sam3i compare`."""
+    """The lines of a comparison, `sam3i compare`; those of a folder, `sam3i segment`, are read."""

@@ -7,8 +7,13 @@ import pytest
 from typer.testing import CliRunner
 
 from sam3i_agent.cli.app import app
+from sam3i_agent.core.contracts import PictureAnswer, PictureText
 from sam3i_agent.core.errors import InputError
+from sam3i_agent.core.journal import Journal
 from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.masks import Masks
+from sam3i_agent.core.photo import Photo
+from sam3i_agent.core.results import empty_result, instance_of, with_instances
 from sam3i_agent.core.rle import as_rle, encode_mask
 from sam3i_agent.data.formats.sam3i import sam3i_content
 from sam3i_agent.data.records import Record
@@ -220,3 +225,45 @@ def test_the_commands_convert_and_score_what_they_wrote(truth, tmp_path):
         scored = run(app, ["evaluate", "predictions", "--protocol", "sam3i-1to1", "--json",
                            "--gt", str(truth), "--pred", str(tmp_path / name)])  # fmt: skip
         assert json.loads(scored.stdout)["gIoU"] == pytest.approx(50)
+
+
+def test_the_answers_of_a_folder_become_predictions(truth, tmp_path):
+    wanted = read_ground_truth(truth)
+    photo = Photo(np.zeros((*SIZE, 3), np.uint8), "ab" * 32)
+
+    def line(file, *asked):
+        texts = tuple(PictureText(instruction=text) for text, _ in asked)
+        results = tuple(with_instances(empty_result(photo), some, "made") for _, some in asked)
+        return PictureAnswer(file=file, texts=texts, results=results)
+
+    def one(mask, score):
+        return instance_of(Masks.encode([mask], SIZE), (0.0, 0.0, 9.0, 9.0), score)
+
+    lines = [
+        line(
+            "set/7.png",
+            ("simple text 7", [one(HALF, 0.8), one(OTHER, 0.6)]),
+            ("another  7", [one(WHOLE, 0.7)]),
+        ),
+        line("8.png", ("simple text 8", [])),
+        line("9.png", ("simple text 9", [one(OTHER, 0.9)])),
+        PictureAnswer(file="10.png", texts=(PictureText(instruction="x"),), problem="broken"),
+    ]
+    path = tmp_path / "results.jsonl"
+    Journal(path, PictureAnswer).rewrite(lines)
+    answers = read_answers(path, wanted).answers
+    assert [one for one in answers if one.number == 0] == ANSWERS
+    assert [(one.image_id, one.number) for one in answers if one.number] == [(7, 1)]
+    out = tmp_path / "sam3i.json"
+    write_answers(answers, wanted, PredictionForm.SAM3I, out)
+    entries = json.loads(out.read_text())
+    assert {(one["file_name"], one["prompt"], one["prompt_type"]) for one in entries} == {
+        ("7.png", "simple text 7", "simple_query_0"),
+        ("7.png", "another 7", "simple_query_1"),
+        ("8.png", "simple text 8", "simple_query_0"),
+        ("9.png", "simple text 9", "simple_query_0"),
+    }
+    Journal(path, PictureAnswer).rewrite([*lines, line("8.png", ("who?", [])), line("x.png")])
+    with pytest.raises(InputError, match="has no text 'who") as error:
+        read_answers(path, wanted)
+    assert "1 of 6 predictions are about unknown images" in str(error.value)

@@ -179,6 +179,8 @@ def test_a_table_gives_each_picture_its_texts(photos: Path, tmp_path: Path):
     found = find_pictures([str(photos)], out)
     pictures = own_texts(found, read_texts(table), "table.csv")
     assert [one.file for one in pictures] == ["0.png", "deep/images/a b.jpg"]
+    elsewhere = {"set/photos/1.png": pictures[0].texts}
+    assert [one.file for one in own_texts(found, elsewhere, "set.json")] == ["1.png"]
     answering = Answering()
     run_folder(pictures, answering, out, settings=SETTINGS)
     assert answering.segmenter.encodings == 2  # once for both texts

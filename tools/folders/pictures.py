@@ -119,8 +119,8 @@ def own_texts(
 
     Args:
         pictures: by name.
-        texts: by the pictures' names, as in `pictures` or without their folders where that says
-            which.
+        texts: by the pictures' names, as in `pictures` or with more or fewer folders, where that
+            says which.
         source: where the texts are from, for messages.
 
     Raises:
@@ -132,7 +132,8 @@ def own_texts(
     found: dict[str, dict[PictureText, None]] = {}
     missing: list[str] = []
     for name, some in texts.items():
-        files = [name] if name in pictures else short.get(name, [])
+        known = short.get(name.rsplit("/", 1)[-1], [])
+        files = [name] if name in pictures else [one for one in known if _same_file(one, name)]
         if len(files) != 1:
             missing.append(name)
             continue
@@ -146,6 +147,11 @@ def own_texts(
     return [
         Picture(path, file, tuple(found[file])) for file, path in pictures.items() if file in found
     ]
+
+
+def _same_file(a: str, b: str) -> bool:
+    """Whether two names differ by folders alone that one of them leaves out."""
+    return f"/{a}".endswith(f"/{b}") or f"/{b}".endswith(f"/{a}")
 
 
 def read_texts(table: Path, level: LevelChoice = LevelChoice.AUTO) -> dict[str, list[PictureText]]:
