@@ -10,7 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from sam3i_agent.data.kinds import InstructionKind
-from sam3i_agent.data.scenes import Colour, Scene, SceneObject, Shape, Texture
+from sam3i_agent.data.scenes import (
+    Colour,
+    Noun,
+    Scene,
+    SceneObject,
+    SceneStyle,
+    Shape,
+    Texture,
+)
+from sam3i_agent.data.silhouettes import Thing
 from sam3i_agent.data.simple_texts import (
     AREA_RATIO,
     MARGIN_PX,
@@ -33,7 +42,7 @@ class Property:
 
     predicates: tuple[str, ...]
     """Each continues "something that"."""
-    shapes: frozenset[Shape] = frozenset()
+    shapes: frozenset[Noun] = frozenset()
     colours: frozenset[Colour] = frozenset()
     textures: frozenset[Texture] = frozenset()
 
@@ -55,7 +64,7 @@ class Property:
         return tuple(i for i, item in enumerate(scene.objects) if self.matches(item))
 
 
-def _shapes(shapes: tuple[Shape, ...], *predicates: str) -> Property:
+def _shapes(shapes: tuple[Noun, ...], *predicates: str) -> Property:
     return Property(predicates, shapes=frozenset(shapes))
 
 
@@ -91,6 +100,45 @@ PROPERTIES: tuple[Property, ...] = (
              textures=frozenset({Texture.DOTTED})),
 )  # fmt: skip
 
+_THING_PROPERTIES: tuple[Property, ...] = (
+    _shapes((Thing.CUP,), "holds hot coffee", "you drink tea from"),
+    _shapes((Thing.BOTTLE,), "is closed with a cork", "keeps wine for years"),
+    _shapes((Thing.CUP, Thing.BOTTLE), "can hold water", "helps against thirst"),
+    _shapes((Thing.KEY,), "opens a lock", "you must not lose when the door is shut"),
+    _shapes((Thing.LEAF,), "falls down in autumn", "a caterpillar would eat"),
+    _shapes((Thing.FISH,), "lives under water", "breathes through gills"),
+    _shapes((Thing.BIRD,), "lays eggs in a nest", "sings in the morning"),
+    _shapes((Thing.CAT,), "purrs when stroked", "catches mice"),
+    _shapes((Thing.FISH, Thing.BIRD, Thing.CAT), "is an animal", "needs to be fed"),
+    _shapes((Thing.CAR,), "drives on the road", "needs petrol and a driver"),
+    _shapes((Thing.BOAT,), "floats on a lake", "takes you across the water"),
+    _shapes((Thing.CAR, Thing.BOAT), "carries people from place to place", "you can travel in"),
+    _shapes((Thing.HOUSE,), "people live in", "has rooms and a door"),
+    _shapes((Thing.UMBRELLA,), "keeps the rain off", "you open when it rains"),
+    _shapes((Thing.CLOUD,), "brings rain", "drifts across the sky"),
+    _shapes((Thing.TREE,), "grows tall in a forest", "has a trunk and branches"),
+    _shapes((Thing.FLOWER,), "smells sweet in a garden", "bees visit for nectar"),
+    _shapes((Thing.TREE, Thing.FLOWER, Thing.MUSHROOM), "grows out of the ground"),
+    _shapes((Thing.MUSHROOM,), "may be poisonous", "pops up in damp woods"),
+    _shapes((Thing.APPLE,), "is healthy to bite into", "can be pressed into juice"),
+    _shapes((Thing.HAT,), "sits on a head", "shades your face"),
+    _shapes((Thing.BOOT,), "protects a foot", "is worn in deep mud"),
+    _shapes((Thing.SHIRT,), "has two sleeves", "you iron and button up"),
+    _shapes((Thing.HAT, Thing.BOOT, Thing.SHIRT), "you can wear", "belongs in a wardrobe"),
+    _shapes((Thing.SPOON,), "stirs soup", "you eat porridge with"),
+    _shapes((Thing.HAMMER,), "drives nails into wood", "a carpenter swings"),
+    _shapes((Thing.LAMP,), "gives light to read by", "needs a bulb"),
+    _shapes((Thing.BELL,), "rings when swung", "calls people to church"),
+    _shapes((Thing.CHAIR,), "you sit on", "offers a rest to tired legs"),
+)  # fmt: skip
+"""Of the things in everyday scenes, besides `PROPERTIES`."""
+
+
+def properties_of(style: SceneStyle) -> tuple[Property, ...]:
+    """Return what can be said of the objects of a style's scenes."""
+    return PROPERTIES if style is SceneStyle.SHAPES else (*PROPERTIES, *_THING_PROPERTIES)
+
+
 _ASKING = (
     "what {}?",
     "something that {}",
@@ -99,6 +147,9 @@ _ASKING = (
     "which of these {}?",
     "I need something that {}",
 )
+_SUBJECTS = frozenset({"you", "people", "bees", "a"})
+"""First words of clauses that say who does something with the thing."""
+_ASKING_WITH_SUBJECT = tuple(form for form in _ASKING if not form.endswith("{}?"))
 
 
 def draw_complex_instructions(
@@ -123,11 +174,12 @@ def draw_complex_instructions(
 
 def _any_property(rng: np.random.Generator, scene: Scene) -> Property:
     """Draw a property: in half the turns of an object that is there."""
+    known = properties_of(scene.style)
     if rng.random() < 0.5:
         item = scene.objects[int(rng.integers(len(scene.objects)))]
-        true_of_it = [one for one in PROPERTIES if one.matches(item)]
+        true_of_it = [one for one in known if one.matches(item)]
         return true_of_it[int(rng.integers(len(true_of_it)))]
-    return PROPERTIES[int(rng.integers(len(PROPERTIES)))]
+    return known[int(rng.integers(len(known)))]
 
 
 def _say(rng: np.random.Generator, one: Property) -> str:
@@ -135,7 +187,8 @@ def _say(rng: np.random.Generator, one: Property) -> str:
 
 
 def _ask(rng: np.random.Generator, clause: str) -> str:
-    return str(rng.choice(_ASKING)).format(clause)
+    has_subject = clause.split()[0] in _SUBJECTS
+    return str(rng.choice(_ASKING_WITH_SUBJECT if has_subject else _ASKING)).format(clause)
 
 
 def _by_property(rng: np.random.Generator, scene: Scene) -> InstructionTarget | None:

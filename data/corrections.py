@@ -9,7 +9,7 @@ import numpy as np
 
 from sam3i_agent.core.prompt import VISUAL
 from sam3i_agent.data.phrases import Concept, draw_concepts
-from sam3i_agent.data.scenes import Colour, Scene, SceneObject, Shape
+from sam3i_agent.data.scenes import Colour, Noun, Scene, SceneObject
 
 _WITHOUT_WORDS = 0.6
 """Share of prompts that are boxes alone."""
@@ -90,5 +90,5 @@ def _kinds(scene: Scene, indices: tuple[int, ...]) -> int:
     return len({_kind(scene.objects[i]) for i in indices})
 
 
-def _kind(item: SceneObject) -> tuple[Shape, Colour]:
+def _kind(item: SceneObject) -> tuple[Noun, Colour]:
     return item.shape, item.colour

@@ -8,32 +8,40 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sam3i_agent.data.rewording import FOREIGN_NOUNS
 from sam3i_agent.data.scenes import (
-    WITHHELD_COMBINATIONS,
     Colour,
     Combinations,
+    Noun,
     Scene,
     SceneObject,
-    Shape,
+    SceneStyle,
     Texture,
+    is_withheld,
 )
 
 GENERIC_NOUNS = ("thing", "object", "shape")
 _NEGATIVE_TRIES = 20
+_FOREIGN_SHARE = 0.2
+"""Of the negatives of everyday scenes: things that no scene shows."""
+_IRREGULAR_PLURALS = {"leaf": "leaves", "fish": "fish"}
 
 
 @dataclass(frozen=True)
 class Concept:
     """Attributes that an object must have; None leaves one open."""
 
-    shape: Shape | None = None
+    shape: Noun | None = None
     colour: Colour | None = None
     texture: Texture | None = None
+    foreign: str | None = None
+    """A noun that names nothing in any scene, in place of `shape`."""
 
     def matches(self, item: SceneObject) -> bool:
         """Whether `item` has every attribute."""
         return (
-            (self.shape is None or item.shape is self.shape)
+            self.foreign is None
+            and (self.shape is None or item.shape is self.shape)
             and (self.colour is None or item.colour is self.colour)
             and (self.texture is None or item.texture is self.texture)
         )
@@ -44,7 +52,9 @@ class Concept:
 
     def phrase(self, rng: np.random.Generator | None = None, *, plural: bool = False) -> str:
         """Put the concept in words; without `rng` in the plainest ones."""
-        if self.shape is not None:
+        if self.foreign is not None:
+            noun = self.foreign
+        elif self.shape is not None:
             noun = str(self.shape)
         else:
             noun = GENERIC_NOUNS[0] if rng is None else str(rng.choice(GENERIC_NOUNS))
@@ -65,7 +75,7 @@ class ConceptTarget:
 
 def plural_of(noun: str) -> str:
     """Return the plural of a scene noun."""
-    return noun + ("es" if noun.endswith("s") else "s")
+    return _IRREGULAR_PLURALS.get(noun) or noun + ("es" if noun.endswith("s") else "s")
 
 
 def positive_concept(rng: np.random.Generator, item: SceneObject) -> Concept:
@@ -87,15 +97,23 @@ def negative_concept(
     rng: np.random.Generator, scene: Scene, combinations: Combinations = "trained"
 ) -> Concept | None:
     """Return a concept near the scene that matches nothing in it; None when none was found."""
+    if scene.style is SceneStyle.EVERYDAY and rng.random() < _FOREIGN_SHARE:
+        coloured = rng.random() < 0.5
+        colour = Colour(rng.choice(list(Colour))) if coloured else None
+        return Concept(colour=colour, foreign=str(rng.choice(FOREIGN_NOUNS)))
     for _ in range(_NEGATIVE_TRIES):
-        concept = Concept(Shape(rng.choice(list(Shape))), Colour(rng.choice(list(Colour))))
+        concept = Concept(_any_noun(rng, scene), Colour(rng.choice(list(Colour))))
         if scene.objects:
             concept = positive_concept(rng, scene.objects[int(rng.integers(len(scene.objects)))])
             concept = _change_one(rng, scene, concept)
-        withheld = (concept.colour, concept.shape) in WITHHELD_COMBINATIONS
+        withheld = is_withheld(concept.colour, concept.shape)
         if not concept.find(scene) and not (withheld and combinations == "trained"):
             return concept
     return None
+
+
+def _any_noun(rng: np.random.Generator, scene: Scene) -> Noun:
+    return scene.nouns[int(rng.choice(len(scene.nouns)))]
 
 
 def _change_one(rng: np.random.Generator, scene: Scene, concept: Concept) -> Concept:
@@ -105,7 +123,7 @@ def _change_one(rng: np.random.Generator, scene: Scene, concept: Concept) -> Con
     named = [name for name in ("shape", "colour", "texture") if getattr(concept, name) is not None]
     match rng.choice(named):
         case "shape":
-            shape = other.shape if from_other else Shape(rng.choice(list(Shape)))
+            shape = other.shape if from_other else _any_noun(rng, scene)
             return replace(concept, shape=shape)
         case "colour":
             colour = other.colour if from_other else Colour(rng.choice(list(Colour)))

@@ -9,6 +9,7 @@ from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.data.complex_texts import draw_complex_instructions
 from sam3i_agent.data.kinds import InstructionKind
 from sam3i_agent.data.phrases import Concept, draw_concepts
+from sam3i_agent.data.rewording import reword
 from sam3i_agent.data.scenes import Scene
 from sam3i_agent.data.simple_texts import draw_instructions
 
@@ -51,8 +52,8 @@ def draw_pairs(rng: np.random.Generator, scene: Scene, count: int) -> list[Sampl
         partner, partner_kind = partners.pop(int(rng.integers(len(partners))))
         texts = {
             InstructionLevel.CONCEPT: _concept_of(scene, wish.indices, partner),
-            InstructionLevel.SIMPLE: partner,
-            InstructionLevel.COMPLEX: wish.text,
+            InstructionLevel.SIMPLE: reword(rng, scene, partner, InstructionLevel.SIMPLE),
+            InstructionLevel.COMPLEX: reword(rng, scene, wish.text, InstructionLevel.COMPLEX),
         }
         kinds = {InstructionLevel.SIMPLE: partner_kind, InstructionLevel.COMPLEX: wish.kind}
         known = {level: kind for level, kind in kinds.items() if kind is not None}

@@ -10,12 +10,14 @@ from sam3i_agent.core.errors import InputError, StorageError
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.rle import encode_mask
 from sam3i_agent.data.complex_texts import draw_complex_instructions
+from sam3i_agent.data.everyday import draw_scene
 from sam3i_agent.data.formats.sam3i import sam3i_content, write_sam3i
 from sam3i_agent.data.kinds import InstructionKind
 from sam3i_agent.data.phrases import draw_concepts
 from sam3i_agent.data.records import Record
+from sam3i_agent.data.rewording import reword
 from sam3i_agent.data.samples import Sample, draw_pairs
-from sam3i_agent.data.scenes import CANVAS_SIZE, Combinations, Scene, generate_scene
+from sam3i_agent.data.scenes import CANVAS_SIZE, Combinations, Scene, SceneStyle
 from sam3i_agent.data.simple_texts import draw_instructions, granularity_of
 
 ANNOTATIONS_NAME = "annotations.json"
@@ -34,6 +36,7 @@ def write_scenes(
     *,
     seed: int = 0,
     combinations: Combinations = "trained",
+    style: SceneStyle = SceneStyle.SHAPES,
     advance: Callable[[], None] = lambda: None,
 ) -> Path:
     """Write `count` scenes of series `seed` and return the path of the JSON file.
@@ -43,6 +46,7 @@ def write_scenes(
         folder: gets `images/` and `annotations.json`; must be empty or absent.
         seed: names the series; training uses series 2 and 3 of the shipped model's seed.
         combinations: which colour-shape pairs the scenes may show.
+        style: which kind of scenes.
         advance: called after each scene.
 
     Raises:
@@ -59,7 +63,7 @@ def write_scenes(
     try:
         (folder / IMAGES_FOLDER).mkdir(parents=True, exist_ok=True)
         for index in range(count):
-            scene = generate_scene(seed, index, combinations=combinations)
+            scene = draw_scene(style, seed, index, combinations=combinations)
             name = f"{IMAGES_FOLDER}/{index:06d}.png"
             Image.fromarray(scene.image).save(folder / name)
             rng = np.random.default_rng([seed, index, 7])
@@ -69,7 +73,7 @@ def write_scenes(
     except OSError as error:
         raise StorageError(f"{str(folder)!r} cannot be written: {error.strerror}") from error
     path = folder / ANNOTATIONS_NAME
-    description = f"generated scenes, series {seed}, {combinations} combinations"
+    description = f"generated scenes, {style}, series {seed}, {combinations} combinations"
     write_sam3i(sam3i_content(records, description), folder, path)
     return path
 
@@ -79,7 +83,11 @@ def _draw_samples(
 ) -> list[Sample]:
     samples = [
         Sample(
-            {InstructionLevel.CONCEPT: target.phrase},
+            {
+                InstructionLevel.CONCEPT: reword(
+                    rng, scene, target.phrase, InstructionLevel.CONCEPT
+                )
+            },
             target.indices,
             granularity_of(target.indices, target.indices),
             kinds={} if target.indices else {InstructionLevel.CONCEPT: InstructionKind.ABSENT},
@@ -92,7 +100,7 @@ def _draw_samples(
     ):
         samples += [
             Sample(
-                {level: wish.text},
+                {level: reword(rng, scene, wish.text, level)},
                 wish.indices,
                 wish.granularity,
                 kinds={level: wish.kind} if wish.kind else {},

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from sam3i_agent.data.silhouettes import Thing
+
 CANVAS_SIZE = 256
 """Side of a scene in pixels."""
 
@@ -57,6 +59,18 @@ class Texture(StrEnum):
     DOTTED = "dotted"
 
 
+class SceneStyle(StrEnum):
+    """What scenes look like and show."""
+
+    SHAPES = "shapes"
+    """Geometric shapes, flat colours, plain backgrounds (`generate_scene`)."""
+    EVERYDAY = "everyday"
+    """Everyday things and shapes, lit and taken like a photo (`data.everyday`)."""
+
+
+Noun = Shape | Thing
+"""What an object is called."""
+
 PALETTE: dict[Colour, RGB] = {
     Colour.RED: (214, 32, 36),
     Colour.ORANGE: (242, 133, 22),
@@ -84,6 +98,27 @@ WITHHELD_COMBINATIONS: frozenset[tuple[Colour, Shape]] = frozenset(
 )
 """Colour-shape pairs that no training scene shows, so that composition can be tested."""
 
+WITHHELD_THINGS: frozenset[tuple[Colour, Thing]] = frozenset(
+    {
+        (Colour.RED, Thing.CAR),
+        (Colour.ORANGE, Thing.FISH),
+        (Colour.YELLOW, Thing.CUP),
+        (Colour.GREEN, Thing.BOTTLE),
+        (Colour.BLUE, Thing.HOUSE),
+        (Colour.PURPLE, Thing.LEAF),
+        (Colour.PINK, Thing.BOAT),
+        (Colour.WHITE, Thing.BIRD),
+        (Colour.BLACK, Thing.KEY),
+    }
+)
+"""The same of everyday things."""
+
+
+def is_withheld(colour: Colour | None, noun: Noun | None) -> bool:
+    """Whether no training scene shows this pair."""
+    return (colour, noun) in WITHHELD_COMBINATIONS or (colour, noun) in WITHHELD_THINGS
+
+
 Combinations = Literal["trained", "withheld"]
 """`trained`: only pairs a training scene may show; `withheld`: each scene has a withheld pair."""
 
@@ -92,7 +127,7 @@ Combinations = Literal["trained", "withheld"]
 class SceneObject:
     """One drawn object; `mask` is what stays visible of it."""
 
-    shape: Shape
+    shape: Noun
     colour: Colour
     texture: Texture
     mask: NDArray[np.bool_]
@@ -129,6 +164,12 @@ class Scene:
     image: NDArray[np.uint8]
     """(CANVAS_SIZE, CANVAS_SIZE, 3), RGB."""
     objects: tuple[SceneObject, ...]
+    style: SceneStyle = SceneStyle.SHAPES
+
+    @property
+    def nouns(self) -> tuple[Noun, ...]:
+        """What scenes of this style may show."""
+        return tuple(Shape) if self.style is SceneStyle.SHAPES else (*Shape, *Thing)
 
 
 @dataclass(frozen=True)
@@ -146,12 +187,12 @@ class SceneLimits:
 
 
 DEFAULT_LIMITS = SceneLimits()
-_PLACEMENT_TRIES = 12
-_REPEAT_PROBABILITY = 0.45
+PLACEMENT_TRIES = 12
+REPEAT_PROBABILITY = 0.45
 """Chance that an object copies its kind or colour from an earlier one, so that pairs are common."""
-_UPRIGHT_SWING_RAD = math.radians(12)
-_FREE_ROTATION = frozenset({Shape.STAR, Shape.TRIANGLE, Shape.ARROW, Shape.CRESCENT, Shape.RING})
-_TEXTURE_PROBABILITIES = (0.5, 0.25, 0.25)
+UPRIGHT_SWING_RAD = math.radians(12)
+FREE_ROTATION = frozenset({Shape.STAR, Shape.TRIANGLE, Shape.ARROW, Shape.CRESCENT, Shape.RING})
+TEXTURE_PROBABILITIES = (0.5, 0.25, 0.25)
 
 
 def generate_scene(
@@ -195,7 +236,7 @@ def generate_scene(
 def _draw_kind(
     rng: np.random.Generator, drawn: list[tuple[Shape, Colour, Texture]], *, withheld: bool
 ) -> tuple[Shape, Colour, Texture]:
-    texture = Texture(rng.choice(list(Texture), p=_TEXTURE_PROBABILITIES))
+    texture = Texture(rng.choice(list(Texture), p=TEXTURE_PROBABILITIES))
     if withheld:
         pairs = sorted(WITHHELD_COMBINATIONS)
         colour, shape = pairs[int(rng.integers(len(pairs)))]
@@ -203,7 +244,7 @@ def _draw_kind(
     while True:
         shape = Shape(rng.choice(list(Shape)))
         colour = Colour(rng.choice(list(Colour)))
-        if drawn and rng.random() < _REPEAT_PROBABILITY:
+        if drawn and rng.random() < REPEAT_PROBABILITY:
             like = drawn[int(rng.integers(len(drawn)))]
             what = rng.random()
             shape = like[0] if what < 0.7 else shape
@@ -221,11 +262,11 @@ def _place(
     limits: SceneLimits,
 ) -> NDArray[np.bool_] | None:
     """Try some positions; None when each would hide too much of an earlier object."""
-    for _ in range(_PLACEMENT_TRIES):
+    for _ in range(PLACEMENT_TRIES):
         radius = rng.uniform(limits.min_diameter, limits.max_diameter) * CANVAS_SIZE / 2
         centre = rng.uniform(radius, CANVAS_SIZE - radius, size=2)
-        swing = math.pi if shape in _FREE_ROTATION else _UPRIGHT_SWING_RAD
-        mask = _shape_mask(shape, centre, radius, rng.uniform(-swing, swing))
+        swing = math.pi if shape in FREE_ROTATION else UPRIGHT_SWING_RAD
+        mask = shape_mask(shape, centre, radius, rng.uniform(-swing, swing))
         visible = (int((earlier & ~mask).sum()) for earlier in masks)
         if all(
             seen >= (1 - limits.max_overlap) * area
@@ -274,9 +315,10 @@ _HOLES: dict[Shape, tuple[float, float]] = {Shape.RING: (0.0, 0.55), Shape.CRESC
 """Shape to (x offset, radius) of the disc cut out of it."""
 
 
-def _shape_mask(
+def shape_mask(
     shape: Shape, centre_xy: NDArray[np.float64], radius: float, angle_rad: float
 ) -> NDArray[np.bool_]:
+    """Draw `shape` alone: (CANVAS_SIZE, CANVAS_SIZE)."""
     cos, sin = math.cos(angle_rad), math.sin(angle_rad)
     rotation = np.array([[cos, sin], [-sin, cos]])
     canvas = Image.new("1", (CANVAS_SIZE, CANVAS_SIZE))

@@ -12,7 +12,7 @@ import numpy as np
 
 from sam3i_agent.data.kinds import InstructionKind
 from sam3i_agent.data.phrases import Concept, negative_concept, plural_of
-from sam3i_agent.data.scenes import CANVAS_SIZE, Colour, Scene, SceneObject, Shape
+from sam3i_agent.data.scenes import CANVAS_SIZE, Colour, Noun, Scene, SceneObject
 
 Granularity = Literal["1to1", "1toN", "1toAll"]
 
@@ -62,7 +62,7 @@ def _group(rng: np.random.Generator, scene: Scene) -> tuple[Concept, tuple[int, 
     """Draw a concept that names one object or more, without texture."""
     item = scene.objects[int(rng.integers(len(scene.objects)))]
     form = rng.random()
-    shape: Shape | None = item.shape if form < 0.75 else None
+    shape: Noun | None = item.shape if form < 0.75 else None
     colour: Colour | None = item.colour if form > 0.35 else None
     concept = Concept(shape, colour)
     return concept, concept.find(scene)

@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 
-from sam3i_agent.segmodel.checkpoints.heads import save_head
-from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
+from sam3i_agent.segmodel.checkpoints.heads import SAME_FOLDER, save_head
+from sam3i_agent.segmodel.network.configuration import InstructionSam3Config
+from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3, is_instruction_head_key
 
 CHECKPOINT_NAME = "checkpoint.pt"
 MODEL_FOLDER = "model"
@@ -38,3 +39,15 @@ def save_half_head(model: InstructionSam3, folder: Path, base_model: str) -> Non
     half = InstructionSam3(model.config)
     half.load_state_dict(model.state_dict())
     save_head(half.half(), folder, base_model)
+
+
+def save_half_apart(model: InstructionSam3, folder: Path) -> None:
+    """Write the base of `model` and its instruction head in fp16, as two files of one folder."""
+    values = model.config.to_dict() | {"adapter_dim": None}
+    base = InstructionSam3(InstructionSam3Config.from_dict(values))
+    state = model.state_dict()
+    base.load_state_dict(
+        {key: value for key, value in state.items() if not is_instruction_head_key(key)}
+    )
+    base.half().save_pretrained(folder)
+    save_half_head(model, folder, SAME_FOLDER)

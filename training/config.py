@@ -110,6 +110,8 @@ class TrainConfig(BaseModel):
     cooldown_steps: int = Field(default=3, ge=0)
     text_rate_factor: float = Field(default=1.0, gt=0)
     """Rate of the text encoder relative to the rest; 1/16 in the official settings."""
+    head_rate_factor: float = Field(default=1.0, gt=0)
+    """Rate of the instruction head relative to the rest, where both are trained."""
     warmup_steps: int = Field(default=200, ge=1)
     weight_decay: float = 0.05
     adam_beta2: float = Field(default=0.98, gt=0, lt=1)
@@ -126,6 +128,11 @@ class TrainConfig(BaseModel):
     device: Literal["auto", "cpu"] = "auto"
     """`auto` takes CUDA, then MPS, then the CPU."""
     scenes: SceneLimits = SceneLimits()
+    """Of plain shapes; everyday scenes have their own."""
+    everyday_share: float = Field(default=0.0, ge=0, le=1)
+    """Of the generated scenes, how many are of everyday things, with reworded texts."""
+    turns: tuple[Stage, ...] = ()
+    """Of stage `joint`: whose texts the batches ask for, one after another, over and over."""
     model: ModelSize = ModelSize()
     losses: LossWeights = LossWeights()
     match_costs: MatchCosts = MatchCosts()
@@ -145,8 +152,14 @@ class TrainConfig(BaseModel):
             raise ValueError(f"stage {self.stage} needs start_from: the model that gets the head")
         if self.stage is Stage.EXEMPLARS and (self.start_from is None or self.data is not None):
             raise ValueError("stage exemplars needs start_from, and generated scenes")
-        if self.dense_steps and (self.stage.trains_head or self.data is not None):
-            raise ValueError("dense_steps go with stage concept on generated scenes")
+        if (self.stage is Stage.JOINT) != bool(self.turns):
+            raise ValueError("stage joint needs turns, and no other stage takes them")
+        if {Stage.ALIGN, Stage.JOINT} & set(self.turns):
+            raise ValueError("turns are of concept, exemplars, simple and complex")
+        if self.stage is Stage.JOINT and self.data is not None:
+            raise ValueError("stage joint needs generated scenes")
+        if self.dense_steps and (not self.stage.trains_base or self.data is not None):
+            raise ValueError("dense_steps go with stages concept and joint on generated scenes")
         if self.complex_from_simple and self.stage is not Stage.COMPLEX:
             raise ValueError("complex_from_simple goes with stage complex")
         return self

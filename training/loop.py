@@ -22,7 +22,7 @@ from sam3i_agent.core.claimed_folder import claim_folder
 from sam3i_agent.core.errors import ModelError
 from sam3i_agent.data.formats.dataset_format import LevelOf
 from sam3i_agent.segmodel.checkpoints.loading import base_model_of, load_model, pick_device
-from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
+from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3, is_instruction_head_key
 from sam3i_agent.segmodel.progress import hide_progress_unless_terminal
 from sam3i_agent.training.batches import BatchPlan, TrainingBatch, stream_batches
 from sam3i_agent.training.checkpoints import (
@@ -31,6 +31,7 @@ from sam3i_agent.training.checkpoints import (
     load_checkpoint,
     save_checkpoint,
     save_half,
+    save_half_apart,
     save_half_head,
 )
 from sam3i_agent.training.config import DataPart, LossWeights, TrainConfig
@@ -46,6 +47,7 @@ _ATTENTION = "eager"
 """On the CPU the fused attention's backward pass is twice as slow as plain matrix products."""
 _FINAL_RATE = 0.05
 """Of the peak learning rate, at the end."""
+_MODEL_PREFIX = "model."
 _TEXT_PREFIX = "model.text_encoder."
 
 
@@ -86,7 +88,8 @@ def train(config: TrainConfig, *, progress: bool = True, level_of: LevelOf | Non
         level_of: reads the level of texts that do not say it, which plain folders may have.
 
     Returns:
-        The folder of the finished model, or of the finished head for all stages but `concept`.
+        The folder of the finished model, or of the finished head where the stage leaves the base
+        alone.
 
     Raises:
         InputError: the dataset or the device cannot be used, or OUTPUT holds a run of other
@@ -118,6 +121,8 @@ def train(config: TrainConfig, *, progress: bool = True, level_of: LevelOf | Non
         state.objective.model.load_state_dict(state.average, strict=False)
         if config.stage.trains_head:
             save_half_head(state.objective.model, folder, base_model_of(config.start_from or ""))
+        elif config.stage.has_head:
+            save_half_apart(state.objective.model, folder)
         else:
             save_half(state.objective.model, folder)
     accelerator.wait_for_everyone()
@@ -271,24 +276,27 @@ def _start(config: TrainConfig, device: torch.device) -> TrainState:
         parameter.requires_grad_(config.stage.trains(name))
     objective = Objective(model, config).to(device).train()
     trained = {name: one for name, one in objective.named_parameters() if one.requires_grad}
-    groups = [
-        {
-            "params": [
-                one
-                for name, one in trained.items()
-                if (one.ndim > 1) == decays and name.startswith(_TEXT_PREFIX) == is_text
-            ],
-            "weight_decay": config.weight_decay if decays else 0.0,
-            "rate_factor": config.text_rate_factor if is_text else 1.0,
-        }
-        for decays in (True, False)
-        for is_text in (True, False)
-    ]
+    groups = _parameter_groups(trained, config)
     optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, config.adam_beta2))
     average = {
         name: one.detach().clone() for name, one in model.named_parameters() if one.requires_grad
     }
     return TrainState(objective, average, optimizer, 0)
+
+
+def _parameter_groups(trained: dict[str, Tensor], config: TrainConfig) -> list[dict[str, Any]]:
+    """Sort the trained weights by weight decay and by their rate relative to the schedule's."""
+    groups: dict[tuple[float, float], list[Tensor]] = {}
+    for name, one in trained.items():
+        decay = config.weight_decay if one.ndim > 1 else 0.0
+        factor = config.text_rate_factor if name.startswith(_TEXT_PREFIX) else 1.0
+        if is_instruction_head_key(name.removeprefix(_MODEL_PREFIX)):
+            factor *= config.head_rate_factor
+        groups.setdefault((decay, factor), []).append(one)
+    return [
+        {"params": some, "weight_decay": decay, "rate_factor": factor}
+        for (decay, factor), some in groups.items()
+    ]
 
 
 def _start_model(config: TrainConfig) -> InstructionSam3:
@@ -297,12 +305,14 @@ def _start_model(config: TrainConfig) -> InstructionSam3:
             config.model.configuration(), attn_implementation=_ATTENTION
         )
         initialise(model)
+        if config.stage.has_head:
+            model = model.with_fresh_head(config.adapter_dim, config.adapter_heads)
         return model
     model = load_model(
         config.start_from, _ATTENTION, with_head=config.stage is not Stage.EXEMPLARS
     ).float()
-    model.config.takes_exemplars |= config.stage is Stage.EXEMPLARS
-    if config.stage.trains_head and not model.config.has_instruction_head:
+    model.config.takes_exemplars |= Stage.EXEMPLARS in (config.stage, *config.turns)
+    if config.stage.has_head and not model.config.has_instruction_head:
         model = model.with_fresh_head(config.adapter_dim, config.adapter_heads)
     if config.complex_from_simple:
         model.copy_simple_to_complex()
@@ -314,10 +324,18 @@ def _plan(
 ) -> BatchPlan:
     sizes: Any = model.config  # transformers' annotations hide what a configuration holds
     samples = 1 if dense else config.samples_per_image
+    images = config.dense_images if dense else config.images
     source: PictureSource
     if config.data is None:
-        seed = config.seed * 2 + int(dense)
-        source = SceneSource(seed, config.stage, samples, config.scenes)
+        source = SceneSource(
+            seed=config.seed * 2 + int(dense),
+            stage=config.stage,
+            samples_per_picture=samples,
+            limits=config.scenes,
+            everyday_share=config.everyday_share,
+            turns=config.turns,
+            images=images,
+        )
     else:
         parts = (DataPart(path=config.data),) if isinstance(config.data, Path) else config.data
         sources = [
@@ -334,7 +352,7 @@ def _plan(
         ]
         weights = [part.weight or float(len(one)) for part, one in zip(parts, sources, strict=True)]
         source = sources[0] if len(sources) == 1 else MixedSource(sources, weights, config.seed)
-    return plan_of(model, source, config.dense_images if dense else config.images)
+    return plan_of(model, source, images)
 
 
 def plan_of(model: InstructionSam3, source: PictureSource, images: int) -> BatchPlan:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss, smooth_l1_loss
 
 from sam3i_agent.core.levels import InstructionLevel
-from sam3i_agent.data.scenes import Colour, Shape, Texture
+from sam3i_agent.data.scenes import Colour, Texture
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 from sam3i_agent.training.batches import NO_OBJECT, TrainingBatch
 from sam3i_agent.training.config import TrainConfig
@@ -22,16 +22,17 @@ from sam3i_agent.training.losses.alignment import (
 )
 from sam3i_agent.training.losses.detection import detection_losses, union_masks
 from sam3i_agent.training.losses.official import official_losses
+from sam3i_agent.training.pictures import NOUNS
 from sam3i_agent.training.stages import Stage
 
 
 class DenseHead(nn.Module):
-    """Reads shape, colour, texture and object box off each cell of the finest FPN level.
+    """Reads noun, colour, texture and object box off each cell of the finest FPN level.
 
     It teaches the image side what words will talk about and is dropped from the shipped model.
     """
 
-    LABEL_SIZES = (len(Shape) + 1, len(Colour) + 1, len(Texture) + 1)
+    LABEL_SIZES = (len(NOUNS) + 1, len(Colour) + 1, len(Texture) + 1)
     """Each with a last label for background."""
 
     def __init__(self, width: int) -> None:
@@ -66,7 +67,7 @@ class Objective(nn.Module):
         super().__init__()
         self.model = model
         width = _mask_width(model)
-        self.dense_head = DenseHead(width) if config.stage is Stage.CONCEPT else None
+        self.dense_head = DenseHead(width) if config.stage.trains_base else None
         self.projector = TextProjector(width) if config.stage is Stage.ALIGN else None
         self.geometry_before = None
         if config.stage is Stage.EXEMPLARS:
@@ -82,7 +83,7 @@ class Objective(nn.Module):
         """
         config = self._config
         with torch.autocast(batch.pixel_values.device.type, torch.bfloat16, enabled=config.bf16):
-            with torch.set_grad_enabled(config.stage is Stage.CONCEPT):
+            with torch.set_grad_enabled(config.stage.trains_base):
                 vision = self.model.get_vision_features(batch.pixel_values)
             losses: dict[str, Tensor] = {}
             labels, offsets = batch.object_labels, batch.object_offsets
@@ -101,6 +102,7 @@ class Objective(nn.Module):
                     one_to_many=config.recipe == "official" and bool(config.losses.one_to_many),
                 )
                 for level in config.stage.asked_levels
+                if level in batch.texts
             }
         detection = [self._detection_losses(one, batch) for one in branches.values()]
         for name in detection[0]:

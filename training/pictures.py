@@ -15,25 +15,30 @@ from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.rle import tight_box
 from sam3i_agent.data.complex_texts import draw_complex_instructions
 from sam3i_agent.data.corrections import draw_corrections
+from sam3i_agent.data.everyday import draw_scene
 from sam3i_agent.data.formats.dataset_format import LevelOf
 from sam3i_agent.data.formats.registry import open_dataset
 from sam3i_agent.data.photos import read_dataset_photo
 from sam3i_agent.data.phrases import draw_concepts
 from sam3i_agent.data.records import Record
+from sam3i_agent.data.rewording import reword
 from sam3i_agent.data.samples import Sample, draw_pairs
 from sam3i_agent.data.scenes import (
     CANVAS_SIZE,
     Colour,
     Scene,
     SceneLimits,
+    SceneStyle,
     Shape,
     Texture,
-    generate_scene,
 )
+from sam3i_agent.data.silhouettes import Thing
 from sam3i_agent.data.simple_texts import draw_instructions
 from sam3i_agent.training.stages import Stage
 
-_SHAPES = {shape: index for index, shape in enumerate(Shape)}
+NOUNS = (*Shape, *Thing)
+"""What the dense head tells apart, in its order."""
+_NOUNS = {noun: index for index, noun in enumerate(NOUNS)}
 _COLOURS = {colour: index for index, colour in enumerate(Colour)}
 _TEXTURES = {texture: index for index, texture in enumerate(Texture)}
 
@@ -51,7 +56,7 @@ class Picture:
     boxes_cxcywh: torch.Tensor
     """(N, 4) float32 in 0..1."""
     kinds: torch.Tensor | None
-    """(N, 3) uint8: index of shape, colour and texture; None where these are unknown."""
+    """(N, 3) uint8: index of noun, colour and texture; None where these are unknown."""
     samples: list[Sample]
 
 
@@ -71,13 +76,26 @@ class SceneSource:
     stage: Stage
     samples_per_picture: int
     limits: SceneLimits
+    """Of scenes of plain shapes."""
+    everyday_share: float = 0.0
+    """Of the pictures; the others are scenes of plain shapes."""
+    turns: tuple[Stage, ...] = ()
+    """In stage `joint`: whose texts the batches ask for, one after another."""
+    images: int = 1
+    """Pictures per batch."""
 
     def picture(self, number: int, mask_size: int) -> Picture:
         """Draw scene `number` and its samples."""
-        scene = generate_scene(self.seed, number, limits=self.limits)
+        everyday = np.random.default_rng([self.seed, number, 2]).random() < self.everyday_share
+        style = SceneStyle.EVERYDAY if everyday else SceneStyle.SHAPES
+        limits = None if everyday else self.limits
+        scene = draw_scene(style, self.seed, number, limits=limits)
+        stage = self.stage
+        if stage is Stage.JOINT:
+            stage = self.turns[number // self.images % len(self.turns)]
         rng = np.random.default_rng([self.seed, number, 1])
         kinds = [
-            (_SHAPES[item.shape], _COLOURS[item.colour], _TEXTURES[item.texture])
+            (_NOUNS[item.shape], _COLOURS[item.colour], _TEXTURES[item.texture])
             for item in scene.objects
         ]
         return Picture(
@@ -85,7 +103,7 @@ class SceneSource:
             coverage=scene_coverage(scene, mask_size),
             boxes_cxcywh=scene_boxes_cxcywh(scene),
             kinds=torch.tensor(kinds, dtype=torch.uint8).reshape(-1, 3),
-            samples=draw_samples(rng, scene, self.stage, self.samples_per_picture),
+            samples=draw_samples(rng, scene, stage, self.samples_per_picture),
         )
 
 
@@ -264,11 +282,11 @@ def _boxes_cxcywh(masks: Sequence[np.ndarray]) -> torch.Tensor:
 
 
 def draw_samples(rng: np.random.Generator, scene: Scene, stage: Stage, count: int) -> list[Sample]:
-    """Draw up to `count` samples for a training step of `stage`."""
+    """Draw up to `count` samples for a training step of `stage`, which is not `joint`."""
     match stage:
         case Stage.CONCEPT:
             return [
-                Sample({InstructionLevel.CONCEPT: target.phrase}, target.indices)
+                _sample(rng, scene, InstructionLevel.CONCEPT, target.phrase, target.indices)
                 for target in draw_concepts(rng, scene, count)
             ]
         case Stage.EXEMPLARS:
@@ -277,16 +295,26 @@ def draw_samples(rng: np.random.Generator, scene: Scene, stage: Stage, count: in
                 for one in draw_corrections(rng, scene, count)
             ]
         case Stage.SIMPLE:
-            wishes = draw_instructions(rng, scene, count)
             return [
-                Sample({InstructionLevel.SIMPLE: wish.text}, wish.indices, wish.granularity)
-                for wish in wishes
+                _sample(rng, scene, InstructionLevel.SIMPLE, wish.text, wish.indices)
+                for wish in draw_instructions(rng, scene, count)
             ]
         case Stage.COMPLEX:
-            wishes = draw_complex_instructions(rng, scene, count)
             return [
-                Sample({InstructionLevel.COMPLEX: wish.text}, wish.indices, wish.granularity)
-                for wish in wishes
+                _sample(rng, scene, InstructionLevel.COMPLEX, wish.text, wish.indices)
+                for wish in draw_complex_instructions(rng, scene, count)
             ]
         case Stage.ALIGN:
             return draw_pairs(rng, scene, count)
+        case Stage.JOINT:
+            raise ValueError("stage joint asks for the texts of the other stages in turn")
+
+
+def _sample(
+    rng: np.random.Generator,
+    scene: Scene,
+    level: InstructionLevel,
+    text: str,
+    indices: tuple[int, ...],
+) -> Sample:
+    return Sample({level: reword(rng, scene, text, level)}, indices)
