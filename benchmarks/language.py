@@ -32,7 +32,7 @@ from sam3i_agent.data.formats.registry import open_dataset
 from sam3i_agent.data.phrases import Concept
 from sam3i_agent.data.records import Record
 from sam3i_agent.data.scene_files import write_scenes
-from sam3i_agent.data.scenes import Colour, Scene, Shape, Texture, generate_scene
+from sam3i_agent.data.scenes import Colour, Noun, Scene, Shape, Texture, generate_scene
 from sam3i_agent.segmodel.segmenter import Segmenter
 
 LEVELS = (InstructionLevel.SIMPLE, InstructionLevel.COMPLEX)
@@ -133,7 +133,7 @@ def truth_of(scene: Scene, record: Record) -> Truth:
     return Truth(objects, tuple(int(one) for one in ious.argmax(axis=1)), VOCABULARY)
 
 
-def _words(shape: Shape, colour: Colour, texture: Texture) -> tuple[str, ...]:
+def _words(shape: Noun, colour: Colour, texture: Texture) -> tuple[str, ...]:
     exact = Concept(shape, colour).phrase()
     textured = Concept(shape, colour, texture).phrase() if texture is not Texture.PLAIN else exact
     plain = Concept(shape).phrase()

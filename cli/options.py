@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from sam3i_agent.core.contracts import Budgets
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.model_choice import Tiling
+from sam3i_agent.data.kinds import SceneStyle
 
 USAGE_ERROR = 2
 FAILURE = 1
@@ -22,6 +23,10 @@ ModelOption = Annotated[
     typer.Option("--model", help="tiny, a folder, an official .pt file, or a hub id."),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
+StyleOption = Annotated[
+    SceneStyle,
+    typer.Option(help="Scenes of geometric shapes, or of everyday things taken like a photo."),
+]
 TilingOption = Annotated[
     Tiling,
     typer.Option(help="See large photos in tiles: where small objects need it, always, never."),

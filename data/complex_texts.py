@@ -9,13 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sam3i_agent.data.kinds import InstructionKind
+from sam3i_agent.data.kinds import InstructionKind, SceneStyle
 from sam3i_agent.data.scenes import (
     Colour,
     Noun,
     Scene,
     SceneObject,
-    SceneStyle,
     Shape,
     Texture,
 )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
+from sam3i_agent.data.kinds import SceneStyle
 from sam3i_agent.data.scenes import (
     CANVAS_SIZE,
     DEFAULT_LIMITS,
@@ -29,7 +30,6 @@ from sam3i_agent.data.scenes import (
     Scene,
     SceneLimits,
     SceneObject,
-    SceneStyle,
     Shape,
     Texture,
     generate_scene,
@@ -238,11 +238,13 @@ def _background(rng: np.random.Generator) -> NDArray[np.float32]:
     """Blotches of every size, a horizon or clutter: (CANVAS_SIZE, CANVAS_SIZE, 3), 0..255."""
     tone = rng.uniform(90, 205)
     image = np.empty((CANVAS_SIZE, CANVAS_SIZE, 3), dtype=np.float32)
-    image[:] = tone + rng.normal(0, 10) * _BLUE_YELLOW + rng.normal(0, 6) * _RED_GREEN
+    image[:] = tone + _tint(rng, 10, 6)
     if rng.random() < 0.4:
         level = rng.uniform(0.3, 0.75) * CANVAS_SIZE + rng.normal(0, 0.1) * _GRID_X
         below = 0.5 + 0.5 * np.tanh((_GRID_Y - level) / rng.uniform(1.4, 28))
-        change = rng.normal(0, 32) + rng.normal(0, 16) * _BLUE_YELLOW + rng.normal(0, 8) * _RED_GREEN
+        change = (
+            rng.normal(0, 32) + rng.normal(0, 16) * _BLUE_YELLOW + rng.normal(0, 8) * _RED_GREEN
+        )
         image += below[..., None] * change.astype(np.float32)
     if rng.random() < 0.5:
         _add_clutter(rng, image)
@@ -250,6 +252,12 @@ def _background(rng: np.random.Generator) -> NDArray[np.float32]:
     image += _blotches(rng, _OCTAVES[:3], rng.uniform(0, 12))[..., None] * _BLUE_YELLOW
     image += _blotches(rng, _OCTAVES[:3], rng.uniform(0, 6))[..., None] * _RED_GREEN
     return np.clip(image, 45, 235, out=image)
+
+
+def _tint(rng: np.random.Generator, blue_yellow: float, red_green: float) -> NDArray[np.float32]:
+    """Draw a change of colour, given the standard deviation along each direction: (3,)."""
+    change = rng.normal(0, blue_yellow) * _BLUE_YELLOW + rng.normal(0, red_green) * _RED_GREEN
+    return change.astype(np.float32)
 
 
 def _add_clutter(rng: np.random.Generator, image: NDArray[np.float32]) -> None:
@@ -262,7 +270,7 @@ def _add_clutter(rng: np.random.Generator, image: NDArray[np.float32]) -> None:
         ImageDraw.Draw(panel).polygon(points, fill=255)
         soft = panel.filter(ImageFilter.GaussianBlur(rng.uniform(0.4, 6)))
         cover = np.asarray(soft.resize((CANVAS_SIZE, CANVAS_SIZE)), dtype=np.float32) / 255
-        change = rng.normal(0, 28) + rng.normal(0, 8) * _BLUE_YELLOW + rng.normal(0, 5) * _RED_GREEN
+        change = rng.normal(0, 28) + _tint(rng, 8, 5)
         image += cover[..., None] * change.astype(np.float32)
 
 

@@ -1,10 +1,10 @@
-"""What an instruction takes to be understood."""
+"""Names for kinds of instructions and of scenes."""
 
 from enum import StrEnum
 
 
 class InstructionKind(StrEnum):
-    """Of the texts of generated scenes; datasets may have words of their own."""
+    """What it takes to understand a text of a generated scene; datasets may have other words."""
 
     RELATION = "relation"
     """To another thing: beside it, nearest to it."""
@@ -21,3 +21,13 @@ class InstructionKind(StrEnum):
     """What a thing does, or looks like."""
     ABSENT = "absent"
     """Nothing fits."""
+
+
+class SceneStyle(StrEnum):
+    """What generated scenes look like and show."""
+
+    SHAPES = "shapes"
+    """Geometric shapes, flat colours, plain backgrounds (`data.scenes`)."""
+    EVERYDAY = "everyday"
+    """Everyday things and shapes, lit and taken like a photo (`data.everyday`), with texts that
+    say it otherwise (`data.rewording`)."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sam3i_agent.data.kinds import SceneStyle
 from sam3i_agent.data.rewording import FOREIGN_NOUNS
 from sam3i_agent.data.scenes import (
     Colour,
@@ -15,7 +16,6 @@ from sam3i_agent.data.scenes import (
     Noun,
     Scene,
     SceneObject,
-    SceneStyle,
     Texture,
     is_withheld,
 )

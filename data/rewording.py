@@ -10,7 +10,8 @@ from collections.abc import Callable
 import numpy as np
 
 from sam3i_agent.core.levels import InstructionLevel
-from sam3i_agent.data.scenes import Scene, SceneStyle
+from sam3i_agent.data.kinds import SceneStyle
+from sam3i_agent.data.scenes import Scene
 
 _SYNONYM_SHARE = 0.25
 """Of the words that have synonyms."""
@@ -44,20 +45,20 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 _IRREGULAR = {"fungus": "fungi"}
 
 FOREIGN_NOUNS = (
-    "aeroplane", "ant", "backpack", "balloon", "barn", "basket", "bear", "bed", "bee",
-    "bench", "bicycle", "blanket", "bread", "bridge", "broom", "bucket", "bus", "butterfly", "cake",
+    "aeroplane", "ant", "backpack", "balloon", "barn", "basket", "bear", "bed", "bee", "bench",
+    "bicycle", "blanket", "bread", "bridge", "broom", "bucket", "bus", "butterfly", "cake",
     "calculator", "camel", "camera", "candle", "carrot", "castle", "cheese", "clock", "coat",
     "coin", "comb", "computer", "cow", "crab", "crown", "cupboard", "deer", "desk", "dinosaur",
     "dog", "doll", "door", "dragon", "dress", "drum", "duck", "eagle", "elephant", "envelope",
     "eye", "fence", "fire engine", "flag", "fork", "fox", "fridge", "frog", "ghost", "giraffe",
-    "glove", "goat", "grape", "guitar", "hand", "helicopter", "hippo", "horse", "jacket", "knife", "ladder", "lemon", "lion", "lizard", "lorry", "man", "map", "mirror", "monkey",
-    "mountain", "mouse", "needle", "nest", "newspaper", "nose", "onion", "owl", "paintbrush", "pan",
-    "parrot", "pear", "pencil", "penguin", "person", "phone", "piano", "pig", "pillow", "pizza",
-    "plate", "potato", "rabbit", "radio", "robot", "rocket", "rope", "sandwich", "saw", "scarf",
-    "sheep", "skirt", "snail", "snake", "sock", "sofa", "spider", "suitcase", "sword", "table",
-    "telephone", "tent", "tiger", "toothbrush", "towel", "tractor", "train", "trousers", "truck",
-    "trumpet", "turtle", "vase", "violin", "watch", "whale", "wheelbarrow", "window", "wolf",
-    "woman", "zebra",
+    "glove", "goat", "grape", "guitar", "hand", "helicopter", "hippo", "horse", "jacket", "knife",
+    "ladder", "lemon", "lion", "lizard", "lorry", "man", "map", "mirror", "monkey", "mountain",
+    "mouse", "needle", "nest", "newspaper", "nose", "onion", "owl", "paintbrush", "pan", "parrot",
+    "pear", "pencil", "penguin", "person", "phone", "piano", "pig", "pillow", "pizza", "plate",
+    "potato", "rabbit", "radio", "robot", "rocket", "rope", "sandwich", "saw", "scarf", "sheep",
+    "skirt", "snail", "snake", "sock", "sofa", "spider", "suitcase", "sword", "table", "telephone",
+    "tent", "tiger", "toothbrush", "towel", "tractor", "train", "trousers", "truck", "trumpet",
+    "turtle", "vase", "violin", "watch", "whale", "wheelbarrow", "window", "wolf", "woman", "zebra",
 )  # fmt: skip
 """Things that no scene shows, named in training where nothing is to be found."""
 

@@ -12,12 +12,12 @@ from sam3i_agent.core.rle import encode_mask
 from sam3i_agent.data.complex_texts import draw_complex_instructions
 from sam3i_agent.data.everyday import draw_scene
 from sam3i_agent.data.formats.sam3i import sam3i_content, write_sam3i
-from sam3i_agent.data.kinds import InstructionKind
+from sam3i_agent.data.kinds import InstructionKind, SceneStyle
 from sam3i_agent.data.phrases import draw_concepts
 from sam3i_agent.data.records import Record
 from sam3i_agent.data.rewording import reword
 from sam3i_agent.data.samples import Sample, draw_pairs
-from sam3i_agent.data.scenes import CANVAS_SIZE, Combinations, Scene, SceneStyle
+from sam3i_agent.data.scenes import CANVAS_SIZE, Combinations, Scene
 from sam3i_agent.data.simple_texts import draw_instructions, granularity_of
 
 ANNOTATIONS_NAME = "annotations.json"
@@ -83,11 +83,7 @@ def _draw_samples(
 ) -> list[Sample]:
     samples = [
         Sample(
-            {
-                InstructionLevel.CONCEPT: reword(
-                    rng, scene, target.phrase, InstructionLevel.CONCEPT
-                )
-            },
+            {InstructionLevel.CONCEPT: reword(rng, scene, target.phrase, InstructionLevel.CONCEPT)},
             target.indices,
             granularity_of(target.indices, target.indices),
             kinds={} if target.indices else {InstructionLevel.CONCEPT: InstructionKind.ABSENT},

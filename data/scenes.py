@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from sam3i_agent.data.kinds import SceneStyle
 from sam3i_agent.data.silhouettes import Thing
 
 CANVAS_SIZE = 256
@@ -57,15 +58,6 @@ class Texture(StrEnum):
     PLAIN = "plain"
     STRIPED = "striped"
     DOTTED = "dotted"
-
-
-class SceneStyle(StrEnum):
-    """What scenes look like and show."""
-
-    SHAPES = "shapes"
-    """Geometric shapes, flat colours, plain backgrounds (`generate_scene`)."""
-    EVERYDAY = "everyday"
-    """Everyday things and shapes, lit and taken like a photo (`data.everyday`)."""
 
 
 Noun = Shape | Thing

@@ -61,7 +61,9 @@ class Stroke:
     points: Points
 
 
-def _round(cx: float, cy: float, rx: float, ry: float, start: float = 0, end: float = 360) -> Points:
+def _round(
+    cx: float, cy: float, rx: float, ry: float, start: float = 0, end: float = 360
+) -> Points:
     """Return an ellipse, or its piece between two angles in degrees (0 right, 90 down)."""
     angles = np.radians(np.linspace(start, end, 28))
     return np.stack([cx + rx * np.cos(angles), cy + ry * np.sin(angles)], axis=1)

@@ -13,8 +13,11 @@ from sam3i_agent.core.masks import Masks, union_iou
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import VISUAL, Exemplar, Prompt
 from sam3i_agent.data.corrections import draw_corrections
+from sam3i_agent.data.everyday import draw_scene
+from sam3i_agent.data.kinds import SceneStyle
+from sam3i_agent.data.rewording import UNSEEN_FOREIGN_NOUNS
 from sam3i_agent.data.scene_files import write_scenes
-from sam3i_agent.data.scenes import Combinations, generate_scene
+from sam3i_agent.data.scenes import Combinations
 from sam3i_agent.evaluation.benchmark import BenchmarkReport
 from sam3i_agent.evaluation.compare.comparison import compare_routes
 from sam3i_agent.segmodel.segmenter import Segmenter
@@ -47,20 +50,23 @@ def measure_claims(
     base: Segmenter,
     count: int,
     advance: Callable[[str, int, int], None] = lambda what, done, total: None,
+    *,
+    style: SceneStyle = SceneStyle.SHAPES,
 ) -> list[Claim]:
-    """Measure the direct route at all levels, and example boxes.
+    """Measure the direct route at all levels, words that no training text has, example boxes.
 
     Args:
         segmenter: a model with an instruction head.
         base: the same model without it.
         count: scenes of each of the two series.
         advance: called with what is measured, records done and in all.
+        style: which kind of scenes.
     """
     with tempfile.TemporaryDirectory() as folder:
 
         def scenes(seed: int, combinations: Combinations) -> Path:
             target = Path(folder) / f"{seed}"
-            return write_scenes(count, target, seed=seed, combinations=combinations)
+            return write_scenes(count, target, seed=seed, combinations=combinations, style=style)
 
         def run(
             model: Segmenter, path: Path, what: str, *levels: InstructionLevel
@@ -81,8 +87,11 @@ def measure_claims(
         concept, simple, complex_ = levels
         (before,) = run(base, held_out, "concept without the head", InstructionLevel.CONCEPT)
         (composed,) = run(segmenter, withheld, "withheld pairs", InstructionLevel.CONCEPT)
+        foreign = _measure_foreign_nouns(
+            base, style, count, lambda done: advance("foreign nouns", done, count)
+        )
         like, unlike = _measure_examples(
-            base, count, lambda done: advance("example boxes", done, count)
+            base, style, count, lambda done: advance("example boxes", done, count)
         )
     absent = sum(one.records - one.positives for one in levels)
     right = sum((one.nothing_right or 0) * (one.records - one.positives) for one in levels)
@@ -94,19 +103,36 @@ def measure_claims(
         Claim("complex, direct", "gIoU", complex_.giou, 50, complex_.records),
         Claim("absent targets, all levels", "right nothing", right / max(1, absent), 85, absent),
         Claim("withheld colour-shape pairs", "cgF1@0.5", composed.cgf1_50, 50, composed.records),
+        Claim("nouns of nothing in scenes", "right nothing", 100 * float(np.mean(foreign)), 85,
+              len(foreign)),
         Claim("like the boxes, no words", "gIoU", 100 * float(np.mean(like)), 75, len(like)),
         Claim("a phrase, not like the box", "gIoU", 100 * float(np.mean(unlike)), 55, len(unlike)),
     ]  # fmt: skip
 
 
+def _measure_foreign_nouns(
+    segmenter: Segmenter, style: SceneStyle, count: int, advance: Callable[[int], None]
+) -> list[bool]:
+    """Return whether each noun that names nothing in any scene, one a scene, got nothing."""
+    right: list[bool] = []
+    for number in range(count):
+        scene = draw_scene(style, HELD_OUT_SEED, number)
+        photo = Photo(scene.image, f"scene {number}")
+        noun = UNSEEN_FOREIGN_NOUNS[number % len(UNSEEN_FOREIGN_NOUNS)]
+        (found,) = segmenter.encode(photo, keep=False).segment([Prompt(noun)])
+        right.append(len(found.masks) == 0)
+        advance(number + 1)
+    return right
+
+
 def _measure_examples(
-    segmenter: Segmenter, count: int, advance: Callable[[int], None]
+    segmenter: Segmenter, style: SceneStyle, count: int, advance: Callable[[int], None]
 ) -> tuple[list[float], list[float]]:
     """Return the IoUs of prompts of boxes alone, and of phrases with a box that rejects a kind."""
     like: list[float] = []
     unlike: list[float] = []
     for number in range(count):
-        scene = generate_scene(HELD_OUT_SEED, number)
+        scene = draw_scene(style, HELD_OUT_SEED, number)
         rng = np.random.default_rng([HELD_OUT_SEED, number, 2])
         size = (scene.image.shape[0], scene.image.shape[1])
         image = segmenter.encode(Photo(scene.image, f"scene {number}"), keep=False)

@@ -284,9 +284,11 @@ def _start(config: TrainConfig, device: torch.device) -> TrainState:
     return TrainState(objective, average, optimizer, 0)
 
 
-def _parameter_groups(trained: dict[str, Tensor], config: TrainConfig) -> list[dict[str, Any]]:
+def _parameter_groups(
+    trained: dict[str, torch.nn.Parameter], config: TrainConfig
+) -> list[dict[str, Any]]:
     """Sort the trained weights by weight decay and by their rate relative to the schedule's."""
-    groups: dict[tuple[float, float], list[Tensor]] = {}
+    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
     for name, one in trained.items():
         decay = config.weight_decay if one.ndim > 1 else 0.0
         factor = config.text_rate_factor if name.startswith(_TEXT_PREFIX) else 1.0

@@ -18,6 +18,7 @@ from sam3i_agent.data.corrections import draw_corrections
 from sam3i_agent.data.everyday import draw_scene
 from sam3i_agent.data.formats.dataset_format import LevelOf
 from sam3i_agent.data.formats.registry import open_dataset
+from sam3i_agent.data.kinds import SceneStyle
 from sam3i_agent.data.photos import read_dataset_photo
 from sam3i_agent.data.phrases import draw_concepts
 from sam3i_agent.data.records import Record
@@ -28,7 +29,6 @@ from sam3i_agent.data.scenes import (
     Colour,
     Scene,
     SceneLimits,
-    SceneStyle,
     Shape,
     Texture,
 )

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.prompt import SCORE_THRESHOLD
+from sam3i_agent.data.kinds import SceneStyle
 from sam3i_agent.data.scenes import SceneLimits
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.tokenization import InstructionTokenizer
@@ -39,15 +40,27 @@ class Validation:
 
 
 @torch.no_grad()
-def validate(model: InstructionSam3, level: InstructionLevel, scenes: int) -> Validation:
+def validate(
+    model: InstructionSam3,
+    level: InstructionLevel,
+    scenes: int,
+    style: SceneStyle = SceneStyle.SHAPES,
+) -> Validation:
     """Measure `model` at `level` on held-out scenes.
 
     Args:
         model: in evaluation mode.
         level: one that it has.
         scenes: how many, rounded up to batches of ten.
+        style: which kind of scenes.
     """
-    source = SceneSource(VALIDATION_SEED, Stage(level), _SAMPLES, SceneLimits())
+    source = SceneSource(
+        VALIDATION_SEED,
+        Stage(level),
+        _SAMPLES,
+        SceneLimits(),
+        everyday_share=float(style is SceneStyle.EVERYDAY),
+    )
     plan: BatchPlan = plan_of(model, source, _IMAGES)
     tokenizer = InstructionTokenizer(plan.vocabulary_size, plan.context_length)
     ious: list[float] = []

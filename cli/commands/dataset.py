@@ -11,9 +11,11 @@ from sam3i_agent.cli.language import with_language
 from sam3i_agent.cli.options import (
     DeviceOption,
     ModelOption,
+    StyleOption,
     read_budgets,
 )
 from sam3i_agent.core.model_choice import ModelChoice, Tiling
+from sam3i_agent.data.kinds import SceneStyle
 
 dataset_app = typer.Typer(help="Make, join and check datasets.", no_args_is_help=True)
 
@@ -28,6 +30,7 @@ def scenes(
     withheld: Annotated[
         bool, typer.Option(help="Show colour-shape pairs that training never shows.")
     ] = False,
+    style: StyleOption = SceneStyle.SHAPES,
 ) -> None:
     """Write generated scenes with instructions and masks, in the SAM3-I JSON format."""
     from rich.console import Console
@@ -46,6 +49,7 @@ def scenes(
         out,
         seed=seed,
         combinations="withheld" if withheld else "trained",
+        style=style,
         advance=advance,
     )
     typer.echo(f"{count} scenes written to {path}")

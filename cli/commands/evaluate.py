@@ -11,6 +11,7 @@ from sam3i_agent.cli.options import (
     FAILURE,
     DeviceOption,
     ModelOption,
+    StyleOption,
     log_to_stderr,
     parse_list,
 )
@@ -19,6 +20,7 @@ from sam3i_agent.core.contracts import (
     RouteChoice,
 )
 from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.data.kinds import SceneStyle
 from sam3i_agent.evaluation.metrics.protocol import EvaluationProtocol
 
 evaluate_app = typer.Typer(help="Measure the quality of answers and models.", no_args_is_help=True)
@@ -97,6 +99,7 @@ def scenes(
 @evaluate_app.command()
 def scorecard(
     count: Annotated[int, typer.Option(help="Scenes of each of the two series.")] = 500,
+    style: StyleOption = SceneStyle.SHAPES,
     model: ModelOption = "tiny",
     device: DeviceOption = "auto",
 ) -> None:
@@ -112,7 +115,7 @@ def scorecard(
 
         segmenter = load_segmenter(model, device=device)
         base = load_segmenter(base_model_of(model), device=device, with_head=False)
-        claims = measure_claims(segmenter, base, count, advance)
+        claims = measure_claims(segmenter, base, count, advance, style=style)
     for one in claims:
         verdict = "reached" if one.holds else "missed"
         typer.echo(
@@ -128,6 +131,7 @@ def checkpoints(
     models: Annotated[list[str], typer.Argument(help="As --model takes them.")],
     levels: Annotated[str, typer.Option(help="Which, separated by commas.")] = "simple,complex",
     scenes: Annotated[int, typer.Option(help="Held-out scenes.", min=1)] = 200,
+    style: StyleOption = SceneStyle.SHAPES,
 ) -> None:
     """Compare trained models quickly on held-out scenes: gIoU and right refusals, in percent."""
     wanted = parse_list(InstructionLevel, levels, "--levels")
@@ -138,7 +142,7 @@ def checkpoints(
     for name in models:
         model = load_model(name).float().eval()
         for level in wanted:
-            one = validate(model, level, scenes)
+            one = validate(model, level, scenes, style)
             typer.echo(
                 f"{name}  {level}: gIoU {one.giou:.1f}, right nothing {one.nothing_right:.1f} "
                 f"({one.samples} texts)"
