@@ -33,7 +33,7 @@ bundle: $(STAMP)
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 	$(BIN)/sam3i mcp bundle dist/sam3i.mcpb --wheel dist/sam3i_agent-*.whl
 
-# The public MCP suites against this server and the report in a browser; npm fetches all of it.
+# The public MCP suites, other makers' clients, and the pages in a browser; npm and pip fetch them.
 interop: $(STAMP) interop-tools
 	$(BIN)/pytest tests/interop
 
@@ -41,6 +41,9 @@ interop-tools:
 	npm install --prefix .interop --no-save --no-package-lock --silent \
 	    node@22 @modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12 \
 	    @sparticuz/chromium@147 puppeteer-core@24 @anthropic-ai/mcpb@2.1.2
+	test -d .interop/sdks || $(PYTHON) -m venv .interop/sdks
+	.interop/sdks/bin/pip install --quiet openai-agents==0.24.0 "pydantic-ai-slim[mcp,openai]==2.68.0" \
+	    fastmcp==4.2.3 "langgraph-cli[inmem]==0.4.40"
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,1 @@
+"""The agent and the tools in the forms that LangGraph and LangChain take."""
