@@ -67,8 +67,10 @@ def checkpoint(
     if keep_from is not None or base_layout:
         raise InputError("--keep-from and --base-layout go with --to-official")
     source = Path(checkpoint)
-    convert_checkpoint(source, out, config, adapters_only=adapters_only)
-    for reason, count in without_a_place(source).items():
+    with_tracker = convert_checkpoint(source, out, config, adapters_only=adapters_only)
+    if with_tracker:
+        typer.echo("with the tracker: it takes clicks and remembers clips")
+    for reason, count in without_a_place(source, with_tracker=with_tracker).items():
         typer.echo(f"{count} weights left out: {reason}")
     typer.echo(f"model written to {out}")
 

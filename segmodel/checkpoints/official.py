@@ -26,8 +26,10 @@ DETECTOR_PREFIX = "detector."
 """Base SAM 3 files hold the image model under it, beside the video tracker's weights."""
 TRACKER_PREFIX = "tracker."
 
+TRACKER_REASON = "the video tracker, which goes along with a whole base SAM 3 alone"
 IGNORED: tuple[tuple[str, str], ...] = (
     (r"backbone\.text\..*", "a second text encoder that the trainer saves and nothing uses"),
+    (r"backbone\.vision_backbone\.sam2_convs\..*", TRACKER_REASON),
     (r".*\.attn\.freqs_cis", "rotary positions, computed from the configuration"),
     (r"geometry_encoder\.points_.*", "point prompts, which the image model does not take"),
     (r"(simple_query|complex_query|concept)_proj\..*", "projectors of the training losses"),
