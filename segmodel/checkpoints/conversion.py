@@ -128,9 +128,10 @@ def _save_with_tracker(
     concepts = {_DETECTOR + key: tensor for key, tensor in model.state_dict().items()}
     check_weights(concepts | tracker, expected, source)
     config.save_pretrained(folder)
-    # Copies: a file of safetensors takes no tensor twice, and the tracker has one under two names.
+    # A file of safetensors takes no views, and no tensor twice: the tracker has one of two names.
     copies = {key: tensor.clone() for key, tensor in tracker.items()}
-    save_file(concepts | copies, folder / "model.safetensors", metadata={"format": "pt"})
+    weights = {key: tensor.contiguous() for key, tensor in (concepts | copies).items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def export_checkpoint(
