@@ -17,7 +17,8 @@ from tests.docs.pages import DOCS, PAGES, ROOT, blocks, prose
 
 _CALL = re.compile(
     r"(?:\$ )?(?:[A-Z0-9_]+=\S* )*"
-    r"(?:sam3i|(?:accelerate launch|torchrun)(?: --\w+ \d+)* -m sam3i_agent\.cli)(?: (?P<arguments>.*))?"
+    r"(?:sam3i|(?:accelerate launch|torchrun)(?: --\w+ \d+)* -m sam3i_agent\.cli)"
+    r"(?: (?P<arguments>.*))?"
 )
 _INLINE = re.compile(r"`(?P<code>[^`]+)`")
 _ENDS = (">", "|", "&&")
