@@ -20,6 +20,7 @@ from sam3i_agent.evaluation.compare.cases import WHOLE, Shard
 from sam3i_agent.evaluation.compare.comparison import compare_routes
 from sam3i_agent.evaluation.forms.files import read_answers, write_answers
 from sam3i_agent.evaluation.forms.form import PredictionForm
+from sam3i_agent.evaluation.metrics.box_accuracy import BOX_ACCURACY, box_accuracy
 from sam3i_agent.evaluation.metrics.evaluators import evaluate
 from sam3i_agent.evaluation.metrics.protocol import EvaluationProtocol
 from sam3i_agent.evaluation.metrics.truth import read_ground_truth
@@ -34,7 +35,7 @@ from sam3i_agent.evaluation.reproduce.tables import (
 from sam3i_agent.segmodel.segmenter import Segmenter
 
 TABLE_NAME = "table"
-_SHOWN = ("gIoU", "cIoU", "mIoU", "P@0.50", "AP", "AP50")
+_SHOWN = ("gIoU", "cIoU", "mIoU", "P@0.50", "AP", "AP50", BOX_ACCURACY)
 _SAM3I_RULES = (EvaluationProtocol.SAM3I_1TO1, EvaluationProtocol.SAM3I_MULTI)
 
 
@@ -181,6 +182,8 @@ def _measure(row: Row, table: PaperTable, roots: Roots, out: Path, *, limited: b
     predictions = out / f"{row.name}.json"
     write_answers(answers, truth, form, predictions, level=row.level)
     metrics = evaluate(row.protocol, [truth_path], predictions)
+    if row.by_boxes:
+        metrics[BOX_ACCURACY] = box_accuracy(truth, answers)
     find = published_for(table)
     known = {name: one for name in metrics if (one := find(row, name)) is not None}
     return RowResult(row, metrics=metrics, published=known)

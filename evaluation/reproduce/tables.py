@@ -38,6 +38,8 @@ class Row:
     """Its benchmark in `published.json`."""
     keep_best: bool = False
     """Whether the best mask alone counts."""
+    by_boxes: bool = False
+    """Whether the accuracy of boxes is reported too."""
     split: str = ""
     """Of a dataset that holds several in one file."""
     part: str = ""
@@ -94,6 +96,7 @@ def _refer(dataset: str, split: str) -> Row:
         annotations=dataset,
         source=f"annotations: github.com/lichengunc/refer; {_COCO_2014}",
         published_as={"refcoco+": "RefCOCO+", "refcocog": "RefCOCOg"}[dataset],
+        by_boxes=True,
         split=split,
     )
 

@@ -15,6 +15,9 @@ from sam3i_agent.core.rle import encode_mask
 from sam3i_agent.data.formats.sam3i import sam3i_content
 from sam3i_agent.data.records import Record
 from sam3i_agent.evaluation.compare.cases import Shard
+from sam3i_agent.evaluation.forms.answers import Answer, FoundMask
+from sam3i_agent.evaluation.metrics.box_accuracy import box_accuracy
+from sam3i_agent.evaluation.metrics.truth import GroundTruth
 from sam3i_agent.evaluation.reproduce.reproducing import (
     Roots,
     markdown_table,
@@ -182,6 +185,8 @@ def test_the_agents_table_reads_reasonseg_and_the_pickles(tmp_path):
     assert results["ReasonSeg-val-complex"].published["gIoU"].value == "76.0"
     assert results["ReasonSeg-test-complex"].problem.startswith("ReasonSeg/test is not there")
     assert results["refcoco+-testA-simple"].metrics["gIoU"] == 100
+    assert results["refcoco+-testA-simple"].metrics["Acc"] == 100
+    assert "Acc" not in results["ReasonSeg-val-complex"].metrics
     assert np.isfinite(results["refcoco+-val-simple"].metrics["cIoU"])
 
 
@@ -194,3 +199,22 @@ def test_the_command_prints_the_table(roots, tmp_path):
     )  # fmt: skip
     assert run.exit_code == 0, run.output
     assert "| RefCOCO | simple | sam3i-1to1 | P@0.50 |" in run.stdout
+
+
+def test_the_accuracy_of_boxes_is_that_of_the_best_masks():
+    counts = _counts(WHOLE)
+    truth = GroundTruth.of([
+        Record(id_, f"{id_}.png", 100, 100, {}, (counts,), annotation_ids=(id_,))
+        for id_ in (1, 2, 3, 4)
+    ])  # fmt: skip
+
+    def mask(pixels, score):
+        return FoundMask(encode_mask(pixels), score)
+
+    frame = WHOLE & ~block(2, 2, 18, 18)  # few of its pixels, but its box
+    answers = [
+        Answer(1, (mask(frame, 0.9), mask(OTHER, 0.8))),
+        Answer(2, (mask(frame, 0.7), mask(OTHER, 0.8))),
+        Answer(3, ()),
+    ]
+    assert box_accuracy(truth, answers) == 25

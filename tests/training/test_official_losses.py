@@ -128,6 +128,25 @@ def test_the_class_losss_gradient_is_that_of_its_values():
     assert (gradient[1] == 0).all()
 
 
+def test_every_other_losss_gradient_is_that_of_its_values():
+    """By finite differences; the class loss holds its target still, so it is checked by hand."""
+    predictions, batch = _fixed()
+    batch = replace(batch, boxes_cxcywh=batch.boxes_cxcywh.double(), masks=batch.masks.double())
+    names = ("boxes_cxcywh", "mask_logits", "presence_logits", "semantic_logits")
+    inputs = [getattr(predictions, name).double().requires_grad_() for name in names]
+    still = {"logits": predictions.logits.double()}
+
+    def losses(*tensors):
+        given = dict(zip(names, tensors, strict=True))
+        branch = replace(predictions.one_to_many, **still, boxes_cxcywh=given["boxes_cxcywh"])
+        moved = replace(predictions, **still, **given, one_to_many=branch)
+        found = official_losses(moved, batch, COSTS, one_to_many=2)
+        return tuple(value for name, value in found.items() if name != "class_iou")
+
+    assert len(losses(*inputs)) == len(OFFICIAL) - 1
+    assert torch.autograd.gradcheck(losses, inputs, fast_mode=True)
+
+
 @pytest.mark.parametrize("stage", ["simple", "complex", "align"])
 def test_the_official_configurations_are_read_and_differ_where_published(stage):
     config = read_config(CONFIGS / f"official_{stage}.yaml")
