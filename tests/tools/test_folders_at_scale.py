@@ -45,8 +45,10 @@ def finished(photos: Path) -> tuple[Path, list[int]]:
 
 
 def _start(photos: Path, out: Path, *options: str) -> "subprocess.Popen[bytes]":
-    command = ("-m", "sam3i_agent.cli", "segment", str(photos), TEXT, "--out", str(out), *options)
-    return subprocess.Popen([sys.executable, *command], start_new_session=True)
+    command = ("-m", "sam3i_agent.cli", "segment", str(photos), TEXT, "--route", "direct")
+    return subprocess.Popen(
+        [sys.executable, *command, "--out", str(out), *options], start_new_session=True
+    )
 
 
 def _killed_at(photos: Path, out: Path, count: int) -> None:
