@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sam3i_agent.tools.folders.pictures import is_pattern
+from sam3i_agent.core.errors import InputError
+from sam3i_agent.tools.folders.pictures import SUFFIXES, is_pattern
 
 
 def split_words(words: Sequence[str], table: Path | None) -> tuple[Sequence[str], str | None]:
@@ -12,10 +13,19 @@ def split_words(words: Sequence[str], table: Path | None) -> tuple[Sequence[str]
     Args:
         words: of the command line.
         table: that has the instructions; then all words are pictures.
+
+    Raises:
+        InputError: the last of several is a picture, where an instruction is due.
     """
     if table is not None or len(words) <= 1:
         return words, None
-    return words[:-1], words[-1]
+    *pictures, instruction = words
+    if Path(instruction).suffix.lower() in SUFFIXES and Path(instruction).is_file():
+        raise InputError(
+            f"{instruction!r} is a picture, and behind the pictures an instruction is due",
+            'such as "the person with the umbrella", or --instructions TABLE',
+        )
+    return pictures, instruction
 
 
 def names_many(pictures: Sequence[str]) -> bool:

@@ -275,6 +275,7 @@ def test_the_command_takes_folders_files_and_patterns(
         (["segment", "photos", "circle", "--point", "3,4"], "about one picture"),
         (["segment", "photos/0.png", "circle", "--workers", "2"], "many pictures"),
         (["segment", "photos"], "an instruction are needed"),
+        (["segment", "photos", "photos/0.png"], "an instruction is due"),
         (["segment", "photos", "nowhere.png", "circle"], "no picture or folder 'nowhere.png'"),
     ):
         error = CliRunner().invoke(app, wrong).exception
