@@ -6,7 +6,7 @@ IMAGE ?= examples/scene.png
 INSTRUCTION ?= the red square left of the orange square
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test slow check reference bundle interop interop-tools
+.PHONY: demo test slow check reference bundle view interop interop-tools
 demo: $(STAMP)
 	$(BIN)/sam3i segment "$(IMAGE)" "$(INSTRUCTION)"
 
@@ -33,14 +33,20 @@ bundle: $(STAMP)
 	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
 	$(BIN)/sam3i mcp bundle dist/sam3i.mcpb --wheel dist/sam3i_agent-*.whl
 
+# The page that hosts show, from its sources; a test says when it is stale.
+view:
+	npm install --prefix .interop --no-save --no-package-lock --silent esbuild@0.28.2
+	node tools/mcp/view/build.mjs "$(CURDIR)/.interop/node_modules"
+
 # The public MCP suites, other makers' clients, and the pages in a browser; npm and pip fetch them.
 interop: $(STAMP) interop-tools
-	$(BIN)/pytest tests/interop
+	$(BIN)/pytest -m "slow or not slow" tests/interop
 
 interop-tools:
 	npm install --prefix .interop --no-save --no-package-lock --silent \
 	    node@22 @modelcontextprotocol/conformance@0.2.0-alpha.12 @modelcontextprotocol/inspector@2.12 \
-	    @sparticuz/chromium@147 puppeteer-core@24 @anthropic-ai/mcpb@2.1.2
+	    @sparticuz/chromium@147 puppeteer-core@24 @anthropic-ai/mcpb@2.1.2 \
+	    @modelcontextprotocol/ext-apps@2.0.4 axe-core@4.14 esbuild@0.28.2
 	test -d .interop/sdks || $(PYTHON) -m venv .interop/sdks
 	.interop/sdks/bin/pip install --quiet openai-agents==0.24.0 "pydantic-ai-slim[mcp,openai]==2.68.0" \
 	    fastmcp==4.2.3 "langgraph-cli[inmem]==0.4.40"

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pycocotools import mask as coco_mask
 
+_CODE_BITS, _MORE, _SIGN = 5, 32, 16
+"""Of a character of compressed counts: bits of the number, mark that more follow, sign."""
 Rle = dict[str, Any]
 """`{"size": [H, W], "counts": bytes}`, what pycocotools computes with."""
 
@@ -89,3 +91,25 @@ def counts_of_changes(
     runs = {"size": list(size_hw), "counts": np.diff(places).astype(int).tolist()}
     convert: Any = coco_mask.frPyObjects  # its stubs do not know plain runs
     return convert(runs, *size_hw)["counts"].decode()
+
+
+def runs_of(counts: str) -> NDArray[np.int64]:
+    """Return the runs of a mask's pixels, down the columns, from its compressed counts.
+
+    So a mask costs what its outline does, not what its photo has.
+
+    Returns:
+        (R, 2): the place of the first pixel of each run, and the place behind its last.
+    """
+    codes = np.frombuffer(counts.encode(), np.uint8).astype(np.int64) - ord("0")
+    ends = np.flatnonzero(codes < _MORE)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    lengths = ends - starts + 1
+    shifts = _CODE_BITS * (np.arange(len(codes)) - np.repeat(starts, lengths))
+    values = np.add.reduceat((codes & (_MORE - 1)) << shifts, starts)
+    values -= ((codes[ends] & _SIGN) != 0) * (1 << (_CODE_BITS * lengths))
+    # From the fourth on, a number is told as its difference to the one before the last.
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    places = np.cumsum(values)
+    return places[: len(places) // 2 * 2].reshape(-1, 2)

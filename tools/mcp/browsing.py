@@ -15,6 +15,7 @@ from mcp_types.version import is_version_at_least
 
 from sam3i_agent.prompts.templates import load_prompt
 from sam3i_agent.tools.mcp.client_log import has_client
+from sam3i_agent.tools.mcp.view.page import VIEW_URI
 from sam3i_agent.tools.results.outputs import SCHEME
 from sam3i_agent.tools.results.store import Results, StoredResult
 from sam3i_agent.tools.results.wording import head_of
@@ -40,9 +41,13 @@ class BrowsableServer(MCPServer[Any]):
         _promise_changes(self)
 
     async def list_resources(self) -> list[ListedResource]:
-        """Return the overlay of each of the latest results, beside what else there is."""
+        """Return the overlay of each of the latest results, beside what else there is to pick.
+
+        Tools name the view; it is nothing to attach to a chat.
+        """
         latest = await asyncio.to_thread(self._results.latest, MAX_LISTED_RESULTS)
-        return [*(_listed(one) for one in latest), *await super().list_resources()]
+        more = [one for one in await super().list_resources() if one.uri != VIEW_URI]
+        return [*(_listed(one) for one in latest), *more]
 
     async def call_tool(
         self, name: str, arguments: dict[str, Any], context: Context[Any, Any] | None = None

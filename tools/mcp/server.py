@@ -36,6 +36,7 @@ from sam3i_agent.tools.mcp.calls.track import track_tool
 from sam3i_agent.tools.mcp.calls.view import view_tool
 from sam3i_agent.tools.mcp.client_log import ClientLog
 from sam3i_agent.tools.mcp.resources import add_resources
+from sam3i_agent.tools.mcp.view.extension import add_view_data, view_extension
 from sam3i_agent.tools.results.limits import DEFAULT_PICTURE_KB, MAX_PICTURE_KB, MIN_PICTURE_KB
 from sam3i_agent.tools.toolbox import Toolbox
 
@@ -100,6 +101,7 @@ def build_server(
         "segment_concepts several kinds of things at once. Their answers hold a result_id, for "
         "view, refine, measure and edit.",
         tools=offered,
+        extensions=[view_extension()],
         lifespan=lifespan,
         log_level="WARNING",
         auth=auth,
@@ -108,6 +110,7 @@ def build_server(
     )
     log.offer(server)
     add_resources(server, toolbox)
+    add_view_data(server, toolbox)
     add_prompts(server)
     return server
 

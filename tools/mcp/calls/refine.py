@@ -15,6 +15,7 @@ from sam3i_agent.tools.mcp.arguments import (
     ResultArgument,
 )
 from sam3i_agent.tools.mcp.tool import make_tool, tool_errors
+from sam3i_agent.tools.mcp.view.page import VIEW_META
 from sam3i_agent.tools.results.outputs import Include, SegmentOutput
 from sam3i_agent.tools.toolbox import Toolbox
 
@@ -46,4 +47,4 @@ def refine_tool(toolbox: Toolbox, style: AnswerStyle) -> Tool:
             stored = await toolbox.refine(result_id, boxes, points, positive, instance, reading)
             return await run_in_thread(segment_answer, stored, frozenset(include), style)
 
-    return make_tool(refine, "Refine a result")
+    return make_tool(refine, "Refine a result", meta=VIEW_META)

@@ -20,6 +20,7 @@ from sam3i_agent.tools.mcp.arguments import (
 from sam3i_agent.tools.mcp.client_log import ClientLog
 from sam3i_agent.tools.mcp.dialogue import RoundTripNeededError, dialogue_with, progress_to
 from sam3i_agent.tools.mcp.tool import make_tool, tool_errors
+from sam3i_agent.tools.mcp.view.page import VIEW_META
 from sam3i_agent.tools.results.outputs import Include, SegmentOutput
 from sam3i_agent.tools.toolbox import Toolbox
 
@@ -61,4 +62,9 @@ def segment_tool(toolbox: Toolbox, style: AnswerStyle, log: ClientLog) -> Tool:
             await log.tell(ctx, stored.result)
             return await run_in_thread(segment_answer, stored, frozenset(include), style)
 
-    return make_tool(segment, "Segment by instruction", open_world=toolbox.source.allow_urls)
+    return make_tool(
+        segment,
+        "Segment by instruction",
+        open_world=toolbox.source.allow_urls,
+        meta=VIEW_META,
+    )

@@ -10,6 +10,7 @@ from sam3i_agent.core.stopping import run_in_thread
 from sam3i_agent.tools.mcp.answers import AnswerStyle, segment_answer
 from sam3i_agent.tools.mcp.arguments import ImageAgain, IncludeAgain, as_list
 from sam3i_agent.tools.mcp.tool import make_tool, tool_errors
+from sam3i_agent.tools.mcp.view.page import VIEW_META
 from sam3i_agent.tools.results.outputs import Include, SegmentOutput
 from sam3i_agent.tools.toolbox import MAX_CONCEPTS, Toolbox
 
@@ -36,4 +37,4 @@ def segment_concepts_tool(toolbox: Toolbox, style: AnswerStyle) -> Tool:
             return await run_in_thread(segment_answer, stored, frozenset(include), style)
 
     title = "Segment several concepts"
-    return make_tool(segment_concepts, title, open_world=toolbox.source.allow_urls)
+    return make_tool(segment_concepts, title, open_world=toolbox.source.allow_urls, meta=VIEW_META)
