@@ -51,6 +51,15 @@ class Head(StrEnum):
     NEITHER = "neither"
 
 
+class Planned(StrEnum):
+    """What geometry makes of a candidate, by a plan that was given in words."""
+
+    NOT_ASKED = "not asked"
+    """There is no plan, or nothing satisfies it."""
+    TAKEN = "taken"
+    LEFT = "left"
+
+
 class Phrases(StrEnum):
     """What noun phrases say of a candidate."""
 
@@ -69,6 +78,7 @@ class Evidence:
     phrases: Phrases
     rivals: int = 1
     """Candidates that the same phrase found, itself included: of many, few are meant."""
+    planned: Planned = Planned.NOT_ASKED
 
     @property
     def by_head(self) -> bool:
@@ -93,13 +103,19 @@ PHRASES_LOGIT: Mapping[Phrases, float] = {
 """Of a language side that names the right things; the noun phrases of a coin say nothing."""
 
 
+PLANNED_LOGIT: Mapping[Planned, float] = {
+    Planned.NOT_ASKED: 0.0,
+    Planned.TAKEN: 2.0,
+    Planned.LEFT: -3.5,
+}
+"""Of a language side that plans right."""
 RIVALS_WEIGHT = -0.8
 """Of the logarithm of the rivals, in what a phrase says."""
 
 
 def phrase_logit(evidence: Evidence) -> float:
-    """Return what noun phrases say of a candidate, if they name the right things: log-odds."""
-    logit = PHRASES_LOGIT[evidence.phrases]
+    """Return what phrases and plan say of a candidate, if they are the right ones: log-odds."""
+    logit = PHRASES_LOGIT[evidence.phrases] + PLANNED_LOGIT[evidence.planned]
     if evidence.phrases is Phrases.FOUND:
         logit += RIVALS_WEIGHT * math.log(evidence.rivals)
     return logit
@@ -114,11 +130,15 @@ def head_logit(evidence: Evidence) -> float:
 
 ABSENT_WEIGHT = 0.5
 """Of a vote that follows from saying that nothing fits, about one candidate alone."""
+LAST_WORD_WEIGHT = 1.5
+"""The same where nothing else will be asked, about each candidate."""
 
 
-def absent_votes(candidates: Sequence[int]) -> list["Vote"]:
+def absent_votes(candidates: Sequence[int], *, last_word: bool = False) -> list["Vote"]:
     """Return the votes of one statement, that nothing fits, on all candidates."""
     weight = min(ABSENT_WEIGHT, 1 / max(1, len(candidates)))
+    if last_word:
+        weight = LAST_WORD_WEIGHT
     return [Vote(candidate=one, accepts=False, weight=weight) for one in candidates]
 
 

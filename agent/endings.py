@@ -63,10 +63,27 @@ def end_failed(state: State, error: LanguageError) -> Command[Any]:
     return Command(goto=FINISH, update={**update, "status": RunStatus.FAILED})
 
 
+def end_unplanned(state: State, line: str) -> Command[Any]:
+    """End with the direct answer, where a head gave one, for want of a plan."""
+    update: dict[str, Any] = {"trace": [line]}
+    if "status" in state:
+        return Command(goto=FINISH, update={**update, "route": Route.DIRECT})
+    update["warnings"] = ["the language model named nothing, and no head has a direct answer"]
+    return Command(goto=FINISH, update={**update, "status": RunStatus.FAILED})
+
+
 def end_absent(state: State, workspace: Workspace, reason: str) -> Command[Any]:
     """End because the language side is sure that it is not there."""
     said = f"{workspace.language.name} says it is not there: {reason}"
     return end_with_nothing(state, workspace, said)
+
+
+def end_planned(state: State, workspace: Workspace, update: Mapping[str, Any]) -> Command[Any]:
+    """End with what is believed once a plan was carried out; nobody is asked about it."""
+    chosen = believed(state, workspace)
+    if chosen:
+        return end_selected(state, workspace, chosen, update)
+    return _end_empty(state, "nobody else is asked", update)
 
 
 def end_with_nothing(state: State, workspace: Workspace, reason: str) -> Command[Any]:
@@ -75,6 +92,10 @@ def end_with_nothing(state: State, workspace: Workspace, reason: str) -> Command
     if chosen:
         line = f"finish: {reason}; {len(chosen)} masks are believed all the same"
         return end_selected(state, workspace, chosen, {"trace": [line]})
+    return _end_empty(state, reason, {"trace": []})
+
+
+def _end_empty(state: State, reason: str, update: Mapping[str, Any]) -> Command[Any]:
     keys = {one.phrase.key: one.found for one in state.get("tried", ())}
     missing = [key for key, found in keys.items() if not found]
     because = (
@@ -83,10 +104,11 @@ def end_with_nothing(state: State, workspace: Workspace, reason: str) -> Command
     return Command(
         goto=FINISH,
         update={
+            **update,
             "status": RunStatus.NO_TARGET,
             "chosen": [],
             "presence": min(_phrase_presences(state), default=0.0),
-            "trace": [f"finish: {because}; {reason}"],
+            "trace": [*update["trace"], f"finish: {because}; {reason}"],
         },
     )
 

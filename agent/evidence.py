@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sam3i_agent.agent.belief import Evidence, Head, Phrases
+from sam3i_agent.agent.belief import Evidence, Head, Phrases, Planned
 from sam3i_agent.agent.candidates import HEAD_KEYS, Candidate
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.masks import Masks, mask_ious
@@ -17,7 +17,10 @@ _HEAD_LEVELS = (InstructionLevel.SIMPLE, InstructionLevel.COMPLEX)
 
 
 def evidence_of(
-    candidates: Sequence[Candidate], level: InstructionLevel, presences: Mapping[str, float]
+    candidates: Sequence[Candidate],
+    level: InstructionLevel,
+    presences: Mapping[str, float],
+    planned: Sequence[int] = (),
 ) -> list[Evidence]:
     """Return what is known of each candidate.
 
@@ -25,6 +28,7 @@ def evidence_of(
         candidates: of phrases and of the head, about one photo.
         level: at which the head was asked, if it was.
         presences: by key of what was asked; with that of the head, where one was asked.
+        planned: positions of those that geometry chose by a plan; none where there is no plan.
     """
     if not candidates:
         return []
@@ -34,6 +38,7 @@ def evidence_of(
     first = _found_too(candidates, [one for one in candidates if one.key == own])
     second = _found_too(candidates, [one for one in candidates if one.key == other])
     phrased = _found_too(candidates, [one for one in candidates if not one.by_head])
+    chosen = _found_too(candidates, [candidates[one] for one in planned])
     rivals = Counter(one.key for one in candidates)
     any_phrase = any(key not in HEAD_KEYS.values() for key in presences)
     return [
@@ -42,6 +47,7 @@ def evidence_of(
             head=_HEAD[bool(first[i]), bool(second[i])] if asked else Head.NOT_ASKED,
             phrases=_PHRASES[bool(phrased[i])] if any_phrase else Phrases.NOT_ASKED,
             rivals=rivals[one.key],
+            planned=_PLANNED[bool(chosen[i])] if planned else Planned.NOT_ASKED,
         )
         for i, one in enumerate(candidates)
     ]
@@ -53,6 +59,7 @@ _HEAD = {
     (False, True): Head.OTHER,
     (False, False): Head.NEITHER,
 }
+_PLANNED = {True: Planned.TAKEN, False: Planned.LEFT}
 _PHRASES = {True: Phrases.FOUND, False: Phrases.MISSED}
 
 

@@ -8,6 +8,7 @@ route ──► direct ───────────────────
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -24,6 +25,7 @@ from sam3i_agent.agent.endings import (
     end_absent,
     end_exhausted,
     end_failed,
+    end_unplanned,
     end_with_nothing,
 )
 from sam3i_agent.agent.instructions import noun_phrase_of, try_plan
@@ -36,6 +38,7 @@ from sam3i_agent.agent.judging import (
 )
 from sam3i_agent.agent.language.side import Role, TriedPhrase
 from sam3i_agent.agent.planner.parsing import concept_text
+from sam3i_agent.agent.planning import asks_once
 from sam3i_agent.agent.routing import Routing, decide, reason_to_escalate, surest_level
 from sam3i_agent.agent.state import InputState, State, Workspace
 from sam3i_agent.agent.telemetry import tracer
@@ -86,6 +89,8 @@ async def route(state: State, runtime: Runtime[Workspace]) -> Command[Literal["d
     segmenter = workspace.segmenter
     tokens = segmenter.count_tokens(request.instruction)
     decision = decide(request, segmenter.levels, tokens, segmenter.context_length)
+    if decision.route is Route.AGENT and not workspace.language.judges:
+        decision = replace(decision, route=Route.AGENT_PLAN, reason=f"{decision.reason}; by plan")
     direct_first = decision.route is Route.DIRECT or _head_may_help(workspace, request, decision)
     return Command(
         goto="direct" if direct_first else "propose",
@@ -156,7 +161,8 @@ async def direct(
     if doubt is None:
         return Command(goto=FINISH, update=update)
     lines.append(f"escalate: {doubt}; the agent takes over")
-    return Command(goto="propose", update={**update, "route": Route.AGENT})
+    way = Route.AGENT if workspace.language.judges else Route.AGENT_PLAN
+    return Command(goto="propose", update={**update, "route": way})
 
 
 def _levels_to_ask(
@@ -205,6 +211,8 @@ async def propose(
         proposal = await workspace.language.propose(view)
     except LanguageReplyError as error:
         line = f"propose: round {number} failed: {error.message}"
+        if asks_once(state, workspace):
+            return end_unplanned(state, line)
         return Command(goto="propose", update={"round": number, "trace": [line]})
     except BudgetError as error:
         return end_exhausted(state, workspace, str(error))
@@ -212,19 +220,26 @@ async def propose(
         return end_failed(state, error)
     if proposal.absent:
         return _absent(state, workspace, number, proposal.reason)
+    if not proposal.phrases and asks_once(state, workspace):
+        return end_unplanned(state, f"propose: nothing to plan ({proposal.reason})")
     if not proposal.phrases:
         return end_with_nothing(state, workspace, proposal.reason or "nothing else to try")
     words = ", ".join(
-        repr(one.text) + (" (helper)" if one.role is Role.HELPER else "")
+        repr(one.text) + ("" if one.role is Role.TARGET else f" ({one.role})")
         for one in proposal.phrases
     )
     because = f" ({proposal.reason})" if proposal.reason else ""
+    lines = [f"propose: round {number}: {words}{because}"]
+    plan = proposal.plan or state.get("plan")
+    if proposal.plan is not None:
+        lines.append(f"propose: plan: {proposal.plan.describe()}")
     return Command(
         goto="segment",
         update={
             "round": number,
             "phrases": list(proposal.phrases),
-            "trace": [f"propose: round {number}: {words}{because}"],
+            "plan": plan,
+            "trace": lines,
         },
     )
 
@@ -233,10 +248,12 @@ def _absent(
     state: State, workspace: Workspace, number: int, reason: str
 ) -> Command[Literal["propose", "segment", "inspect", "__end__"]]:
     """Weigh that it is said not to be there; where the head saw it, look at its masks."""
-    votes = absent_votes(target_positions(state, workspace))
+    once = asks_once(state, workspace)
+    votes = absent_votes(target_positions(state, workspace), last_word=once)
     after: State = {**state, "votes": [*state.get("votes", []), *votes]}
-    if not open_positions(after, workspace) or state.get("round", 0):
-        return end_absent(state, workspace, reason)
+    settled = not open_positions(after, workspace) or state.get("round", 0)
+    if settled or once:
+        return end_absent(after, workspace, reason)
     line = f"propose: round {number}: said to be absent ({reason}), but the head sees it"
     return Command(
         goto="inspect", update={"round": number, "votes": votes, "tried": [], "trace": [line]}

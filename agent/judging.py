@@ -13,9 +13,11 @@ from sam3i_agent.agent.endings import (
     end_absent,
     end_exhausted,
     end_failed,
+    end_planned,
     end_selected,
 )
 from sam3i_agent.agent.language.side import Decision, Role, Verdict, roles_of
+from sam3i_agent.agent.planning import asks_once, carry_out
 from sam3i_agent.agent.state import State, Workspace
 from sam3i_agent.agent.views import (
     beliefs_of,
@@ -41,11 +43,12 @@ async def inspect(
     """Sort out what needs no question: doubles, what can be measured, one sure answer."""
     workspace = runtime.context
     language, roles = workspace.language, roles_of(state.get("tried", ()))
-    shown, hidden, lines = shown_positions(state, workspace), [], []
-    for role in Role:
-        some = [
-            one for one in shown if roles.get(workspace.candidates[one].key, Role.TARGET) is role
-        ]
+    hidden: list[int] = []
+    planned, lines = carry_out(state, workspace)
+    state = {**state, "planned": planned}
+    shown = shown_positions(state, workspace)
+    helpers = [one for one in shown if roles.get(workspace.candidates[one].key) is Role.HELPER]
+    for some in ([one for one in shown if one not in helpers], helpers):
         doubles = language.doubles([workspace.candidates[one] for one in some])
         hidden += [some[index] for index in sorted(doubles)]
     if hidden:
@@ -62,12 +65,15 @@ async def inspect(
             if verdict.decision is Decision.REJECT:
                 hidden.append(position)
     update: dict[str, Any] = {
+        "planned": planned,
         "hidden": hidden,
         "verdicts": verdicts,
         "looks": 0,
         "trace": [*lines, *_verdict_lines(workspace, verdicts)],
     }
     after: State = {**state, "hidden": [*state.get("hidden", []), *hidden]}
+    if asks_once(state, workspace):
+        return end_planned(after, workspace, update)
     if not target_positions(after, workspace):
         update["trace"].append("inspect: no candidate is left")
         return Command(goto="propose", update=update)

@@ -53,6 +53,22 @@ _STATE_TYPES = (
     ("sam3i_agent.agent.language.side", "Role"),
     ("sam3i_agent.agent.language.side", "TriedPhrase"),
     ("sam3i_agent.agent.language.side", "Verdict"),
+    *(
+        ("sam3i_agent.agent.planner.plan", name)
+        for name in (
+            "Axis",
+            "Excluding",
+            "HasColour",
+            "HasRelation",
+            "InRegion",
+            "NounPhrase",
+            "Plan",
+            "RankByPosition",
+            "RankBySize",
+            "Relation",
+            "Target",
+        )
+    ),
     ("sam3i_agent.core.levels", "InstructionLevel"),
     ("sam3i_agent.core.prompt", "Exemplar"),
 )

@@ -15,6 +15,7 @@ from sam3i_agent.agent.belief import Vote
 from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.language.budgets import Meter
 from sam3i_agent.agent.language.side import LanguageSide, ProposedPhrase, TriedPhrase, Verdict
+from sam3i_agent.agent.planner.plan import Plan
 from sam3i_agent.core.contracts import Route, RunStatus, SegmentRequest
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.photo import Photo
@@ -78,6 +79,10 @@ class State(InputState, total=False):
     """Of proposals, from 1."""
     phrases: list[ProposedPhrase]
     """Of this round."""
+    plan: Plan | None
+    """The last one that a language model gave in words."""
+    planned: list[int]
+    """Positions that geometry chooses by it, best first."""
     tried: Annotated[list[TriedPhrase], operator.add]
     """What the model has answered; never asked again."""
     presences: Annotated[dict[str, float], operator.or_]

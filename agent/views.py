@@ -5,14 +5,17 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sam3i_agent.agent.belief import Beliefs, Evidence, weigh_evidence
+from sam3i_agent.agent.belief import Beliefs, Evidence, Planned, weigh_evidence
 from sam3i_agent.agent.candidates import HEAD_KEYS
 from sam3i_agent.agent.evidence import evidence_of
 from sam3i_agent.agent.language.side import Decision, Known, Role, View, roles_of
+from sam3i_agent.agent.planning import asks_once
 from sam3i_agent.agent.state import State, Workspace
 
 BELIEVED = 0.5
 """A candidate that is believed more than this is part of the answer."""
+BELIEVED_UNASKED = 0.35
+"""The same where phrases are all that a model says: nobody is asked, and nothing is measured."""
 DOUBTED, SURE = 0.2, 0.85
 """Beliefs between these are open: another look may change what the answer is."""
 STRONG = 0.75
@@ -25,8 +28,13 @@ DISTRUSTED = 0.68
 
 def shown_positions(state: State, workspace: Workspace) -> list[int]:
     """Return the positions of the candidates that a language side is shown."""
-    hidden = set(state.get("hidden", ()))
-    return [one for one in range(len(workspace.candidates)) if one not in hidden]
+    hidden, planned = set(state.get("hidden", ())), set(state.get("planned", ()))
+    roles = roles_of(state.get("tried", ()))
+    return [
+        position
+        for position, one in enumerate(workspace.candidates)
+        if position not in hidden and (roles.get(one.key) is not Role.POOL or position in planned)
+    ]
 
 
 def target_positions(state: State, workspace: Workspace) -> list[int]:
@@ -51,7 +59,8 @@ def _weigh(state: State, workspace: Workspace) -> Beliefs:
 
 def evidence_in(state: State, workspace: Workspace) -> list[Evidence]:
     """Return what is known of each of all candidates before anybody judges it."""
-    return evidence_of(workspace.candidates, state["level"], state.get("presences", {}))
+    presences, planned = state.get("presences", {}), state.get("planned", ())
+    return evidence_of(workspace.candidates, state["level"], presences, planned)
 
 
 def open_positions(state: State, workspace: Workspace) -> list[int]:
@@ -90,7 +99,9 @@ def believed(state: State, workspace: Workspace) -> list[int]:
     if HEAD_KEYS[state["level"]] in state.get("presences", {}) and weighed.rate < DISTRUSTED:
         return _direct_answer(state, workspace)
     found = weighed.candidates
-    positions = [one for one in target_positions(state, workspace) if found[one] > BELIEVED]
+    measured = state.get("planned") or not asks_once(state, workspace)
+    least = BELIEVED if measured else BELIEVED_UNASKED
+    positions = [one for one in target_positions(state, workspace) if found[one] > least]
     if not workspace.language.keeps_unselected():
         judged = {one.candidate for one in state.get("votes", ())}
         positions = [one for one in positions if one in judged]
@@ -118,7 +129,7 @@ def view_of(
     """Return what a language side sees: the candidates at `positions`, or all shown ones."""
     if positions is None:
         positions = shown_positions(state, workspace)
-    found = beliefs_of(state, workspace)
+    found, evidence = beliefs_of(state, workspace), evidence_in(state, workspace)
     return View(
         photo=workspace.photo,
         instruction=state["request"].instruction,
@@ -126,7 +137,11 @@ def view_of(
         tried=tuple(state.get("tried", ())),
         candidates=tuple(workspace.candidates[one] for one in positions),
         known=tuple(
-            Known(belief=float(found[one]), doubt=_doubt(state, one, float(found[one])))
+            Known(
+                belief=float(found[one]),
+                doubt=_doubt(state, one, float(found[one])),
+                planned=evidence[one].planned is Planned.TAKEN,
+            )
             for one in positions
         ),
         missing=state.get("missing", ""),

@@ -21,6 +21,7 @@ from sam3i_agent.agent.language.simulated import (
     simulated_language,
 )
 from sam3i_agent.agent.run import segment_photo_sync
+from sam3i_agent.benchmarks.scene_plans import parts_of
 from sam3i_agent.core.contracts import Frozen, RouteChoice, RunStatus
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.levels import InstructionLevel
@@ -115,22 +116,23 @@ def read_questions(count: int, series: int) -> list[Question]:
                         record.texts[level][0],
                         level,
                         record.masks(),
-                        truth_of(scene, record),
+                        truth_of(scene, record, record.texts[level][0]),
                         len(questions),
                     )
                 )
     return questions
 
 
-def truth_of(scene: Scene, record: Record) -> Truth:
-    """Return what a simulated model knows about a record of a scene."""
+def truth_of(scene: Scene, record: Record, text: str) -> Truth:
+    """Return what a simulated model knows about a record of a scene and a text about it."""
     objects = tuple(
         KnownObject(_words(one.shape, one.colour, one.texture), encode_mask(one.mask)["counts"])
         for one in scene.objects
     )
     size = (record.height, record.width)
     ious = mask_ious(record.masks(), Masks(size, (one.counts for one in objects)))
-    return Truth(objects, tuple(int(one) for one in ious.argmax(axis=1)), VOCABULARY)
+    targets = tuple(int(one) for one in ious.argmax(axis=1))
+    return Truth(objects, targets, VOCABULARY, tuple(parts_of(text)))
 
 
 def _words(shape: Noun, colour: Colour, texture: Texture) -> tuple[str, ...]:

@@ -80,6 +80,14 @@ def language_choice(
             rich_help_panel=_PANEL,
         ),
     ] = None,
+    mllm_text_only: Annotated[
+        bool,
+        typer.Option(
+            "--mllm-text-only",
+            help="It cannot see: it is asked once for a plan in words, without pictures.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = False,
     prompts: Annotated[
         PromptsVersion | None,
         typer.Option(
@@ -101,6 +109,7 @@ def language_choice(
         "reasoning_effort": mllm_reasoning_effort,
         "extra": None if mllm_extra is None else _object(mllm_extra),
         "image_side": mllm_image_side,
+        "text_only": mllm_text_only or None,
         "prompts": prompts,
     }
     given = {name: one for name, one in settings.items() if one is not None}

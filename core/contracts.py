@@ -40,6 +40,7 @@ class RouteChoice(StrEnum):
     AUTO = "auto"
     DIRECT = Route.DIRECT
     AGENT = Route.AGENT
+    AGENT_PLAN = Route.AGENT_PLAN
 
     @property
     def by_agent(self) -> bool:

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field, JsonValue, field_validator
+from pydantic import Field, JsonValue, field_validator, model_validator
 
 from sam3i_agent.core.contracts import Frozen
 
@@ -41,6 +41,8 @@ class LanguageChoice(Frozen):
     """Further fields of the request, passed through; they win over the other settings."""
     image_side: Annotated[int, Field(ge=64, le=8192)] = 1024
     """Longest side of the pictures that the model is shown, in pixels."""
+    text_only: bool = False
+    """It cannot see: it plans in words, without pictures, and judges nothing."""
     prompts: PromptsVersion = PromptsVersion.V2
 
     @field_validator("extra")
@@ -50,6 +52,12 @@ class LanguageChoice(Frozen):
             if name in extra:
                 raise ValueError(f"{name!r} cannot be set")
         return extra
+
+    @model_validator(mode="after")
+    def _plans_in_the_latest_words(self) -> Self:
+        if self.text_only and self.prompts is not PromptsVersion.V2:
+            raise ValueError("is for prompts v2, which have words for it")
+        return self
 
     @property
     def body(self) -> dict[str, JsonValue]:
@@ -76,7 +84,14 @@ class LanguageChoice(Frozen):
         """Return the model's name, the prompts, and the settings that are not the usual ones."""
         usual = type(self)(url=self.url, model=self.model, prompts=self.prompts)
         settings = [f"prompts {self.prompts}"]
-        for name in ("timeout_s", "temperature", "max_tokens", "reasoning_effort", "image_side"):
+        for name in (
+            "timeout_s",
+            "temperature",
+            "max_tokens",
+            "reasoning_effort",
+            "image_side",
+            "text_only",
+        ):
             if getattr(self, name) != getattr(usual, name):
                 settings.append(f"{name} {getattr(self, name)}")
         settings += [f"{name} {one!r}" for name, one in _without_keys(self.extra).items()]

@@ -13,6 +13,7 @@ from sam3i_agent.agent.language.budgets import Meter
 from sam3i_agent.agent.language.ledger import AskedQuestion
 from sam3i_agent.agent.language.replies import (
     Reply,
+    WrongFieldsError,
     part_thought,
     read_arguments,
     read_text,
@@ -171,6 +172,8 @@ class Conversation(ABC):
             view: what the question is about.
             marks: stands for what is marked on the pictures, in the key.
 
+        A reply of which nothing but spared fields stays unusable is taken without these.
+
         Raises:
             LanguageReplyError: two unusable replies, the second after a correction.
             LanguageError: the model cannot be reached or refuses the request.
@@ -183,6 +186,7 @@ class Conversation(ABC):
             {"role": "user", "content": [{"type": "text", "text": text}]},
         ]
         problem = ""
+        spare: T | None = None
         for turn in range(_TURNS):
             content = json.dumps([self.model, messages, shown, function], sort_keys=True)
             name = f"{label}/{turn}"
@@ -199,6 +203,8 @@ class Conversation(ABC):
                 problem = wrong
             except LanguageReplyError as error:
                 problem = error.message
+                if isinstance(error, WrongFieldsError) and isinstance(error.rest, kind):
+                    spare = error.rest if check(error.rest) is None else spare
             logger.info("%s: unusable reply: %s", label, problem)
             correction = load_prompt("correct", self.prompts).render(
                 problem=problem, function=function, fields=fields_of(function, kind, self.prompts)
@@ -207,6 +213,8 @@ class Conversation(ABC):
                 {"role": "assistant", "content": _as_text(message)},
                 {"role": "user", "content": correction},
             ]
+        if spare is not None:
+            return spare
         raise LanguageReplyError(f"the model's answer is unusable: {problem}")
 
     async def _complete(self, question: Question) -> Message:

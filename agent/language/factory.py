@@ -28,7 +28,7 @@ def mllm_side(choice: LanguageChoice, client: Conversation) -> LanguageSide:
     """Return a language side that asks a model in the chosen way, whoever carries the questions."""
     from sam3i_agent.agent.language.mllm import MllmLanguage
 
-    return MllmLanguage(client, choice.image_side)
+    return MllmLanguage(client, choice.image_side, text_only=choice.text_only)
 
 
 def _connect(choice: LanguageChoice, meter: Meter) -> LanguageSide:

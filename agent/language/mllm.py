@@ -10,6 +10,7 @@ from sam3i_agent.agent.belief import MODEL, Trust
 from sam3i_agent.agent.candidates import Candidate, doubles_of
 from sam3i_agent.agent.language.conversation import Conversation
 from sam3i_agent.agent.language.pictures import PHOTO_SIDE, ShownPictures
+from sam3i_agent.agent.language.proposals import proposal_of, tidy
 from sam3i_agent.agent.language.replies import (
     ExhaustiveReply,
     NumberedVerdict,
@@ -22,7 +23,6 @@ from sam3i_agent.agent.language.side import (
     Decision,
     Known,
     Proposal,
-    ProposedPhrase,
     Role,
     Selection,
     Verdict,
@@ -50,10 +50,14 @@ class MllmLanguage:
     Args:
         client: what carries the questions to it.
         image_side: longest side of the pictures it is shown, in pixels.
+        text_only: it cannot see: it is asked for a plan alone, and without pictures.
     """
 
-    def __init__(self, client: Conversation, image_side: int = PHOTO_SIDE) -> None:
+    def __init__(
+        self, client: Conversation, image_side: int = PHOTO_SIDE, *, text_only: bool = False
+    ) -> None:
         self._client = client
+        self._text_only = text_only
         self._shown = ShownPictures(image_side)
 
     @property
@@ -75,6 +79,11 @@ class MllmLanguage:
     def trust(self) -> Trust:
         """As models are trusted that are not known."""
         return MODEL
+
+    @property
+    def judges(self) -> bool:
+        """Whether it sees."""
+        return not self._text_only
 
     def may_help(self, instruction: str, level: InstructionLevel) -> bool:
         """Yes: it reads whatever people write."""
@@ -99,7 +108,8 @@ class MllmLanguage:
     async def propose(self, view: View) -> Proposal:
         """Ask for target and helper phrases."""
         height, width = view.photo.size_hw
-        text = self._prompt("propose").render_from(
+        prompt = self._prompt("propose_unseen" if self._text_only else "propose")
+        text = prompt.render_from(
             {
                 "instruction": view.instruction,
                 "width": width,
@@ -109,17 +119,19 @@ class MllmLanguage:
                 "missing": view.missing,
             }
         )
-        pictures = [partial(self._shown.photo, view)]
-        if "marks" in self._prompt("propose").variables and view.candidates:
+        pictures = [] if self._text_only else [partial(self._shown.photo, view)]
+        if "marks" in prompt.variables and view.candidates:
             pictures.append(partial(self._shown.marked, view))
 
         def check(reply: ProposeReply) -> str | None:
             if reply.absent:
                 return None
+            if self._text_only and not reply.targets:
+                return None  # it cannot tell, and says so
             if not reply.targets:
                 return self._complain("no_targets")
             texts = [*reply.targets, *reply.helpers]
-            if all(_tidy(one).lower() in view.tried_texts for one in texts):
+            if all(tidy(one).lower() in view.tried_texts for one in texts):
                 return self._complain("nothing_new")
             return None
 
@@ -133,18 +145,7 @@ class MllmLanguage:
             view=view,
             marks=_key_of(view),
         )
-        phrases = [ProposedPhrase(text=_tidy(one)) for one in reply.targets]
-        phrases += [ProposedPhrase(text=_tidy(one), role=Role.HELPER) for one in reply.helpers]
-        unique: dict[str, ProposedPhrase] = {}
-        for phrase in phrases:
-            if phrase.text and phrase.text.lower() not in view.tried_texts:
-                unique.setdefault(phrase.text.lower(), phrase)
-        return Proposal(
-            phrases=tuple(unique.values()),
-            absent=reply.absent,
-            reason=reply.reason,
-            thought=reply.thought,
-        )
+        return proposal_of(reply, view)
 
     async def select(self, view: View) -> Selection:
         """Show all masks numbered on one picture, and enlarged on a sheet."""
@@ -340,6 +341,7 @@ def _marks(view: View) -> list[dict[str, Any]]:
             "share": round(100 * one.area / (height * width), 1),
             "doubt": about.doubt,
             "taken": about.belief >= TAKEN,
+            "planned": about.planned,
         }
         for number, (one, about) in enumerate(zip(view.candidates, known, strict=True), start=1)
     ]
@@ -347,11 +349,3 @@ def _marks(view: View) -> list[dict[str, Any]]:
 
 def _verdict(reply: VerifyReply | NumberedVerdict) -> Verdict:
     return Verdict(decision=Decision(reply.verdict), reason=reply.reason, thought=reply.thought)
-
-
-def _tidy(phrase: str) -> str:
-    """Drop white space, quotes, a leading article and a full stop."""
-    words = phrase.strip().strip("\"'.").split()
-    if len(words) > 1 and words[0].lower() in ("a", "an", "the"):
-        words = words[1:]
-    return " ".join(words)

@@ -2,10 +2,11 @@
 
 import json
 import re
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 
+from sam3i_agent.agent.planner.worded import MAX_PARTS, PlanPart, as_parts
 from sam3i_agent.core.errors import LanguageReplyError
 from sam3i_agent.prompts.templates import VERSION, complaint, load_function
 
@@ -18,6 +19,8 @@ class Reply(BaseModel):
     """What a model answers; more fields than wanted do no harm."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+    spared: ClassVar[frozenset[str]] = frozenset()
+    """Fields without which a reply is still of use, where they stay unusable."""
     _thought: str = PrivateAttr(default="")
 
     @property
@@ -36,11 +39,15 @@ PhraseText = Annotated[str, Field(min_length=1, max_length=MAX_PHRASE_CHARACTERS
 
 
 class ProposeReply(Reply):
-    """Noun phrases to segment."""
+    """Noun phrases to segment, and how their instances are to be told apart."""
 
+    spared: ClassVar[frozenset[str]] = frozenset({"plan"})
     reason: str = ""
     targets: list[PhraseText] = Field(max_length=MAX_PHRASES)
     helpers: list[PhraseText] = Field(default=[], max_length=MAX_PHRASES)
+    plan: Annotated[list[PlanPart], BeforeValidator(as_parts)] = Field(
+        default=[], max_length=MAX_PARTS
+    )
     absent: bool = False
 
 
@@ -97,8 +104,17 @@ _REFUSAL = re.compile(
 T = TypeVar("T", bound=Reply)
 
 
-class _WrongFieldsError(LanguageReplyError):
-    """There is a JSON object, which is nearer to an answer than none."""
+class WrongFieldsError(LanguageReplyError):
+    """There is a JSON object, which is nearer to an answer than none.
+
+    Args:
+        message: what is wrong with it.
+        rest: the reply without the fields that are spared, where those alone are wrong.
+    """
+
+    def __init__(self, message: str, rest: Reply | None = None) -> None:
+        super().__init__(message)
+        self.rest = rest
 
 
 def schema_of(function: str, kind: type[Reply], version: str = VERSION) -> dict[str, Any]:
@@ -172,7 +188,7 @@ def read_text(text: str, kind: type[T]) -> T:
             problems.append(error)
     if _REFUSAL.search(text):
         raise LanguageReplyError(complaint("refused"))
-    raise next((one for one in problems if isinstance(one, _WrongFieldsError)), problems[0])
+    raise next((one for one in problems if isinstance(one, WrongFieldsError)), problems[0])
 
 
 def part_thought(text: str) -> tuple[str, str]:
@@ -215,6 +231,9 @@ def _validate(value: dict[str, Any], kind: type[T]) -> T:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise _WrongFieldsError(
-            complaint("wrong_fields", where=where, problem=first["msg"])
+        rest: Reply | None = None
+        if all(one["loc"] and one["loc"][0] in kind.spared for one in error.errors()):
+            rest = kind.model_validate({k: one for k, one in value.items() if k not in kind.spared})
+        raise WrongFieldsError(
+            complaint("wrong_fields", where=where, problem=first["msg"]), rest
         ) from error

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from sam3i_agent.agent.belief import Trust
 from sam3i_agent.agent.candidates import Candidate
+from sam3i_agent.agent.planner.plan import Plan
 from sam3i_agent.core.contracts import Frozen
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.photo import Photo
@@ -21,6 +22,8 @@ class Role(StrEnum):
 
     TARGET = "target"
     """Its instances may be the answer."""
+    POOL = "pool"
+    """A plan chooses among its instances; the others are not the answer."""
     HELPER = "helper"
     """Its instances only help to find it: an anchor, something to leave out."""
 
@@ -44,6 +47,8 @@ class Proposal(Frozen):
 
     phrases: tuple[ProposedPhrase, ...] = ()
     """Empty where there is nothing left to try."""
+    plan: Plan | None = None
+    """How the instances of the phrases are told apart, where words say it."""
     absent: bool = False
     """The model is sure that the photo does not show what is asked for."""
     reason: str = ""
@@ -95,9 +100,8 @@ class TriedPhrase(Frozen):
 def roles_of(tried: Sequence[TriedPhrase]) -> dict[str, Role]:
     """Return the role of each phrase by its key; a target anywhere is a target."""
     roles: dict[str, Role] = {}
-    for one in tried:
-        if roles.get(one.phrase.key) is not Role.TARGET:
-            roles[one.phrase.key] = one.phrase.role
+    for role in reversed(Role):
+        roles |= {one.phrase.key: role for one in tried if one.phrase.role is role}
     return roles
 
 
@@ -109,6 +113,8 @@ class Known:
     """Probability 0..1 that it is part of the answer."""
     doubt: str = ""
     """Why it is doubted; empty where it is not."""
+    planned: bool = False
+    """Whether geometry chose it, by the plan that the model gave in words."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +158,11 @@ class LanguageSide(Protocol):
 
     def may_help(self, instruction: str, level: InstructionLevel) -> bool:
         """Whether the agent may do better with it than one direct pass at `level`."""
+        ...
+
+    @property
+    def judges(self) -> bool:
+        """Whether it can be asked about masks; else one proposal is all that it gives."""
         ...
 
     def out_of_proposals(self, view: View) -> str | None:

@@ -26,6 +26,7 @@ from sam3i_agent.agent.language.conversation import (
 )
 from sam3i_agent.agent.language.mllm import MllmLanguage
 from sam3i_agent.agent.language.side import LanguageSide, Role, View, roles_of
+from sam3i_agent.agent.planner.plan import Axis, Relation
 from sam3i_agent.core.contracts import Frozen
 from sam3i_agent.core.masks import Masks, mask_ious
 from sam3i_agent.prompts.templates import VERSION
@@ -34,6 +35,12 @@ Rate = Annotated[float, Field(ge=0, le=1)]
 
 RIGHT_IOU = 0.5
 """A mask that overlaps an object more shows it."""
+_SAID = ("relation", "order", "size", "side", "number", "without")
+"""Fields of a plan's part that tell instances apart."""
+_CHOICES = {
+    "relation": tuple(Relation), "order": tuple(Axis), "side": tuple(Axis),
+    "size": ("largest", "smallest"),
+}  # fmt: skip
 _GARBAGE = "Sure! Here you go: {masks: [1,"
 
 
@@ -42,6 +49,8 @@ class ErrorRates(Frozen):
 
     propose: Rate = 0.0
     """Each phrase names something else: a wrong attribute, a broader word, or a misspelling."""
+    plan: Rate = 0.0
+    """A plan has a wrong relation, side, order or number."""
     false_accept: Rate = 0.0
     """A verdict accepts a wrong mask."""
     false_reject: Rate = 0.0
@@ -65,6 +74,8 @@ class ErrorRates(Frozen):
     def parse(cls, values: Mapping[str, Any]) -> "ErrorRates":
         """Read rates by name; `verify` and `select` stand for both of their kinds.
 
+        A plan errs as a proposal does, where nothing else is said.
+
         Raises:
             pydantic.ValidationError: a name is unknown, or a rate is not 0 to 1.
         """
@@ -73,6 +84,8 @@ class ErrorRates(Frozen):
         for name, kinds in both.items():
             if name in values:
                 rates = {**dict.fromkeys(kinds, values[name]), **rates}
+        if "propose" in values:
+            rates.setdefault("plan", values["propose"])
         return cls.model_validate(rates)
 
     def scaled(self, factor: float) -> "ErrorRates":
@@ -103,6 +116,9 @@ class Truth:
     """Positions among the objects; none where what is asked for is absent."""
     vocabulary: tuple[str, ...]
     """Phrases for things of this kind of scene, to err with."""
+    plan: tuple[Mapping[str, Any], ...] = ()
+    """Parts of the plan (`agent.planner.worded.PlanPart`) that the words alone give; none where
+    they give none."""
 
 
 class SimulatedModel(Conversation):
@@ -114,15 +130,24 @@ class SimulatedModel(Conversation):
         seed: of its errors; the same seed, the same errors.
         meter: what may be spent.
         prompts: version of the questions.
+        text_only: it does not see the photo, and knows what the words say.
     """
 
     def __init__(
-        self, truth: Truth, errors: ErrorRates, seed: int, meter: Meter, prompts: str = VERSION
+        self,
+        truth: Truth,
+        errors: ErrorRates,
+        seed: int,
+        meter: Meter,
+        prompts: str = VERSION,
+        *,
+        text_only: bool = False,
     ) -> None:
         super().__init__("a simulated model", meter, prompts)
         self._truth = truth
         self._errors = errors
         self._seed = seed
+        self._text_only = text_only
         self._asked = 0
 
     async def _request(self, question: Question) -> tuple[Message, int]:
@@ -147,6 +172,8 @@ class SimulatedModel(Conversation):
     def _answer(self, question: Question, rng: np.random.Generator) -> dict[str, Any]:
         view = question.view
         match question.function:
+            case "propose_phrases" if self._text_only:
+                return self._read_words(view, rng)
             case "propose_phrases":
                 return self._propose(view, rng)
             case "select_masks":
@@ -180,7 +207,31 @@ class SimulatedModel(Conversation):
                 phrase = self._wrong(phrase, words, rng)
             if phrase not in phrases:
                 phrases.append(phrase)
-        return {"reason": "these", "targets": self._untried(phrases, view, rng)}
+        targets = self._untried(phrases, view, rng)
+        return {"reason": "these", "targets": targets, "plan": self._planned(rng)}
+
+    def _read_words(self, view: View, rng: np.random.Generator) -> dict[str, Any]:
+        anchors = {one.get("to") for one in self._truth.plan}
+        phrases = [one["phrase"] for one in self._truth.plan if one["phrase"] not in anchors]
+        targets = [
+            self._wrong(one, [one, one.split()[-1]], rng)
+            if rng.random() < self._errors.propose
+            else one
+            for one in phrases
+        ]
+        targets = list(dict.fromkeys(targets))
+        return {"reason": "so it says", "targets": targets, "plan": self._planned(rng)}
+
+    def _planned(self, rng: np.random.Generator) -> list[dict[str, Any]]:
+        """Return the plan, where it says more than names, with something wrong at times."""
+        parts = [dict(one) for one in self._truth.plan]
+        said = [(one, key) for one in parts for key in one if key in _SAID]
+        if not said:
+            return []
+        if rng.random() < self._errors.plan:
+            part, key = said[int(rng.integers(len(said)))]
+            part[key] = _otherwise(key, part[key], rng)
+        return parts
 
     def _untried(self, phrases: Sequence[str], view: View, rng: np.random.Generator) -> list[str]:
         """Keep what may be said again: at least one phrase that has not been tried."""
@@ -269,8 +320,19 @@ class SimulatedModel(Conversation):
         return [self._truth.objects[one].words[0] for one in self._unmatched_targets(view)]
 
 
+def _otherwise(key: str, value: Any, rng: np.random.Generator) -> Any:
+    """Return something else than `value` for a field of a plan."""
+    match key:
+        case "number":
+            return value + 1
+        case "without":
+            return []
+        case _:
+            return str(rng.choice([one for one in _CHOICES[key] if one != value]))
+
+
 def simulated_language(
-    truth: Truth, errors: ErrorRates, seed: int, prompts: str
+    truth: Truth, errors: ErrorRates, seed: int, prompts: str, *, text_only: bool = False
 ) -> Callable[[Meter], LanguageSide]:
     """Return the language factory of one run.
 
@@ -279,9 +341,11 @@ def simulated_language(
         errors: how often it errs.
         seed: of its errors.
         prompts: version of the questions.
+        text_only: it does not see the photo.
     """
 
     def make(meter: Meter) -> LanguageSide:
-        return MllmLanguage(SimulatedModel(truth, errors, seed, meter, prompts))
+        model = SimulatedModel(truth, errors, seed, meter, prompts, text_only=text_only)
+        return MllmLanguage(model, text_only=text_only)
 
     return make

@@ -29,6 +29,7 @@ class OfflinePlanner:
     max_candidates = None
     min_score = SCORE_THRESHOLD
     trust = CERTAIN
+    judges = True
 
     def may_help(self, instruction: str, level: InstructionLevel) -> bool:
         """Whether the rules cover the instruction, and would ask for more than its very words."""
@@ -102,7 +103,7 @@ class OfflinePlanner:
         found: dict[str, list[Candidate]] = {}
         for candidate in view.candidates:
             found.setdefault(candidate.key, []).append(candidate)
-        chosen = select(plan, found, view.photo.size_hw)
+        chosen = select(plan, found, view.photo.pixels)
         numbers = tuple(
             next(i for i, one in enumerate(view.candidates, start=1) if one is candidate)
             for candidate in chosen

@@ -151,6 +151,15 @@ def concept_text(instruction: str) -> str:
     return bare or text
 
 
+def relation_of(words: str) -> Relation | None:
+    """Return the relation that words such as "to the left of" name; None where they name none."""
+    text = words.lower().strip()
+    for pattern, relation in _RELATIONS:
+        if text == relation or re.fullmatch(pattern, text):
+            return relation
+    return None
+
+
 def singular_of(noun: str) -> str:
     """Return the singular of an English noun by rule."""
     if noun in _IRREGULAR:

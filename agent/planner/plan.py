@@ -71,6 +71,13 @@ class HasRelation(Frozen):
     anchor: "Target"
 
 
+class HasColour(Frozen):
+    """A colour that the pixels have, whatever the phrase says."""
+
+    kind: Literal["colour"] = "colour"
+    colour: str
+
+
 class Excluding(Frozen):
     """`except the red one`, `that are not striped`: drop what this phrase finds."""
 
@@ -78,7 +85,7 @@ class Excluding(Frozen):
     phrase: NounPhrase
 
 
-Constraint = RankBySize | RankByPosition | InRegion | HasRelation | Excluding
+Constraint = RankBySize | RankByPosition | InRegion | HasRelation | HasColour | Excluding
 
 
 class Target(Frozen):
@@ -143,5 +150,7 @@ def _describe(constraint: Constraint) -> str:
             return f"in the {' '.join(sides) or 'middle'}"
         case HasRelation(relation=relation, anchor=anchor):
             return f"{relation} {anchor.phrase.text!r}"
+        case HasColour(colour=colour):
+            return f"of the colour {colour}"
         case Excluding(phrase=phrase):
             return f"except {phrase.text!r}"

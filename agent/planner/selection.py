@@ -10,6 +10,7 @@ from sam3i_agent.agent.planner.plan import (
     Axis,
     Constraint,
     Excluding,
+    HasColour,
     HasRelation,
     InRegion,
     Plan,
@@ -36,24 +37,33 @@ Found = Mapping[str, Sequence[Candidate]]
 """Candidates by the text of their noun phrase."""
 
 
-def select(plan: Plan, found: Found, size_hw: tuple[int, int]) -> list[Candidate]:
-    """Return the candidates that `plan` means, best first, each object once."""
-    chosen = [one for target in plan.targets for one in _select_target(target, found, size_hw)]
+def select(plan: Plan, found: Found, pixels: NDArray[np.uint8]) -> list[Candidate]:
+    """Return the candidates that `plan` means, best first, each object once.
+
+    Args:
+        plan: what is meant.
+        found: what the segmenter found for its phrases.
+        pixels: (H, W, 3) of the photo.
+    """
+    chosen = [one for target in plan.targets for one in _select_target(target, found, pixels)]
     chosen = without_doubles(chosen, SAME_OBJECT_IOU)
     if plan.count is not None:
         chosen = chosen[: plan.count]
     return chosen
 
 
-def _select_target(target: Target, found: Found, size_hw: tuple[int, int]) -> list[Candidate]:
+def _select_target(target: Target, found: Found, pixels: NDArray[np.uint8]) -> list[Candidate]:
     chosen = list(found.get(target.phrase.text, ()))
     for constraint in target.constraints:
-        chosen = _apply(constraint, chosen, found, size_hw)
+        chosen = _apply(constraint, chosen, found, pixels)
     return chosen
 
 
 def _apply(
-    constraint: Constraint, chosen: list[Candidate], found: Found, size_hw: tuple[int, int]
+    constraint: Constraint,
+    chosen: list[Candidate],
+    found: Found,
+    pixels: NDArray[np.uint8],
 ) -> list[Candidate]:
     match constraint:
         case RankBySize(largest_first=largest_first, rank=rank):
@@ -63,10 +73,14 @@ def _apply(
             order = sorted(chosen, key=_distance_from(end))
             return order[rank - 1 : rank]
         case InRegion(sides=sides):
-            return [one for one in chosen if _in_region(one, sides, size_hw)]
+            return [one for one in chosen if _in_region(one, sides, pixels)]
         case HasRelation(relation=relation, anchor=anchor):
-            anchors = _select_target(anchor, found, size_hw)
+            anchors = _select_target(anchor, found, pixels)
             return _related(relation, chosen, anchors)
+        case HasColour(colour=colour):
+            return [
+                one for one in chosen if colour_share(pixels, one.mask, colour) >= MIN_COLOUR_SHARE
+            ]
         case Excluding(phrase=phrase):
             dropped = found.get(phrase.text, ())
             return [
@@ -88,8 +102,8 @@ def _distance_from(end: Axis) -> Callable[[Candidate], float]:
             return lambda one: -one.centre_xy[1]
 
 
-def _in_region(one: Candidate, sides: tuple[Axis, ...], size_hw: tuple[int, int]) -> bool:
-    height, width = size_hw
+def _in_region(one: Candidate, sides: tuple[Axis, ...], pixels: NDArray[np.uint8]) -> bool:
+    height, width = pixels.shape[:2]
     x, y = one.centre_xy
     if not sides:
         margin = (1 - MIDDLE_SHARE) / 2

@@ -28,9 +28,12 @@ OTHERS = {
 }
 
 
+PIXELS = np.zeros((100, 100, 3), np.uint8)
+
+
 def _chosen(instruction: str) -> set[str]:
     found = {"star": list(STARS.values()), **OTHERS}
-    picked = select(plan_instruction(instruction), found, (100, 100))
+    picked = select(plan_instruction(instruction), found, PIXELS)
     return {name for name, star in STARS.items() if any(one is star for one in picked)}
 
 
@@ -71,20 +74,20 @@ def test_touching_allows_a_small_gap():
         "star": [_star("star", 10, 10, 20, 20), _star("star", 60, 60, 70, 70)],
         "ring": [_star("ring", 22, 10, 40, 20)],
     }
-    (one,) = select(plan_instruction("the star touching the ring"), found, (100, 100))
+    (one,) = select(plan_instruction("the star touching the ring"), found, PIXELS)
     assert one is found["star"][0]
 
 
 def test_an_object_found_twice_counts_once():
     twice = [_star("red star", 10, 10, 30, 30, 0.8), _star("big star", 10, 10, 30, 29, 0.9)]
     found = {"red star": twice[:1], "big star": twice[1:]}
-    chosen = select(plan_instruction("the red star and the big star"), found, (100, 100))
+    chosen = select(plan_instruction("the red star and the big star"), found, PIXELS)
     assert chosen == [twice[1]]
 
 
 def test_a_stated_count_keeps_the_best():
     stars = [_star("star", 10 * i, 10, 10 * i + 8, 18, score=0.5 + i / 10) for i in range(4)]
-    chosen = select(plan_instruction("the two stars"), {"star": stars}, (100, 100))
+    chosen = select(plan_instruction("the two stars"), {"star": stars}, PIXELS)
     assert chosen == [stars[3], stars[2]]
 
 
