@@ -178,18 +178,39 @@ def read_config(path: Path, changes: Sequence[str] = ()) -> TrainConfig:
             names them.
     """
     try:
+        return TrainConfig.model_validate(read_settings(path, changes))
+    except ValidationError as error:
+        raise first_problem(path, error) from error
+
+
+def read_settings(path: Path, changes: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a YAML file's mapping and change it, unchecked.
+
+    Args:
+        path: the file.
+        changes: as `read_config` takes them.
+
+    Raises:
+        InputError: it cannot be read, or is no mapping.
+    """
+    try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        for change in changes:
-            _apply(content, change)
-        return TrainConfig.model_validate(content)
     except OSError as error:
         raise InputError(f"{str(path)!r} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{str(path)!r} is no YAML file: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InputError(f"{str(path)!r}: {where}: {first['msg']}") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{str(path)!r}: the file holds no settings")
+    for change in changes:
+        _apply(content, change)
+    return content
+
+
+def first_problem(path: Path, error: ValidationError) -> InputError:
+    """Return what is wrong with a file's settings, as one error."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"]) or "the file"
+    return InputError(f"{str(path)!r}: {where}: {first['msg']}")
 
 
 def _apply(content: dict[str, Any], change: str) -> None:

@@ -18,10 +18,17 @@ from sam3i_agent.core.errors import InputError
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help="YAML file, see training/configs/.")],
+    config: Annotated[
+        Path,
+        typer.Argument(help="YAML file, see training/configs/ and, of several stages, plans/."),
+    ],
     change: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change a setting; may be repeated. Of a plan: output, STAGE.KEY=VALUE.",
+        ),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Load everything, try one batch, write nothing.")
@@ -30,17 +37,21 @@ def train(
 ) -> None:
     """Train a model or its instruction head; run again to resume after an interruption.
 
+    A plan runs several stages, each from the model of the one before; --dry-run tries its first.
+
     On many GPUs or machines: accelerate launch -m sam3i_agent.cli train CONFIG.
     """
     log_to_stderr(verbose)
     from sam3i_agent.agent.instructions import classify_level
-    from sam3i_agent.training.config import read_config
+    from sam3i_agent.training.plan import read_stages
 
-    settings = read_config(config, change or ())
+    stages = read_stages(config, change or ())
     trainer = import_trainer()
     if dry_run:
-        typer.echo(json.dumps(asdict(trainer.dry_run(settings, level_of=classify_level)), indent=2))
-    else:
+        tried = trainer.dry_run(stages[0], level_of=classify_level)
+        typer.echo(json.dumps(asdict(tried), indent=2))
+        return
+    for settings in stages:
         folder = trainer.train(settings, progress=sys.stderr.isatty(), level_of=classify_level)
         typer.echo(f"model written to {folder}")
 
