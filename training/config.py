@@ -40,8 +40,8 @@ class LossWeights(BaseModel):
     dense: float = 1.0
     """The dense head on the neck's finest level: shape, colour, texture, object box per cell."""
     one_to_many: float = 0.0
-    """Factor on the losses of the one-to-many branch (official recipe, where it is 2); 0 leaves the
-    branch out."""
+    """Factor on the losses of the one-to-many branch, 2 in the official recipe; 0 leaves the branch
+    out."""
     semantic_kl: float = 0.001
     """This and the following belong to the stage `align` (official weights)."""
     disagreement: float = 1.0

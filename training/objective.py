@@ -99,7 +99,7 @@ class Objective(nn.Module):
                     batch.texts[level],
                     level,
                     batch.examples,
-                    one_to_many=config.recipe == "official" and bool(config.losses.one_to_many),
+                    one_to_many=bool(config.losses.one_to_many),
                 )
                 for level in config.stage.asked_levels
                 if level in batch.texts

@@ -7,7 +7,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as bce
 from sam3i_agent.training.batches import TrainingBatch
 from sam3i_agent.training.config import LossWeights
 from sam3i_agent.training.forward import DeepPredictions
-from sam3i_agent.training.losses.matching import MatchCosts, match
+from sam3i_agent.training.losses.matching import MatchCosts, match, match_one_to_many
 from sam3i_agent.training.losses.terms import dice, generalised_iou, sigmoid_focal, xyxy_of
 
 OFFICIAL_POSITIVE_WEIGHT = 10.0
@@ -67,7 +67,38 @@ def detection_losses(
     if weights.semantic_focal:
         add("semantic_focal", sigmoid_focal(semantic, union).mean())
     add("semantic_dice", dice(semantic, union)[present].sum() / max(1, int(present.sum())))
-    return {name: torch.stack(values).mean() for name, values in parts.items()}
+    losses = {name: torch.stack(values).mean() for name, values in parts.items()}
+    if predictions.one_to_many is not None:
+        extra = _one_to_many_losses(predictions.one_to_many, batch, weights)
+        for name in losses.keys() & extra.keys():
+            losses[name] = losses[name] + weights.one_to_many * extra[name]
+    return losses
+
+
+def _one_to_many_losses(
+    predictions: DeepPredictions, batch: TrainingBatch, weights: LossWeights
+) -> dict[str, Tensor]:
+    """Return the losses of the branch in which several queries may find one target.
+
+    They are averaged over its pairs, and of the last decoder layer, whose boxes are best to match.
+    """
+    logits, boxes = predictions.logits[-1], predictions.boxes_cxcywh[-1]
+    pairs = match_one_to_many(logits, boxes, batch.target_counts, batch.boxes_cxcywh)
+    count = max(1, len(pairs.queries))
+    wanted = torch.zeros_like(logits)
+    wanted[pairs.phrases, pairs.queries] = 1
+    focal = sigmoid_focal(logits, wanted, positive_weight=weights.class_positive_weight)
+    matched, targets = boxes[pairs.phrases, pairs.queries], batch.boxes_cxcywh[pairs.targets]
+    masks = predictions.mask_logits[-1][pairs.phrases, pairs.queries]
+    true_masks = batch.masks[pairs.targets]
+    overlap = generalised_iou(xyxy_of(matched), xyxy_of(targets))
+    return {
+        "class_focal": focal[batch.target_counts > 0].sum() / count,
+        "box_l1": (matched - targets).abs().sum() / count,
+        "box_giou": (1 - overlap).sum() / count,
+        "mask_bce": bce(masks, true_masks, reduction="none").mean((1, 2)).sum() / count,
+        "mask_dice": dice(masks, true_masks).sum() / count,
+    }
 
 
 def union_masks(batch: TrainingBatch) -> Tensor:
