@@ -20,6 +20,8 @@ from sam3i_agent.data.scene_files import write_scenes
 from sam3i_agent.data.scenes import Combinations
 from sam3i_agent.evaluation.benchmark import BenchmarkReport
 from sam3i_agent.evaluation.compare.comparison import compare_routes
+from sam3i_agent.evaluation.compare.curves import calibration_error
+from sam3i_agent.evaluation.compare.statistics import Comparison
 from sam3i_agent.segmodel.segmenter import Segmenter
 
 HELD_OUT_SEED = 920
@@ -68,10 +70,8 @@ def measure_claims(
             target = Path(folder) / f"{seed}"
             return write_scenes(count, target, seed=seed, combinations=combinations, style=style)
 
-        def run(
-            model: Segmenter, path: Path, what: str, *levels: InstructionLevel
-        ) -> list[BenchmarkReport]:
-            comparison = compare_routes(
+        def run(model: Segmenter, path: Path, what: str, *levels: InstructionLevel) -> Comparison:
+            return compare_routes(
                 path,
                 (RouteChoice.DIRECT,),
                 model,
@@ -79,20 +79,21 @@ def measure_claims(
                 read_as=None,
                 advance=lambda done, total: advance(what, done, total),
             )
-            return [BenchmarkReport.of(comparison, one, RouteChoice.DIRECT) for one in levels]
 
         held_out = scenes(HELD_OUT_SEED, "trained")
         withheld = scenes(WITHHELD_SEED, "withheld")
-        levels = run(segmenter, held_out, "all levels", *InstructionLevel)
+        answered = run(segmenter, held_out, "all levels", *InstructionLevel)
+        levels = [_report(answered, level) for level in InstructionLevel]
         concept, simple, complex_ = levels
-        (before,) = run(base, held_out, "concept without the head", InstructionLevel.CONCEPT)
-        (composed,) = run(segmenter, withheld, "withheld pairs", InstructionLevel.CONCEPT)
+        before = _report(run(base, held_out, "concept without the head", InstructionLevel.CONCEPT))
+        composed = _report(run(segmenter, withheld, "withheld pairs", InstructionLevel.CONCEPT))
         foreign = _measure_foreign_nouns(
             base, style, count, lambda done: advance("foreign nouns", done, count)
         )
         like, unlike = _measure_examples(
             base, style, count, lambda done: advance("example boxes", done, count)
         )
+    said = [one for some in answered.answers.values() for one in some]
     absent = sum(one.records - one.positives for one in levels)
     right = sum((one.nothing_right or 0) * (one.records - one.positives) for one in levels)
     return [
@@ -102,12 +103,19 @@ def measure_claims(
         Claim("simple, direct", "gIoU", simple.giou, 60, simple.records),
         Claim("complex, direct", "gIoU", complex_.giou, 50, complex_.records),
         Claim("absent targets, all levels", "right nothing", right / max(1, absent), 85, absent),
+        Claim("presence, all levels", "100 - ECE", 100 - calibration_error(said), 90, len(said)),
         Claim("withheld colour-shape pairs", "cgF1@0.5", composed.cgf1_50, 50, composed.records),
         Claim("nouns of nothing in scenes", "right nothing", 100 * float(np.mean(foreign)), 85,
               len(foreign)),
         Claim("like the boxes, no words", "gIoU", 100 * float(np.mean(like)), 75, len(like)),
         Claim("a phrase, not like the box", "gIoU", 100 * float(np.mean(unlike)), 55, len(unlike)),
     ]  # fmt: skip
+
+
+def _report(
+    comparison: Comparison, level: InstructionLevel = InstructionLevel.CONCEPT
+) -> BenchmarkReport:
+    return BenchmarkReport.of(comparison, level, RouteChoice.DIRECT)
 
 
 def _measure_foreign_nouns(

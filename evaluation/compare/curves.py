@@ -75,11 +75,30 @@ def calibration(answers: Sequence[Scored]) -> list[tuple[float, float]]:
 
     The second is in percent.
     """
+    return [(said, PERCENT * there) for said, there, _ in _tenths(answers)]
+
+
+def calibration_error(answers: Sequence[Scored]) -> float:
+    """Return by how many percent points presence misses how often a target is there, on average.
+
+    The expected calibration error over tenths: 0 where what is said is as often true.
+    """
+    tenths = _tenths(answers)
+    total = sum(count for _, _, count in tenths)
+    return PERCENT * sum(abs(said - there) * count for said, there, count in tenths) / total
+
+
+def _tenths(answers: Sequence[Scored]) -> list[tuple[float, float, int]]:
+    """Return mean presence, share of targets that were there, and count, of each tenth used."""
     said = np.array([one.prediction.presence for one in answers])
     there = np.array([one.truths > 0 for one in answers])
     bins = np.minimum((said * _BINS).astype(int), _BINS - 1)
     return [
-        (float(said[bins == one].mean()), PERCENT * float(there[bins == one].mean()))
+        (
+            float(said[bins == one].mean()),
+            float(there[bins == one].mean()),
+            int((bins == one).sum()),
+        )
         for one in np.unique(bins)
     ]
 

@@ -15,7 +15,7 @@ from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.rle import encode_mask
 from sam3i_agent.data.records import Record
 from sam3i_agent.evaluation.compare.cases import Case, Prediction
-from sam3i_agent.evaluation.compare.curves import calibration, curves
+from sam3i_agent.evaluation.compare.curves import calibration, calibration_error, curves
 from sam3i_agent.evaluation.compare.pictures import Photos, example, run_lengths
 from sam3i_agent.evaluation.compare.provenance import language_settings, provenance
 from sam3i_agent.evaluation.compare.report import reading, write_report
@@ -134,6 +134,10 @@ def test_presence_is_calibrated_by_tenths():
     said = [(cases[0], 0.92), (cases[1], 0.98), (cases[2], 0.15)]
     scored = score_answers(cases, [_said(one, "x", presence=p) for one, p in said])
     assert calibration(scored) == [(0.15, 100), (pytest.approx(0.95), 50)]
+    # Each tenth by its share of the answers: |0.15 - 1| and |0.95 - 0.5|.
+    rare, common = (sum(one.prediction.presence < 0.5 for one in scored), len(scored))
+    expected = (85 * rare + 45 * (common - rare)) / common
+    assert calibration_error(scored) == pytest.approx(expected)
 
 
 def test_a_higher_threshold_of_the_score_loses_what_is_below_it():
