@@ -13,6 +13,7 @@ from sam3i_agent.cli.commands.dataset import dataset_app
 from sam3i_agent.cli.commands.edit import edit
 from sam3i_agent.cli.commands.evaluate import evaluate_app
 from sam3i_agent.cli.commands.mcp import mcp_app
+from sam3i_agent.cli.commands.models import models_app
 from sam3i_agent.cli.commands.reproduce import reproduce_app
 from sam3i_agent.cli.commands.runs import runs_app
 from sam3i_agent.cli.commands.segment import EXAMPLES, segment
@@ -72,6 +73,7 @@ app.command(rich_help_panel=_MEASURE)(compare)
 app.add_typer(evaluate_app, name="evaluate", rich_help_panel=_MEASURE)
 app.add_typer(reproduce_app, name="reproduce", rich_help_panel=_MEASURE)
 app.add_typer(bench_app, name="bench", rich_help_panel=_MEASURE)
+app.add_typer(models_app, name="models", rich_help_panel=_MODELS)
 app.add_typer(dataset_app, name="dataset", rich_help_panel=_MODELS)
 app.command(rich_help_panel=_MODELS)(train)
 app.add_typer(convert_app, name="convert", rich_help_panel=_MODELS)

@@ -20,7 +20,11 @@ FAILURE = 1
 
 ModelOption = Annotated[
     str,
-    typer.Option("--model", help="tiny, a folder, an official .pt file, or a hub id."),
+    typer.Option(
+        "--model",
+        help="tiny, a folder, an official .pt or .safetensors file, a hub id or id@revision, or "
+        "owlv2+sam2; see sam3i models list.",
+    ),
 ]
 DeviceOption = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, mps.")]
 StyleOption = Annotated[

@@ -1,7 +1,8 @@
 """Clicks on one instance (promptable visual segmentation): points, a box, the mask so far.
 
-The tracker half of SAM 3 shares its ViT with the concept model, so a photo that is encoded for
-concepts is encoded for clicks: only the small neck runs again.
+`segment_clicks` serves SAM 2 and the tracker half of SAM 3, whose decoders take the same. That
+tracker shares its ViT with the concept model, so a photo that is encoded for concepts is encoded
+for clicks: only the small neck runs again.
 """
 # transformers' annotations hide what its modules and configurations hold.
 # pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
@@ -15,12 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
-from transformers import Sam3TrackerModel
+from transformers import Sam2Model, Sam3TrackerModel
 
 from sam3i_agent.core.errors import InputError, ModelError
 from sam3i_agent.core.instances import ClickMasks
 from sam3i_agent.core.prompt import Click
-from sam3i_agent.segmodel.checkpoints.repository import is_hub_id, path_of
+from sam3i_agent.segmodel.checkpoints.hub import repository_folder
 from sam3i_agent.segmodel.exemplars import check_box, check_point
 from sam3i_agent.segmodel.postprocessing import masks_at
 from sam3i_agent.segmodel.sam3_image import Sam3Image
@@ -64,42 +65,17 @@ class ClickModel:
         Raises:
             InputError: as `Segmenter.click`.
         """
-        size_hw = image.size_hw
-        _check(clicks, box_xyxy, mask, size_hw)
-        height, width = size_hw
-        tracker = self._tracker
-        side = int(tracker.config.prompt_encoder_config.image_size)
-        scale = torch.tensor([side / width, side / height])
-        device, dtype = tracker.device, tracker.dtype
-        points = labels = boxes = masks = None
-        if clicks:
-            spots = torch.tensor([one.point_xy for one in clicks])
-            points = (spots * scale)[None, None].to(device, dtype)  # image, object, points
-            labels = torch.tensor([int(one.positive) for one in clicks])[None, None].to(device)
-        if box_xyxy is not None:
-            boxes = (torch.tensor(box_xyxy) * scale.repeat(2))[None, None].to(device, dtype)
-        if mask is not None:
-            logits = torch.from_numpy(np.where(mask, _MASK_LOGIT, -_MASK_LOGIT))
-            masks = logits[None, None].to(device, torch.float32)
-            masks = interpolate(masks, tracker.prompt_encoder.mask_input_size, mode="bilinear")
-            masks = masks.to(dtype)
+        check_clicks(clicks, box_xyxy, mask, image.size_hw)
         with self._turn, torch.inference_mode():
-            output = tracker(
-                image_embeddings=self.image_embeddings(image),
-                input_points=points,
-                input_labels=labels,
-                input_boxes=boxes,
-                input_masks=masks,
-                multimask_output=several,
+            return segment_clicks(
+                self._tracker,
+                self.image_embeddings(image),
+                image.size_hw,
+                clicks,
+                box_xyxy,
+                mask,
+                several=several,
             )
-            logits = output.pred_masks[0, 0].float()  # (M, h, w)
-            order = output.iou_scores[0, 0].float().argsort(descending=True)
-            found = masks_at(logits[order], size_hw)
-        return ClickMasks(
-            masks=found,
-            scores=output.iou_scores[0, 0].float()[order].clamp(0, 1).cpu().numpy(),
-            presence=float(output.object_score_logits.float().flatten()[0].sigmoid()),
-        )
 
     def image_embeddings(self, image: Sam3Image) -> list[Tensor]:
         """Return what `Sam3TrackerModel` would compute of the photo, from its ViT features.
@@ -118,6 +94,60 @@ class ClickModel:
         return maps[: len(tracker.backbone_feature_sizes)]
 
 
+def segment_clicks(
+    model: Sam2Model | Sam3TrackerModel,
+    embeddings: list[Tensor],
+    size_hw: tuple[int, int],
+    clicks: Sequence[Click],
+    box_xyxy: Box | None,
+    mask: NDArray[np.bool_] | None,
+    *,
+    several: bool,
+) -> ClickMasks:
+    """Return the masks of the one instance that checked clicks and a box mean.
+
+    Args:
+        model: whose prompt encoder and mask decoder run.
+        embeddings: its maps of one photo, the finest first.
+        size_hw: of the photo, in pixels.
+        clicks: as `Segmenter.click`, like the rest.
+        box_xyxy: likewise.
+        mask: likewise.
+        several: likewise.
+    """
+    height, width = size_hw
+    side = int(model.config.prompt_encoder_config.image_size)
+    scale = torch.tensor([side / width, side / height])
+    device, dtype = model.device, model.dtype
+    points = labels = boxes = masks = None
+    if clicks:
+        spots = torch.tensor([one.point_xy for one in clicks])
+        points = (spots * scale)[None, None].to(device, dtype)  # image, object, points
+        labels = torch.tensor([int(one.positive) for one in clicks])[None, None].to(device)
+    if box_xyxy is not None:
+        boxes = (torch.tensor(box_xyxy) * scale.repeat(2))[None, None].to(device, dtype)
+    if mask is not None:
+        logits = torch.from_numpy(np.where(mask, _MASK_LOGIT, -_MASK_LOGIT))
+        masks = logits[None, None].to(device, torch.float32)
+        masks = interpolate(masks, model.prompt_encoder.mask_input_size, mode="bilinear")
+        masks = masks.to(dtype)
+    output = model(
+        image_embeddings=embeddings,
+        input_points=points,
+        input_labels=labels,
+        input_boxes=boxes,
+        input_masks=masks,
+        multimask_output=several,
+    )
+    scores = output.iou_scores[0, 0].float()
+    order = scores.argsort(descending=True)
+    return ClickMasks(
+        masks=masks_at(output.pred_masks[0, 0].float()[order], size_hw),
+        scores=scores[order].clamp(0, 1).cpu().numpy(),
+        presence=float(output.object_score_logits.float().flatten()[0].sigmoid()),
+    )
+
+
 def load_click_model(name: str, like: torch.nn.Module) -> ClickModel:
     """Load the click half of a model.
 
@@ -128,13 +158,12 @@ def load_click_model(name: str, like: torch.nn.Module) -> ClickModel:
     Raises:
         ModelError: there is none under this name.
     """
-    path = path_of(name)
-    local = path.is_dir()
-    if not local and not is_hub_id(name):
+    folder = repository_folder(name)
+    if folder is None:
         raise ModelError(f"the model {name!r} has no half for clicks", _ELSEWHERE)
     try:
         loaded: Any = Sam3TrackerModel.from_pretrained(
-            path if local else name, output_loading_info=True, local_files_only=local
+            folder, output_loading_info=True, local_files_only=True
         )
         tracker, info = loaded
     except (OSError, RuntimeError, ValueError, TypeError) as error:
@@ -150,12 +179,17 @@ def load_click_model(name: str, like: torch.nn.Module) -> ClickModel:
     return ClickModel(tracker)
 
 
-def _check(
+def check_clicks(
     clicks: Sequence[Click],
     box_xyxy: Box | None,
     mask: NDArray[np.bool_] | None,
     size_hw: tuple[int, int],
 ) -> None:
+    """Check that clicks, a box and a mask say where an instance is.
+
+    Raises:
+        InputError: as `Segmenter.click`.
+    """
     for click in clicks:
         check_point(click.point_xy, size_hw)
     if box_xyxy is not None:

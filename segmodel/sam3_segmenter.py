@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -32,17 +32,17 @@ from sam3i_agent.core.instances import ClickMasks, Instances
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Click, Prompt
-from sam3i_agent.core.stopping import check_stop
 from sam3i_agent.segmodel.checkpoints.repository import has_video_half
 from sam3i_agent.segmodel.exemplars import check_box, pad_exemplars
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.postprocessing import to_instances
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
 from sam3i_agent.segmodel.sam3_image import Sam3Image
-from sam3i_agent.segmodel.segmenter import Box, Tracker
+from sam3i_agent.segmodel.segmenter import Box, Lookups, Passes, Tracker, Work
 from sam3i_agent.segmodel.sharing.combining import Combiner
 from sam3i_agent.segmodel.sharing.encoding_cache import EncodingCache
 from sam3i_agent.segmodel.sharing.text_cache import TextCache
+from sam3i_agent.segmodel.stop_hooks import stop_hook
 from sam3i_agent.segmodel.tokenization import InstructionTokenizer
 from sam3i_agent.segmodel.video.linking import LinkingTracker
 
@@ -98,7 +98,7 @@ class Sam3Segmenter:
         self.encoder = Combiner(self._encode_together, self.turn, _photos_per_pass(model))
         self.decoder = Combiner(self._answer_together, self.turn, _rows_per_pass(model))
         self._stops = [
-            (type(module), module.register_forward_pre_hook(_stop_hook))
+            (type(module), module.register_forward_pre_hook(stop_hook))
             for module in model.modules()
             if isinstance(module, _LAYERS)
         ]
@@ -147,6 +147,21 @@ class Sam3Segmenter:
     def description(self) -> str:
         """Name, device and precision, for a log line."""
         return f"{self.name} on {self.model.device.type} in {str(self.model.dtype)[6:]}"
+
+    @property
+    def tokens(self) -> InstructionTokenizer:
+        """Counts as the model does."""
+        return self.tokenizer
+
+    def work(self) -> Work:
+        """Return what the model has done so far."""
+        return Work(
+            photos=Lookups(self.encodings.hits, self.encodings.misses),
+            texts=Lookups(self.texts.hits, self.texts.misses),
+            kept_bytes=self.encodings.nbytes,
+            encoder=Passes(self.encoder.batches, self.encoder.jobs),
+            decoder=Passes(self.decoder.batches, self.decoder.jobs),
+        )
 
     def forget_stops(self, kind: type[nn.Module]) -> None:
         """No longer look before layers of this kind whether the caller still waits."""
@@ -339,7 +354,3 @@ def _side_by_side(questions: Sequence[_Question]) -> Sam3VisionEncoderOutput:
         ),
         fpn_position_encoding=first.fpn_position_encoding,
     )
-
-
-def _stop_hook(module: nn.Module, inputs: Any) -> None:
-    check_stop()

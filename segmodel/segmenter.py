@@ -5,6 +5,7 @@ test_segmenter_contract.py` holds every implementation to it.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -141,4 +142,64 @@ class Segmenter(Protocol):
         Raises:
             ModelError: this segmenter does not follow clips, or what it needs cannot be loaded.
         """
+        ...
+
+
+class TokenCounter(Protocol):
+    """Counts the ids of texts without the model; small, and may go to another process."""
+
+    def count_tokens(self, text: str) -> int:
+        """Return the ids that `text` needs, start and end markers included."""
+        ...
+
+
+@dataclass(frozen=True)
+class Lookups:
+    """How often something kept was asked for."""
+
+    hits: int
+    misses: int
+
+
+@dataclass(frozen=True)
+class Passes:
+    """How often a part of a model ran, and for how many requests together."""
+
+    passes: int
+    jobs: int
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a model in this process has done."""
+
+    photos: Lookups
+    """Encoded ones that are kept."""
+    texts: Lookups
+    kept_bytes: int
+    """Of the photos."""
+    encoder: Passes
+    decoder: Passes
+
+
+class LoadedSegmenter(Segmenter, Protocol):
+    """A segmenter whose model is in this process: what loading by name returns."""
+
+    @property
+    def input_side(self) -> int:
+        """Side of the square that photos are resized to, in pixels."""
+        ...
+
+    @property
+    def tokens(self) -> TokenCounter:
+        """Counts as the segmenter does."""
+        ...
+
+    @property
+    def description(self) -> str:
+        """Name, device and precision, for a log line."""
+        ...
+
+    def work(self) -> Work:
+        """Return what the model has done so far."""
         ...

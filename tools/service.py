@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from sam3i_agent.agent.language.factory import LanguageFactory
     from sam3i_agent.agent.language.ledger import Ledger
     from sam3i_agent.agent.runs import RecordedRun
-    from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
-    from sam3i_agent.segmodel.segmenter import Segmenter
+    from sam3i_agent.segmodel.segmenter import LoadedSegmenter, Segmenter
 
 
 @dataclass
@@ -24,7 +23,7 @@ class SegmentationService:
 
     model: ModelChoice = field(default_factory=ModelChoice)
     _segmenter: "Segmenter | None" = field(default=None, init=False, repr=False)
-    _loaded: "Sam3Segmenter | None" = field(default=None, init=False, repr=False)
+    _loaded: "LoadedSegmenter | None" = field(default=None, init=False, repr=False)
     _loading: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def segmenter(self) -> "Segmenter":
@@ -41,14 +40,14 @@ class SegmentationService:
 
     def _load(self) -> "Segmenter":
         # Loading takes seconds, mostly imports: `--help` and `initialize` do not wait.
-        from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
+        from sam3i_agent.segmodel.checkpoints.loading import load_by_choice
         from sam3i_agent.segmodel.tiling import TilingSegmenter
 
-        self._loaded = load_segmenter(self.model.name, device=self.model.device)
+        self._loaded = load_by_choice(self.model)
         return TilingSegmenter(self._loaded, self.model.tiling)
 
     @property
-    def loaded(self) -> "Sam3Segmenter | None":
+    def loaded(self) -> "LoadedSegmenter | None":
         """The model in this process, if it is loaded."""
         return self._loaded
 

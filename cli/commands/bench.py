@@ -82,7 +82,7 @@ def language(
         table_of,
     )
     from sam3i_agent.cli.progress import progress_bar
-    from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
+    from sam3i_agent.segmodel.checkpoints.loading import load_by_choice
 
     chosen = parse_list(RouteChoice, routes, "--routes")
     rates = rates_to_measure(errors, sweep)
@@ -91,7 +91,7 @@ def language(
     runs += RouteChoice.DIRECT in chosen
     with progress_bar("answering", runs * len(questions)) as (bar, task):
         outcome = measure_language(
-            load_segmenter(model, device=device),
+            load_by_choice(ModelChoice(model, device)),
             questions,
             seed,
             chosen,
@@ -175,10 +175,10 @@ def large_photos(
     """Measure the recall of small objects in large photos, in one pass and in tiles."""
     from sam3i_agent.benchmarks.large_photos import measure_large_photos
     from sam3i_agent.cli.progress import progress_bar
-    from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
+    from sam3i_agent.segmodel.checkpoints.loading import load_by_choice
 
     with progress_bar("looking", photos + ordinary) as (bar, task):
-        segmenter = load_segmenter(model, device=device)
+        segmenter = load_by_choice(ModelChoice(model, device))
         outcome = measure_large_photos(
             segmenter, photos, objects, ordinary, lambda: bar.advance(task)
         )
@@ -320,3 +320,28 @@ def encoder(
             make, [known[name] for name in names], ways, repeats, lambda: bar.advance(task)
         )
     typer.echo(outcome.model_dump_json())
+
+
+@bench_app.command()
+def backends(
+    kinds: Annotated[
+        str, typer.Option(help="Which, separated by commas.")
+    ] = "sam3-litetext,owlv2+sam2",
+    phrases: Annotated[int, typer.Option(help="Asked about a photo.", min=1)] = 8,
+    repeats: Annotated[int, typer.Option(help="Of each measurement.", min=1)] = 1,
+    reduced: Annotated[
+        bool, typer.Option("--reduced", help="Inputs of a third to a half of the published side.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
+) -> None:
+    """Measure other models beside transformers' own classes, phrase by phrase, in one run.
+
+    Published sizes with random weights, on the CPU in fp32.
+    """
+    from sam3i_agent.benchmarks.backends import measure_backends, table_of
+    from sam3i_agent.cli.progress import progress_bar
+
+    chosen = [part.strip() for part in kinds.split(",")]
+    with progress_bar("measuring", len(chosen)) as (bar, task):
+        outcome = measure_backends(chosen, phrases, repeats, reduced, lambda: bar.advance(task))
+    typer.echo(outcome.model_dump_json() if as_json else table_of(outcome))

@@ -20,6 +20,7 @@ from sam3i_agent.core.contracts import (
     RouteChoice,
 )
 from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.data.kinds import SceneStyle
 from sam3i_agent.evaluation.metrics.protocol import EvaluationProtocol
 
@@ -82,11 +83,11 @@ def scenes(
     """Score a route on a dataset of scenes: cgF1, gIoU and right refusals, as JSON."""
     from sam3i_agent.cli.progress import progress_bar
     from sam3i_agent.evaluation.benchmark import run_benchmark
-    from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
+    from sam3i_agent.segmodel.checkpoints.loading import load_by_choice
 
     with progress_bar("scoring") as (bar, task):
         report = run_benchmark(
-            load_segmenter(model, device=device),
+            load_by_choice(ModelChoice(model, device)),
             dataset,
             level,
             route,

@@ -14,8 +14,6 @@ from sam3i_agent.evaluation.compare.significance import BOOTSTRAP_ROUNDS, BOOTST
 from sam3i_agent.evaluation.metrics.concept_f1 import MIN_SCORE
 from sam3i_agent.segmodel.segmenter import Segmenter
 
-_HASHED = ("*.safetensors", "*.json")
-"""Files of a model's folder that make its numbers."""
 _CPU_DTYPE = "float32; bfloat16 for a large model on a CPU with AMX"
 _SHOWN = 16
 """Characters of a hash."""
@@ -62,13 +60,12 @@ def language_settings(choice: LanguageChoice | None) -> dict[str, str]:
 def _of_model(segmenter: Segmenter | ModelChoice) -> dict[str, str]:
     if not isinstance(segmenter, ModelChoice):
         return {"model": segmenter.name}
+    from sam3i_agent.segmodel.checkpoints.catalogue import files_of
     from sam3i_agent.segmodel.checkpoints.loading import pick_device
-    from sam3i_agent.segmodel.checkpoints.repository import path_of
 
-    path, device = path_of(segmenter.name), pick_device(segmenter.device)
-    files = [one for pattern in _HASHED for one in sorted(path.glob(pattern))]
+    device = pick_device(segmenter.device)
     return {
-        "model": segmenter.name + _hash_of([path] if path.is_file() else files),
+        "model": segmenter.name + _hash_of(files_of(segmenter.name)),
         "device": str(device),
         "dtype": "bfloat16" if device.type == "cuda" else _CPU_DTYPE,
         "tiling": str(segmenter.tiling),

@@ -1,12 +1,14 @@
-"""Models by name: the shipped one, a folder, an official checkpoint file or a hub id."""
+"""Models by name: the shipped one, a folder, an official file, a hub id, or two of them."""
 
 import logging
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from sam3i_agent.core.errors import InputError, ModelError
+from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.segmodel.checkpoints.heads import (
     ADAPTER_CONFIG_NAME,
@@ -14,10 +16,19 @@ from sam3i_agent.segmodel.checkpoints.heads import (
     attach_head,
     read_head_config,
 )
-from sam3i_agent.segmodel.checkpoints.repository import TINY, is_hub_id, path_of
+from sam3i_agent.segmodel.checkpoints.hub import damage_named, fetch
+from sam3i_agent.segmodel.checkpoints.memory import check_memory, shortage_named
+from sam3i_agent.segmodel.checkpoints.repository import (
+    OPEN_VOCABULARY,
+    TINY,
+    hub_name,
+    path_of,
+    two_models,
+)
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
-from sam3i_agent.segmodel.progress import hide_progress_unless_terminal
+from sam3i_agent.segmodel.progress import errors_alone, hide_progress_unless_terminal
 from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
+from sam3i_agent.segmodel.segmenter import LoadedSegmenter
 from sam3i_agent.segmodel.tiling import TilingSegmenter
 
 logger = logging.getLogger(__name__)
@@ -34,12 +45,12 @@ def load_segmenter(
     attn_implementation: AttentionImplementation | None = None,
     with_head: bool = True,
 ) -> Sam3Segmenter:
-    """Load a model and make it ready.
+    """Load a SAM 3 and make it ready; `load_by_choice` loads other kinds too.
 
     Args:
         name: `tiny`; a folder with config.json and safetensors; an official `.pt` or
-            `.safetensors` file; or a hub id such as `facebook/sam3`, the only one that may use the
-            network.
+            `.safetensors` file; or a hub id such as `facebook/sam3` or `facebook/sam3@revision`,
+            the only one that may use the network.
         device: `auto` takes CUDA, then MPS, then the CPU; else a torch device name.
         dtype: None takes bf16 on CUDA, and for a large model on a CPU with AMX, where it measured
             four times faster; fp32 elsewhere.
@@ -53,12 +64,9 @@ def load_segmenter(
     hide_progress_unless_terminal()
     chosen = pick_device(device)
     model: Any = load_model(name, attn_implementation, with_head=with_head)
-    large_on_cpu = chosen.type == "cpu" and model.num_parameters() >= _LARGE_PARAMETERS
-    if dtype is None:
-        has_amx = large_on_cpu and torch.cpu.get_capabilities().get("amx_bf16", False)
-        dtype = torch.bfloat16 if has_amx or chosen.type == "cuda" else torch.float32
-    model.to(chosen, dtype)
-    if large_on_cpu:
+    parameters = model.num_parameters()
+    model.to(chosen, pick_dtype(chosen, parameters) if dtype is None else dtype)
+    if chosen.type == "cpu" and parameters >= _LARGE_PARAMETERS:
         # Measured with `sam3i bench encoder`: convolutions take a tenth less.
         model.to(memory_format=torch.channels_last)
     segmenter = Sam3Segmenter(model.eval().requires_grad_(False), name)
@@ -68,7 +76,48 @@ def load_segmenter(
 
 def open_segmenter(model: ModelChoice) -> TilingSegmenter:
     """Load a model by a choice, to see photos as it says; see `load_segmenter` for errors."""
-    return TilingSegmenter(load_segmenter(model.name, device=model.device), model.tiling)
+    return TilingSegmenter(load_by_choice(model), model.tiling)
+
+
+def load_by_choice(model: ModelChoice) -> LoadedSegmenter:
+    """Load a model of any kind, to see photos as they are; see `load_segmenter` for errors."""
+    return _LOADERS.get(model.name.partition(":")[0], _load_sam3)(model)
+
+
+def _load_sam3(model: ModelChoice) -> LoadedSegmenter:
+    return load_segmenter(model.name, device=model.device)
+
+
+def _load_open_vocabulary(model: ModelChoice) -> LoadedSegmenter:
+    hide_progress_unless_terminal()
+    from sam3i_agent.segmodel.open_vocabulary.loading import has_video_half, load_pair, load_video
+    from sam3i_agent.segmodel.open_vocabulary.segmenter import OpenVocabularySegmenter
+
+    device = pick_device(model.device)
+    detector: Any  # a decorator hides the type of `to`
+    masker: Any
+    names = two_models(model.name)
+    detector, masker = load_pair(*names)
+    dtype = pick_dtype(device, detector.num_parameters() + masker.num_parameters())
+    detector.to(device, dtype)
+    masker.to(device, dtype)
+    video = partial(load_video, names[1], masker) if has_video_half(names[1]) else None
+    segmenter = OpenVocabularySegmenter(detector, masker, model.name, video)
+    logger.info("loaded %s", segmenter.description)
+    return segmenter
+
+
+_LOADERS: Mapping[str, Callable[[ModelChoice], LoadedSegmenter]] = {
+    OPEN_VOCABULARY: _load_open_vocabulary
+}
+"""Kinds of models by what their names begin with; what is not among them is a SAM 3."""
+
+
+def pick_dtype(device: torch.device, parameters: int) -> torch.dtype:
+    """Return bf16 on CUDA, and for a large model on a CPU with AMX; fp32 elsewhere."""
+    large_on_cpu = device.type == "cpu" and parameters >= _LARGE_PARAMETERS
+    has_amx = large_on_cpu and torch.cpu.get_capabilities().get("amx_bf16", False)
+    return torch.bfloat16 if has_amx or device.type == "cuda" else torch.float32
 
 
 def pick_device(name: str) -> torch.device:
@@ -124,27 +173,21 @@ def _load_plain(
     """Load a model of one file or folder, without a separate head."""
     options = {} if attn_implementation is None else {"attn_implementation": attn_implementation}
     if path.is_file():
+        check_memory(name, [path])
         model = InstructionSam3.from_official(path)
         if attn_implementation is not None:
             model.set_attn_implementation(attn_implementation)
         return model
-    if path.is_dir():
-        return InstructionSam3.from_pretrained(path, local_files_only=True, **options)
-    if is_hub_id(name):
-        try:
-            return InstructionSam3.from_pretrained(name, **options)
-        except ModelError as error:
-            raise ModelError(
-                f"the hub id {name!r} could not be loaded: {_first_line(error.__cause__ or error)}",
-                "check the spelling and the network; for a gated model accept its terms on the "
-                "hub and run: hf auth login",
-            ) from error
+    hub = hub_name(name)
+    if path.is_dir() or hub is not None:
+        folder = path if hub is None else fetch(hub)
+        check_memory(name, folder.glob("*.safetensors"))
+        with errors_alone(), damage_named(name), shortage_named(name):
+            return InstructionSam3.from_pretrained(folder, local_files_only=True, **options)
+    if name.partition(":")[0] in _LOADERS:
+        raise InputError(f"{name!r} is no SAM 3, which this needs", "use another --model")
     raise InputError(
         f"there is no model {name!r}",
-        f"use {TINY}, a folder, an official .pt or .safetensors file, or a hub id such as "
-        "facebook/sam3",
+        f"use {TINY}, a folder, an official .pt or .safetensors file, a hub id such as "
+        f"facebook/sam3, or {OPEN_VOCABULARY}; sam3i models list shows more",
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

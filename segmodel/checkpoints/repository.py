@@ -2,14 +2,21 @@
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from sam3i_agent.core.errors import ModelError
+from sam3i_agent.core.errors import InputError, ModelError
 
 TINY = "tiny"
 """The model that ships with the package."""
-_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+OPEN_VOCABULARY = "owlv2+sam2"
+"""Two models as one: words to boxes, boxes to masks."""
+DETECTOR = "google/owlv2-base-patch16-ensemble"
+MASKER = "facebook/sam2.1-hiera-tiny"
+_HUB_ID = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 _CONFIG_NAME = "config.json"
 _VIDEO_TYPE = "sam3_video"
 _VIDEO_ARCHITECTURE = "Sam3VideoModel"
@@ -22,9 +29,44 @@ def path_of(name: str) -> Path:
     return Path(name).expanduser()
 
 
-def is_hub_id(name: str) -> bool:
-    """Whether a name is that of a repository on the hub, not of a file or folder here."""
-    return bool(_HUB_ID.fullmatch(name)) and not Path(name).parent.is_dir()
+@dataclass(frozen=True)
+class HubName:
+    """A repository on the hub, and which state of it."""
+
+    repository: str
+    """Owner and name."""
+    revision: str | None = None
+    """Branch, tag or commit; None takes the latest."""
+
+    def __str__(self) -> str:
+        """As the user writes it."""
+        return self.repository if self.revision is None else f"{self.repository}@{self.revision}"
+
+
+def hub_name(name: str) -> HubName | None:
+    """Return what a name means on the hub, None where it means a file or folder here or nothing."""
+    found = _HUB_ID.fullmatch(name)
+    if found is None or Path(name).parent.is_dir():
+        return None
+    return HubName(found["repository"], found["revision"])
+
+
+def two_models(name: str) -> tuple[str, str]:
+    """Return the names of the OWLv2 and the SAM 2 that `owlv2+sam2` or `owlv2+sam2:ID,ID` means.
+
+    Raises:
+        InputError: behind the colon are not two names.
+    """
+    given = name.removeprefix(OPEN_VOCABULARY).removeprefix(":")
+    if not given:
+        return DETECTOR, MASKER
+    detector, _, masker = (part.strip() for part in given.partition(","))
+    if not detector or not masker or "," in masker:
+        raise InputError(
+            f"{name!r} does not name two models",
+            f"write {OPEN_VOCABULARY}:{DETECTOR},{MASKER}, or folders in their place",
+        )
+    return detector, masker
 
 
 def has_video_half(name: str) -> bool:
@@ -40,30 +82,47 @@ def has_video_half(name: str) -> bool:
     if path.exists():
         config = path / _CONFIG_NAME
         return config.is_file() and _is_video_model(config, name)
-    return is_hub_id(name) and _is_video_model(_hub_config(name), name)
+    hub = hub_name(name)
+    return hub is not None and _is_video_model(_hub_config(hub), name)
+
+
+def model_type_of(folder: Path, name: str) -> str:
+    """Return the kind of model that a folder's configuration names, empty where it names none.
+
+    Raises:
+        ModelError: it has no configuration, or a damaged one.
+    """
+    with _damage_named(name):
+        return str(json.loads((folder / _CONFIG_NAME).read_text("utf-8")).get("model_type", ""))
 
 
 def _is_video_model(config: Path, name: str) -> bool:
-    try:
+    with _damage_named(name):
         values = json.loads(config.read_text("utf-8"))
         architectures = values.get("architectures") or ()
         return values.get("model_type") == _VIDEO_TYPE or _VIDEO_ARCHITECTURE in architectures
+
+
+@contextmanager
+def _damage_named(name: str) -> Iterator[None]:
+    try:
+        yield
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise ModelError(f"the configuration of the model {name!r} is damaged: {error}") from error
 
 
-def _hub_config(name: str) -> Path:
+def _hub_config(name: HubName) -> Path:
     """Return the configuration of a repository on the hub, from the cache where it is there."""
     from huggingface_hub import hf_hub_download, try_to_load_from_cache
 
-    cached = try_to_load_from_cache(name, _CONFIG_NAME)
+    cached = try_to_load_from_cache(name.repository, _CONFIG_NAME, revision=name.revision)
     if isinstance(cached, str):
         return Path(cached)
     try:
-        return Path(hf_hub_download(name, _CONFIG_NAME))
+        return Path(hf_hub_download(name.repository, _CONFIG_NAME, revision=name.revision))
     except (OSError, ValueError) as error:
         raise ModelError(
-            f"whether the model {name!r} has a half for videos and clicks cannot be known: its "
-            f"{_CONFIG_NAME} is not in the cache of this machine, and the hub did not give it",
+            f"whether the model {str(name)!r} has a half for videos and clicks cannot be known: "
+            f"its {_CONFIG_NAME} is not in the cache of this machine, and the hub did not give it",
             "check the spelling and the network, or load the model once where there is one",
         ) from error

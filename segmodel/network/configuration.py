@@ -58,7 +58,7 @@ class InstructionSam3Config(Sam3Config):
     @property
     def has_lite_text(self) -> bool:
         """Whether the text encoder is that of SAM3-LiteText."""
-        return self.text_config.model_type == LITE_TEXT_MODEL_TYPE
+        return getattr(self.text_config, "model_type", None) == LITE_TEXT_MODEL_TYPE
 
     @property
     def has_instruction_head(self) -> bool:

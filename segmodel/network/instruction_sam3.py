@@ -79,6 +79,7 @@ class InstructionSam3(Sam3Model):
 
     def _replace_layers(self, config: InstructionSam3Config) -> None:
         switch = self._switch
+        text_layers: Any
         if config.has_lite_text:
             text_layers = self.text_encoder.layers
             for index, layer in enumerate(text_layers):

@@ -28,7 +28,7 @@ from sam3i_agent.core.instances import Instances
 from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.rle import encode_mask, tight_box
-from sam3i_agent.segmodel.checkpoints.repository import is_hub_id, path_of
+from sam3i_agent.segmodel.checkpoints.hub import repository_folder
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.postprocessing import masks_at
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
@@ -176,13 +176,12 @@ def load_video_model(name: str, concepts: InstructionSam3) -> Sam3VideoModel:
     Raises:
         ModelError: there is none under this name.
     """
-    path = path_of(name)
-    local = path.is_dir()
-    if not local and not is_hub_id(name):
+    folder = repository_folder(name)
+    if folder is None:
         raise ModelError(f"the model {name!r} has no half for videos")
     try:
         loaded: Any = Sam3VideoModel.from_pretrained(
-            path if local else name, output_loading_info=True, local_files_only=local
+            folder, output_loading_info=True, local_files_only=True
         )
         video, info = loaded
     except (OSError, RuntimeError, ValueError, TypeError) as error:

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from transformers import Sam3VideoConfig, Sam3VideoModel
 
 from tests.conftest import small_config
-from tests.segmodel.small_models import save_lite_text
+from tests.segmodel.small_models import save_lite_text, save_owlv2, save_sam2
 
 SIDE = 112
 WIDTH = 128
@@ -61,3 +61,10 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def lite_text(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small random SAM3-LiteText."""
     return save_lite_text(tmp_path_factory.mktemp("lite_text"))
+
+
+@pytest.fixture(scope="session")
+def owlv2_sam2(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a small random OWLv2 and SAM 2."""
+    folder = tmp_path_factory.mktemp("pair")
+    return f"owlv2+sam2:{save_owlv2(folder / 'owlv2')},{save_sam2(folder / 'sam2')}"

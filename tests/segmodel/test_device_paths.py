@@ -47,7 +47,7 @@ def test_a_compiled_encoder_no_longer_stops_between_its_layers(monkeypatch):
     segmenter = load_segmenter("tiny", device="cpu")
     compile_encoder(segmenter, backend="eager")
     asked: list[int] = []
-    monkeypatch.setattr("sam3i_agent.segmodel.sam3_segmenter.check_stop", lambda: asked.append(1))
+    monkeypatch.setattr("sam3i_agent.segmodel.stop_hooks.check_stop", lambda: asked.append(1))
     image = segmenter.encode(Photo(generate_scene(5, 0).image, "0"))
     assert not asked
     image.segment([Prompt("thing")])

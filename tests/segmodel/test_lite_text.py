@@ -101,7 +101,7 @@ def test_a_caller_who_left_stops_it_between_its_layers(segmenter, photo, monkeyp
         one for one in segmenter.model.modules() if isinstance(one, Sam3DetrDecoderLayer)
     ]
     handle = first.register_forward_hook(lambda *_: ran.append("decoder layer"))
-    monkeypatch.setattr("sam3i_agent.segmodel.sam3_segmenter.check_stop", stop)
+    monkeypatch.setattr("sam3i_agent.segmodel.stop_hooks.check_stop", stop)
     with pytest.raises(StoppedError):
         image.segment(PROMPTS)
     handle.remove()

@@ -12,7 +12,7 @@ from sam3i_agent.core.model_choice import ModelChoice, Tiling
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Click, Exemplar, Prompt
 from sam3i_agent.data.scenes import generate_scene
-from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
+from sam3i_agent.segmodel.checkpoints.loading import load_by_choice, load_segmenter
 from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
 from sam3i_agent.segmodel.segmenter import Segmenter
 from sam3i_agent.segmodel.tiling import TilingSegmenter
@@ -27,6 +27,7 @@ KINDS = (
     "plain",
     "all halves",
     "lite text",
+    "owlv2 and sam 2",
     "tiling",
     "fake",
     # Ray leaves sockets and threads to the end of the process.
@@ -43,7 +44,11 @@ KINDS = (
 
 @pytest.fixture(scope="module", params=KINDS)
 def segmenter(
-    request: pytest.FixtureRequest, tiny: Sam3Segmenter, repository: Path, lite_text: Path
+    request: pytest.FixtureRequest,
+    tiny: Sam3Segmenter,
+    repository: Path,
+    lite_text: Path,
+    owlv2_sam2: str,
 ) -> Iterator[Segmenter]:
     match request.param:
         case "plain":
@@ -52,12 +57,14 @@ def segmenter(
             yield load_segmenter(str(repository), device="cpu")
         case "lite text":
             yield load_segmenter(str(lite_text), device="cpu")
+        case "owlv2 and sam 2":
+            yield load_by_choice(ModelChoice(owlv2_sam2, "cpu"))
         case "tiling":
             yield TilingSegmenter(tiny, Tiling.ON)
         case "fake":
             yield KnowingSegmenter({PROMPTS[0].text: [(OBJECT.mask, 0.9)]})
         case _:
-            service = ReplicatedService(ModelChoice("tiny", "cpu"), 1, None)
+            service = ReplicatedService(ModelChoice(owlv2_sam2, "cpu"), 1, None)
             yield service.segmenter()
             service.stop()
 

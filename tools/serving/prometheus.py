@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
+from sam3i_agent.segmodel.segmenter import Work
 from sam3i_agent.tools.service import SegmentationService
 from sam3i_agent.tools.serving.calls import TOOL_CALL
 
@@ -76,27 +76,26 @@ class _ModelCollector(Collector):
         loaded = self._service.loaded
         if loaded is None:
             return
-        yield from _metrics_of(loaded)
+        yield from _metrics_of(loaded.work())
 
 
-def _metrics_of(segmenter: Sam3Segmenter) -> Iterable[Metric]:
-    encodings, texts = segmenter.encodings, segmenter.texts
+def _metrics_of(work: Work) -> Iterable[Metric]:
     cache = CounterMetricFamily(
         "sam3i_cache_lookups", "Lookups of kept features.", labels=("cache", "outcome")
     )
-    for name, one in (("photos", encodings), ("texts", texts)):
+    for name, one in (("photos", work.photos), ("texts", work.texts)):
         cache.add_metric((name, "hit"), one.hits)
         cache.add_metric((name, "miss"), one.misses)
     yield cache
     yield GaugeMetricFamily(
-        "sam3i_cache_bytes", "Bytes of kept photo features.", value=encodings.nbytes
+        "sam3i_cache_bytes", "Bytes of kept photo features.", value=work.kept_bytes
     )
     passes = CounterMetricFamily("sam3i_model_passes", "Passes of the model.", labels=("part",))
     jobs = CounterMetricFamily(
         "sam3i_model_jobs", "Requests answered in these passes.", labels=("part",)
     )
-    for name, combiner in (("encoder", segmenter.encoder), ("decoder", segmenter.decoder)):
-        passes.add_metric((name,), combiner.batches)
-        jobs.add_metric((name,), combiner.jobs)
+    for name, part in (("encoder", work.encoder), ("decoder", work.decoder)):
+        passes.add_metric((name,), part.passes)
+        jobs.add_metric((name,), part.jobs)
     yield passes
     yield jobs

@@ -31,8 +31,7 @@ from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Click, Prompt
 from sam3i_agent.core.stopping import StoppedError, check_stop
-from sam3i_agent.segmodel.segmenter import Box, Segmenter, Tracker
-from sam3i_agent.segmodel.tokenization import InstructionTokenizer
+from sam3i_agent.segmodel.segmenter import Box, Segmenter, TokenCounter, Tracker
 from sam3i_agent.tools.service import SegmentationService
 
 logger = logging.getLogger(__name__)
@@ -56,7 +55,7 @@ class About:
     levels: tuple[InstructionLevel, ...]
     takes_exemplars: bool
     context_length: int
-    vocabulary_size: int
+    tokens: TokenCounter
 
 
 @dataclass(frozen=True)
@@ -74,10 +73,10 @@ class Replica:
     """One copy of the model; Ray Serve calls it."""
 
     def __init__(self, model: ModelChoice) -> None:
-        from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
+        from sam3i_agent.segmodel.checkpoints.loading import load_by_choice
         from sam3i_agent.segmodel.tiling import TilingSegmenter
 
-        self._model = load_segmenter(model.name, device=model.device)
+        self._model = load_by_choice(model)
         self._segmenter = TilingSegmenter(self._model, model.tiling)
         self._threads = ThreadPoolExecutor(REQUESTS_PER_REPLICA)
 
@@ -88,12 +87,12 @@ class Replica:
             model.levels,
             model.takes_exemplars,
             model.context_length,
-            model.tokenizer.vocabulary_size,
+            model.tokens,
         )
 
     def state(self) -> ReplicaState:
         """Describe what this replica has done."""
-        kept = self._model.encodings
+        kept = self._model.work().photos
         return ReplicaState(os.getpid(), kept.hits + kept.misses, kept.misses)
 
     async def segment(
@@ -141,11 +140,11 @@ class ReplicatedSegmenter:
         self.levels = about.levels
         self.takes_exemplars = about.takes_exemplars
         self.context_length = about.context_length
-        self._tokenizer = InstructionTokenizer(about.vocabulary_size)
+        self._tokens = about.tokens
 
     def count_tokens(self, text: str) -> int:
         """Return the ids that `text` needs."""
-        return self._tokenizer.count_tokens(text)
+        return self._tokens.count_tokens(text)
 
     def encode(self, photo: Photo, *, keep: bool = True) -> "RemoteImage":
         """Name a photo; a replica encodes it when it is asked about it, and always keeps it."""
