@@ -7,14 +7,11 @@ route ──► direct ───────────────────
              └── something is missing ────────── verify
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Literal
 
-from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import START, StateGraph
-from langgraph.graph.state import CompiledStateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
@@ -40,35 +37,21 @@ from sam3i_agent.agent.language.side import Role, TriedPhrase
 from sam3i_agent.agent.planner.parsing import concept_text
 from sam3i_agent.agent.planning import asks_once
 from sam3i_agent.agent.routing import Routing, decide, reason_to_escalate, surest_level
-from sam3i_agent.agent.state import InputState, State, Workspace
-from sam3i_agent.agent.telemetry import tracer
+from sam3i_agent.agent.state import Agent, InputState, State, Workspace
 from sam3i_agent.agent.views import open_positions, target_positions, view_of
 from sam3i_agent.core.contracts import Route, RouteChoice, RunStatus, SegmentRequest
 from sam3i_agent.core.errors import BudgetError, LanguageError, LanguageReplyError
 from sam3i_agent.core.instances import Instances
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.prompt import Prompt
-from sam3i_agent.core.stopping import run_in_thread
-from sam3i_agent.segmodel.segmenter import EncodedImage
 
 STEPS_PER_ROUND = 5 + 2 * MAX_LOOKS
 STEPS_AROUND = 6
 """Graph steps of one agent round, and of everything before and after the rounds."""
 
-Graph = CompiledStateGraph[State, Workspace, InputState, State]
-
-
-def build_graph(checkpointer: BaseCheckpointSaver[str] | None = None) -> Graph:
-    """Return the compiled graph; it holds no run.
-
-    Args:
-        checkpointer: keeps each finished step, so that a killed run can go on; None keeps nothing.
-    """
-    return _builder().compile(checkpointer=checkpointer)
-
 
 @lru_cache(maxsize=1)
-def _builder() -> StateGraph[State, Workspace, InputState, State]:
+def _graph() -> StateGraph[State, Workspace, InputState, State]:
     builder = StateGraph(State, context_schema=Workspace, input_schema=InputState)
     builder.add_node("route", route)
     builder.add_node("direct", direct)
@@ -81,6 +64,10 @@ def _builder() -> StateGraph[State, Workspace, InputState, State]:
     builder.add_edge(START, "route")
     builder.add_edge("segment", "inspect")
     return builder
+
+
+GRAPH = Agent(_graph, lambda budgets: STEPS_AROUND + STEPS_PER_ROUND * (budgets.max_rounds + 1))
+"""The agent of typed questions and weighed evidence."""
 
 
 async def route(state: State, runtime: Runtime[Workspace]) -> Command[Literal["direct", "propose"]]:
@@ -128,7 +115,7 @@ async def direct(
     )
     levels = _levels_to_ask(state, workspace, may_escalate or for_agent)
     prompts = [_direct_prompt(request, one) for one in levels]
-    found, encodings = await _ask(workspace, prompts)
+    found, encodings = await workspace.ask(prompts)
     answers = dict(zip(levels, found, strict=True))
     lines = [_direct_line(prompt, answers[prompt.level]) for prompt in prompts]
     if state["joint"]:
@@ -263,8 +250,8 @@ def _absent(
 async def segment(state: State, runtime: Runtime[Workspace]) -> dict[str, Any]:
     """Ask the model for all of this round's phrases in one batch."""
     workspace, phrases = runtime.context, state["phrases"]
-    answers, encodings = await _ask(
-        workspace, [Prompt(one.text, min_score=workspace.language.min_score) for one in phrases]
+    answers, encodings = await workspace.ask(
+        [Prompt(one.text, min_score=workspace.language.min_score) for one in phrases]
     )
     found: list[Candidate] = []
     counts: list[int] = []
@@ -293,20 +280,3 @@ async def segment(state: State, runtime: Runtime[Workspace]) -> dict[str, Any]:
         "prompts": len(phrases),
         "trace": [f"segment: {lines}"],
     }
-
-
-async def _ask(workspace: Workspace, prompts: Sequence[Prompt]) -> tuple[list[Instances], int]:
-    """Ask the model about the photo, which the first node that asks encodes.
-
-    Returns:
-        The answers, and the passes through the encoder that they took.
-    """
-    encoded: EncodedImage | None = workspace.encoded
-    before = 0 if encoded is None else encoded.encodings
-    if encoded is None:
-        with tracer.start_as_current_span("sam3i.encode"):
-            encoded = await run_in_thread(workspace.segmenter.encode, workspace.photo)
-        workspace.encoded = encoded
-    with tracer.start_as_current_span("sam3i.segment", attributes={"prompts": len(prompts)}):
-        answers = await run_in_thread(encoded.segment, prompts)
-    return answers, encoded.encodings - before

@@ -1,7 +1,5 @@
 """The graph's nodes that judge candidates: inspect, select, weigh and verify."""
 
-import asyncio
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -28,7 +26,6 @@ from sam3i_agent.agent.views import (
     target_positions,
     view_of,
 )
-from sam3i_agent.core.drawing import draw_marks
 from sam3i_agent.core.errors import BudgetError, LanguageError, LanguageReplyError
 
 SURE_ALONE = 0.75
@@ -69,7 +66,7 @@ async def inspect(
         "hidden": hidden,
         "verdicts": verdicts,
         "looks": 0,
-        "trace": [*lines, *_verdict_lines(workspace, verdicts)],
+        "trace": [*lines, *verdict_lines(workspace, verdicts)],
     }
     after: State = {**state, "hidden": [*state.get("hidden", []), *hidden]}
     if asks_once(state, workspace):
@@ -104,7 +101,7 @@ async def select_instances(
     """Ask which of the shown candidates are the answer; the choice is a vote on each."""
     workspace = runtime.context
     positions = shown_positions(state, workspace)
-    await _keep_picture(workspace, f"round-{state['round']}", positions)
+    await workspace.keep_picture(f"round-{state['round']}", positions)
     try:
         workspace.meter.check_time()
         selection = await workspace.language.select(
@@ -187,12 +184,12 @@ async def verify(state: State, runtime: Runtime[Workspace]) -> Command[Literal["
             "looks": looks if votes else MAX_LOOKS,
             "verdicts": by_position,
             "votes": votes,
-            "trace": _verdict_lines(workspace, by_position),
+            "trace": verdict_lines(workspace, by_position),
         },
     )
 
 
-def _verdict_lines(workspace: Workspace, verdicts: dict[str, Verdict]) -> list[str]:
+def verdict_lines(workspace: Workspace, verdicts: dict[str, Verdict]) -> list[str]:
     """Return one line per kind of verdict."""
     groups: dict[tuple[str, Decision, str], int] = {}
     for position, verdict in verdicts.items():
@@ -202,10 +199,3 @@ def _verdict_lines(workspace: Workspace, verdicts: dict[str, Verdict]) -> list[s
         f"verify: {decision} {count} of {found_by}" + (f": {reason}" if reason else "")
         for (found_by, decision, reason), count in groups.items()
     ]
-
-
-async def _keep_picture(workspace: Workspace, name: str, positions: Sequence[int]) -> None:
-    if workspace.record is not None:
-        masks = [workspace.candidates[position].mask for position in positions]
-        picture = await asyncio.to_thread(draw_marks, workspace.photo.pixels, masks)
-        workspace.record.save_picture(name, picture)

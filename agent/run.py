@@ -2,23 +2,25 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, ParamSpec, TypeVar, Unpack
 
 from langchain_core.runnables import RunnableConfig
 
-from sam3i_agent.agent.graph import STEPS_AROUND, STEPS_PER_ROUND, build_graph
+from sam3i_agent.agent.graph import GRAPH
 from sam3i_agent.agent.language.budgets import Meter
 from sam3i_agent.agent.language.factory import LanguageFactory, offline_planner
 from sam3i_agent.agent.language.ledger import Ledger, MemoryLedger
 from sam3i_agent.agent.requests import RequestOptions, make_request
 from sam3i_agent.agent.runs import RecordedRun
-from sam3i_agent.agent.state import InputState, Workspace
+from sam3i_agent.agent.state import Agent, InputState, Workspace
 from sam3i_agent.agent.telemetry import tracer
+from sam3i_agent.agent.tool_calling.graph import TOOLS
 from sam3i_agent.core.contracts import (
     LevelChoice,
     Route,
+    RouteChoice,
     RunStatus,
     SegmentationResult,
     SegmentRequest,
@@ -29,6 +31,9 @@ from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.results import build_result, instance_of
 from sam3i_agent.segmodel.segmenter import EncodedImage, Segmenter
 
+_AGENTS: Mapping[RouteChoice, Agent] = {RouteChoice.AGENT_TOOLS: TOOLS}
+"""By the route that is asked for; the other routes are the graph's own."""
+
 
 async def segment_photo(
     segmenter: Segmenter,
@@ -36,6 +41,7 @@ async def segment_photo(
     instruction: str,
     *,
     language: LanguageFactory = offline_planner,
+    agent: Agent | None = None,
     on_step: Callable[[str], None] = lambda line: None,
     **options: Unpack[RequestOptions],
 ) -> SegmentationResult:
@@ -46,6 +52,7 @@ async def segment_photo(
         photo: the picture, upright.
         instruction: English text.
         language: the agent's language side.
+        agent: that answers; None takes the route's.
         on_step: called with each line of the trace as it is written.
         **options: route, level, max_instances, budgets, policy; see `RequestOptions`.
 
@@ -53,7 +60,9 @@ async def segment_photo(
         InputError: the instruction cannot be used, or the model lacks the level asked for.
     """
     request = make_request(photo, instruction, **options)
-    return await answer_request(segmenter, photo, request, language=language, on_step=on_step)
+    return await answer_request(
+        segmenter, photo, request, language=language, agent=agent, on_step=on_step
+    )
 
 
 async def answer_request(
@@ -62,6 +71,7 @@ async def answer_request(
     request: SegmentRequest,
     *,
     language: LanguageFactory = offline_planner,
+    agent: Agent | None = None,
     recorded: RecordedRun | None = None,
     ledger: Ledger | None = None,
     encoded: EncodedImage | None = None,
@@ -74,6 +84,7 @@ async def answer_request(
         photo: the picture, upright; the one that the request names.
         request: what is asked.
         language: the agent's language side.
+        agent: that answers; None takes the route's.
         recorded: where the run is kept; None keeps it in memory.
         ledger: requests to the language model that were answered before; None takes the record's.
         encoded: the photo, where the caller has it ready; what that took is not counted here.
@@ -100,7 +111,8 @@ async def answer_request(
         async with _open_workspace(
             segmenter, photo, meter, language, recorded, encoded
         ) as workspace:
-            state = await _run_graph(workspace, request, recorded, on_step)
+            graph = agent or _AGENTS.get(request.route, GRAPH)
+            state = await _run_graph(graph, workspace, request, recorded, on_step)
             seconds = time.perf_counter() - started
             result = _result(state, workspace, request, seconds, recorded)
         span.set_attributes({"route": result.route, "status": result.status, "count": result.count})
@@ -133,21 +145,20 @@ async def _open_workspace(
 
 
 async def _run_graph(
+    agent: Agent,
     workspace: Workspace,
     request: SegmentRequest,
     recorded: RecordedRun | None,
     on_step: Callable[[str], None],
 ) -> dict[str, Any]:
-    config: RunnableConfig = {
-        "recursion_limit": STEPS_AROUND + STEPS_PER_ROUND * (request.budgets.max_rounds + 1)
-    }
+    config: RunnableConfig = {"recursion_limit": agent.most_steps(request.budgets)}
     async with AsyncExitStack() as stack:
         checkpointer = None
         start: InputState | None = {"request": request}
         if recorded is not None:
             checkpointer = await stack.enter_async_context(recorded.checkpointer())
             config["configurable"] = {"thread_id": recorded.info.run_id}
-        graph = build_graph(checkpointer)
+        graph = agent.compile(checkpointer)
         state: dict[str, Any] = {}
         if recorded is not None:
             state = (await graph.aget_state(config)).values

@@ -69,6 +69,7 @@ _STATE_TYPES = (
             "Target",
         )
     ),
+    ("sam3i_agent.agent.tool_calling.calls", "Turn"),
     ("sam3i_agent.core.levels", "InstructionLevel"),
     ("sam3i_agent.core.prompt", "Exemplar"),
 )

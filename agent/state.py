@@ -4,11 +4,15 @@ Pixels, features and masks never enter the state: they live in the `Workspace`, 
 candidates by their position there.
 """
 
+import asyncio
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Protocol, TypedDict
+from typing import Annotated, Any, Protocol, TypedDict
 
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import StateGraph
+from langgraph.graph.state import CompiledStateGraph
 from PIL.Image import Image
 
 from sam3i_agent.agent.belief import Vote
@@ -16,9 +20,14 @@ from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.language.budgets import Meter
 from sam3i_agent.agent.language.side import LanguageSide, ProposedPhrase, TriedPhrase, Verdict
 from sam3i_agent.agent.planner.plan import Plan
-from sam3i_agent.core.contracts import Route, RunStatus, SegmentRequest
+from sam3i_agent.agent.telemetry import tracer
+from sam3i_agent.core.contracts import Budgets, Route, RunStatus, SegmentRequest
+from sam3i_agent.core.drawing import draw_marks
+from sam3i_agent.core.instances import Instances
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.photo import Photo
+from sam3i_agent.core.prompt import Prompt
+from sam3i_agent.core.stopping import run_in_thread
 from sam3i_agent.segmodel.segmenter import EncodedImage, Segmenter
 
 
@@ -60,6 +69,29 @@ class Workspace:
         if self.record is not None:
             self.record.save_candidates(self.candidates)
         return range(known, len(self.candidates))
+
+    async def ask(self, prompts: Sequence[Prompt]) -> tuple[list[Instances], int]:
+        """Ask the model about the photo, which the first node that asks encodes.
+
+        Returns:
+            The answers, and the passes through the encoder that they took.
+        """
+        encoded = self.encoded
+        before = 0 if encoded is None else encoded.encodings
+        if encoded is None:
+            with tracer.start_as_current_span("sam3i.encode"):
+                encoded = await run_in_thread(self.segmenter.encode, self.photo)
+            self.encoded = encoded
+        with tracer.start_as_current_span("sam3i.segment", attributes={"prompts": len(prompts)}):
+            answers = await run_in_thread(encoded.segment, prompts)
+        return answers, encoded.encodings - before
+
+    async def keep_picture(self, name: str, positions: Sequence[int]) -> None:
+        """Record the photo with the candidates at `positions`, where the run is recorded."""
+        if self.record is not None:
+            masks = [self.candidates[position].mask for position in positions]
+            picture = await asyncio.to_thread(draw_marks, self.photo.pixels, masks)
+            self.record.save_picture(name, picture)
 
 
 class InputState(TypedDict):
@@ -111,3 +143,24 @@ class State(InputState, total=False):
     prompts: Annotated[int, operator.add]
     trace: Annotated[list[str], operator.add]
     warnings: Annotated[list[str], operator.add]
+
+
+@dataclass(frozen=True)
+class Agent:
+    """A LangGraph graph that answers requests; see `agent.run`."""
+
+    graph: Callable[[], StateGraph[Any, Workspace, InputState, Any]]
+    """Over `State`, or one with more keys; returned as it is before it is compiled."""
+    most_steps: Callable[[Budgets], int]
+    """Steps of the graph that are enough within budgets."""
+
+    def compile(
+        self, checkpointer: BaseCheckpointSaver[str] | None = None
+    ) -> CompiledStateGraph[Any, Workspace, InputState, Any]:
+        """Return the compiled graph; it holds no run.
+
+        Args:
+            checkpointer: keeps each finished step, so that a killed run can go on; None keeps
+                nothing.
+        """
+        return self.graph().compile(checkpointer=checkpointer)

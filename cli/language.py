@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import typer
 from pydantic import ValidationError
 
-from sam3i_agent.agent.language.choice import LanguageChoice, PromptsVersion
+from sam3i_agent.agent.language.choice import AskBy, LanguageChoice, PromptsVersion
 from sam3i_agent.cli.options import out_of_range
 from sam3i_agent.core.errors import InputError
 
@@ -88,6 +88,14 @@ def language_choice(
             rich_help_panel=_PANEL,
         ),
     ] = False,
+    mllm_ask_by: Annotated[
+        AskBy | None,
+        typer.Option(
+            help="The way tried first; simpler ones follow where a server refuses it. "
+            f"{LanguageChoice.model_fields['ask_by'].default} by default.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
     prompts: Annotated[
         PromptsVersion | None,
         typer.Option(
@@ -110,6 +118,7 @@ def language_choice(
         "extra": None if mllm_extra is None else _object(mllm_extra),
         "image_side": mllm_image_side,
         "text_only": mllm_text_only or None,
+        "ask_by": mllm_ask_by,
         "prompts": prompts,
     }
     given = {name: one for name, one in settings.items() if one is not None}

@@ -41,6 +41,7 @@ class RouteChoice(StrEnum):
     DIRECT = Route.DIRECT
     AGENT = Route.AGENT
     AGENT_PLAN = Route.AGENT_PLAN
+    AGENT_TOOLS = Route.AGENT_TOOLS
 
     @property
     def by_agent(self) -> bool:

@@ -21,6 +21,14 @@ class PromptsVersion(StrEnum):
     V2 = "v2"
 
 
+class AskBy(StrEnum):
+    """How a server is asked for the fields of an answer, the strictest way first."""
+
+    FUNCTION_CALLS = "function-calls"
+    JSON_SCHEMA = "json-schema"
+    PLAIN_WORDS = "plain-words"
+
+
 class LanguageChoice(Frozen):
     """A multimodal model behind an OpenAI-compatible server."""
 
@@ -43,6 +51,8 @@ class LanguageChoice(Frozen):
     """Longest side of the pictures that the model is shown, in pixels."""
     text_only: bool = False
     """It cannot see: it plans in words, without pictures, and judges nothing."""
+    ask_by: AskBy = AskBy.FUNCTION_CALLS
+    """The way that is tried first; a server that refuses it is asked in the next one."""
     prompts: PromptsVersion = PromptsVersion.V2
 
     @field_validator("extra")
@@ -84,14 +94,8 @@ class LanguageChoice(Frozen):
         """Return the model's name, the prompts, and the settings that are not the usual ones."""
         usual = type(self)(url=self.url, model=self.model, prompts=self.prompts)
         settings = [f"prompts {self.prompts}"]
-        for name in (
-            "timeout_s",
-            "temperature",
-            "max_tokens",
-            "reasoning_effort",
-            "image_side",
-            "text_only",
-        ):
+        names = ("timeout_s", "temperature", "max_tokens", "reasoning_effort", "image_side")
+        for name in (*names, "text_only", "ask_by"):
             if getattr(self, name) != getattr(usual, name):
                 settings.append(f"{name} {getattr(self, name)}")
         settings += [f"{name} {one!r}" for name, one in _without_keys(self.extra).items()]

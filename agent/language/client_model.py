@@ -16,8 +16,6 @@ from sam3i_agent.agent.language.conversation import (
     Conversation,
     Message,
     Question,
-    fields_of,
-    illustrate,
 )
 from sam3i_agent.agent.language.ledger import Ledger
 from sam3i_agent.agent.language.replies import Reply, read_text
@@ -85,16 +83,13 @@ def merge(questions: Sequence[Question]) -> list[Message]:
     """
     count = len(questions)
     first = questions[0]
-    order = load_prompt("fields", first.prompts).render(
-        count=count, fields=fields_of(first.function, first.kind, first.prompts)
-    )
-    closing: Message = {"role": "user", "content": order}
+    closing: Message = {"role": "user", "content": first.order(count)}
     if count == 1:
-        return [*_drawn(questions[0]), closing]
+        return [*first.illustrated_as_drawn, closing]
     pictures: dict[str, int] = {}
     texts: list[str] = []
     for number, question in enumerate(questions, start=1):
-        parts = [part for one in _drawn(question)[1:] for part in _parts(one)]
+        parts = [part for one in question.illustrated_as_drawn[1:] for part in _parts(one)]
         urls = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
         for url in urls:
             pictures.setdefault(url, len(pictures) + 1)
@@ -125,10 +120,6 @@ def keep_answers(ledger: Ledger, questions: Sequence[Question], text: str) -> No
         ledger.finish(
             question.key, json.dumps(message), 0 if number else tokens, question.as_json()
         )
-
-
-def _drawn(question: Question) -> list[Message]:
-    return illustrate(question.messages, question.pictures.drawn or ())
 
 
 def _parts(message: Message) -> list[Message]:

@@ -5,7 +5,7 @@ import json
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -21,7 +21,7 @@ from sam3i_agent.agent.language.replies import (
 )
 from sam3i_agent.agent.language.side import View
 from sam3i_agent.core.errors import LanguageReplyError
-from sam3i_agent.prompts.templates import VERSION, complaint, load_prompt
+from sam3i_agent.prompts.templates import VERSION, complaint, load_function, load_prompt
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +35,14 @@ _THOUGHT_CHARACTERS = 600
 """Of a thought that is handed on; the ledger has all of it."""
 
 T = TypeVar("T", bound=Reply)
+Read = Callable[["Message"], T]
+"""Reads the message of a reply, or raises a `LanguageReplyError`."""
 Check = Callable[[T], str | None]
 """Returns what is wrong with a reply beyond its fields, or None."""
 Message = dict[str, Any]
 """As the chat-completions API has them: `role`, and `content` as text or a list of parts."""
+Place = int
+"""Of a picture: the position of the message, one in parts, that it is attached to."""
 
 
 Picture = Callable[[], Awaitable[str]]
@@ -77,22 +81,52 @@ class Question:
     """Names it for people, and another question in its place."""
     messages: tuple[Message, ...]
     """Without pictures: system, user, and for a correction the unusable reply and what is wrong
-    with it."""
-    function: str
-    """That the model is to call, where it can."""
-    kind: type[Reply]
-    """The fields of the answer."""
+    with it; in a conversation, more of both before."""
+    functions: Mapping[str, type[Reply]]
+    """Of which the model is to call one, where it can, with the fields of each."""
     pictures: Pictures
     """That belong to the question; only who sends them has them drawn."""
     view: View
     """Of the run that asks: the photo, and the candidates that the question is about."""
+    places: tuple[Place, ...]
+    """Of the pictures."""
     prompts: str = VERSION
     """Version of the words that it is asked in."""
     asked_at: float = field(default_factory=time.time)
 
+    @property
+    def function(self) -> str:
+        """The function that the model is to call, or all of those it may call."""
+        return ", ".join(self.functions)
+
     async def illustrated(self) -> list[Message]:
-        """Return the messages with the pictures attached to the question."""
-        return illustrate(self.messages, await self.pictures.urls())
+        """Return the messages with the pictures attached."""
+        return illustrate(self.messages, await self.pictures.urls(), self.places)
+
+    @property
+    def illustrated_as_drawn(self) -> list[Message]:
+        """The same with the pictures that have been drawn."""
+        return illustrate(self.messages, self.pictures.drawn or (), self.places)
+
+    def order(self, count: int = 1) -> str:
+        """Return how to answer in plain words.
+
+        Args:
+            count: of such questions that are asked in one.
+        """
+        if len(self.functions) > 1:
+            known = [
+                {
+                    "name": name,
+                    "description": load_function(name, self.prompts).description,
+                    "fields": fields_of(name, kind, self.prompts),
+                }
+                for name, kind in self.functions.items()
+            ]
+            return load_prompt("functions", self.prompts).render(functions=known)
+        ((function, kind),) = self.functions.items()
+        fields = fields_of(function, kind, self.prompts)
+        return load_prompt("fields", self.prompts).render(count=count, fields=fields)
 
     def as_json(self) -> str:
         """Return what a ledger keeps of it: pictures are named by their SHA-256."""
@@ -104,20 +138,30 @@ class Question:
             label=self.label,
             function=self.function,
             asked_at=self.asked_at,
-            messages=tuple(illustrate(self.messages, hashes)),
+            messages=tuple(illustrate(self.messages, hashes, self.places)),
         ).model_dump_json()
 
 
-def illustrate(messages: Sequence[Message], urls: Sequence[str]) -> list[Message]:
-    """Return messages with pictures attached to the first one of the user.
+def text_message(role: str, text: str) -> Message:
+    """Return a message of text; the user's is in parts, so that pictures can join it."""
+    return {"role": role, "content": [{"type": "text", "text": text}] if role == "user" else text}
+
+
+def illustrate(
+    messages: Sequence[Message], urls: Sequence[str], places: Sequence[Place]
+) -> list[Message]:
+    """Return messages with pictures attached to them.
 
     Args:
-        messages: the first of the system, the second of the user in parts.
-        urls: of the pictures.
+        messages: of system, user and model.
+        urls: of the pictures; none where they have not been drawn.
+        places: of each.
     """
-    system, asked, *more = messages
-    parts = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
-    return [system, {**asked, "content": [*asked["content"], *parts]}, *more]
+    drawn = [dict(one) for one in messages]
+    for url, place in zip(urls, places, strict=bool(urls)):
+        part = {"type": "image_url", "image_url": {"url": url}}
+        drawn[place]["content"] = [*drawn[place]["content"], part]
+    return drawn
 
 
 class Conversation(ABC):
@@ -179,39 +223,80 @@ class Conversation(ABC):
             LanguageError: the model cannot be reached or refuses the request.
             BudgetError: a budget is used up.
         """
+        messages = [
+            text_message("system", load_prompt("system", self.prompts).render()),
+            text_message("user", text),
+        ]
+        return await self.converse(
+            label,
+            messages,
+            {function: kind},
+            pictures,
+            lambda message: _read(message, function, kind),
+            check,
+            view=view,
+            places=[1] * len(pictures),
+            marks=marks,
+            prompts=self.prompts,
+        )
+
+    async def converse(
+        self,
+        label: str,
+        messages: Sequence[Message],
+        functions: Mapping[str, type[T]],
+        pictures: Sequence[Picture],
+        read: Read[T],
+        check: Check[T],
+        *,
+        view: View,
+        places: Sequence[Place],
+        marks: str,
+        prompts: str,
+    ) -> T:
+        """Go on with a conversation: return what is called next, read and checked; see `ask`.
+
+        Args:
+            label: names the question within its run.
+            messages: so far, the first of the system, the last of the user.
+            functions: of which the model is to call one.
+            pictures: to attach.
+            read: reads the reply's message.
+            check: tells what is wrong with a reply's values.
+            view: what the question is about.
+            places: of the pictures.
+            marks: stands for what is marked on the pictures, in the key.
+            prompts: version of the words, also of a correction.
+        """
         illustrations = Pictures(pictures)
         shown = [view.photo.sha256, marks]
-        messages: list[Message] = [
-            {"role": "system", "content": load_prompt("system", self.prompts).render()},
-            {"role": "user", "content": [{"type": "text", "text": text}]},
-        ]
+        messages = list(messages)
         problem = ""
+        kinds = tuple(functions.values())
         spare: T | None = None
         for turn in range(_TURNS):
-            content = json.dumps([self.model, messages, shown, function], sort_keys=True)
+            called = ", ".join(functions)
+            content = json.dumps([self.model, messages, shown, called], sort_keys=True)
             name = f"{label}/{turn}"
             key = f"{name}:{hashlib.sha256(content.encode()).hexdigest()}"
             question = Question(
-                key, name, tuple(messages), function, kind, illustrations, view, self.prompts
+                key, name, tuple(messages), functions, illustrations, view, tuple(places), prompts
             )
             message = await self._complete(question)
             try:
-                reply = _read(message, function, kind)
+                reply = read(message)
                 wrong = check(reply)
                 if wrong is None:
                     return reply.with_thought(_thought_of(message))
                 problem = wrong
             except LanguageReplyError as error:
                 problem = error.message
-                if isinstance(error, WrongFieldsError) and isinstance(error.rest, kind):
+                if isinstance(error, WrongFieldsError) and isinstance(error.rest, kinds):
                     spare = error.rest if check(error.rest) is None else spare
             logger.info("%s: unusable reply: %s", label, problem)
-            correction = load_prompt("correct", self.prompts).render(
-                problem=problem, function=function, fields=fields_of(function, kind, self.prompts)
-            )
             messages += [
-                {"role": "assistant", "content": _as_text(message)},
-                {"role": "user", "content": correction},
+                text_message("assistant", _as_text(message)),
+                {"role": "user", "content": _correction(question, problem)},
             ]
         if spare is not None:
             return spare
@@ -226,6 +311,15 @@ class Conversation(ABC):
         message, tokens = await self._request(question)
         ledger.finish(question.key, json.dumps(message), tokens, question.as_json())
         return message
+
+
+def _correction(question: Question, problem: str) -> str:
+    prompt = load_prompt("correct", question.prompts)
+    if "order" in prompt.variables:
+        return prompt.render(problem=problem, order=question.order())
+    ((function, kind),) = question.functions.items()
+    fields = fields_of(function, kind, question.prompts)
+    return prompt.render(problem=problem, function=function, fields=fields)
 
 
 def fields_of(function: str, kind: type[Reply], prompts: str) -> str:

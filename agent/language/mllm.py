@@ -29,6 +29,8 @@ from sam3i_agent.agent.language.side import (
     View,
     roles_of,
 )
+from sam3i_agent.agent.tool_calling.asking import ask_next_call
+from sam3i_agent.agent.tool_calling.calls import Call, Turn
 from sam3i_agent.core.errors import BudgetError, LanguageReplyError
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.prompts.templates import PromptTemplate, complaint, has_prompt, load_prompt
@@ -227,6 +229,10 @@ class MllmLanguage:
         )
         decision = Decision.ACCEPT if reply.complete else Decision.REJECT
         return Verdict(decision=decision, reason=reply.missing, thought=reply.thought)
+
+    async def next_call(self, view: View, turns: Sequence[Turn], number: int) -> Call:
+        """Go on with the conversation of the other agent."""
+        return await ask_next_call(self._client, self._shown, view, turns, number)
 
     async def close(self) -> None:
         """Close the connections."""

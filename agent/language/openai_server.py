@@ -18,19 +18,18 @@ from tenacity import (
 )
 
 from sam3i_agent.agent.language.budgets import Meter
-from sam3i_agent.agent.language.choice import LanguageChoice
+from sam3i_agent.agent.language.choice import AskBy, LanguageChoice
 from sam3i_agent.agent.language.conversation import (
     CHARACTERS_PER_TOKEN,
     Conversation,
     Message,
     Question,
-    fields_of,
+    text_message,
 )
 from sam3i_agent.agent.language.replies import schema_of
 from sam3i_agent.agent.language.streaming import IncomingReply
 from sam3i_agent.agent.telemetry import tracer
 from sam3i_agent.core.errors import LanguageError
-from sam3i_agent.prompts.templates import load_prompt
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +43,6 @@ _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 20.0
 _TOKENS_PER_PICTURE = 1_000
 """Where nobody counts: about what models make of a picture of 1,024 pixels."""
-_MODES = ("function calls", "JSON schema", "plain words")
-"""Ways to ask for fields, the strictest first."""
 
 
 class _BrokenReplyError(Exception):
@@ -67,7 +64,7 @@ _RETRIED = (
 class _Way(NamedTuple):
     """How a server is asked."""
 
-    mode: str
+    mode: AskBy
     streamed: bool = True
     counted: bool = True
     """Ask a stream for its tokens."""
@@ -76,7 +73,7 @@ class _Way(NamedTuple):
         return f"{self.mode}, {'streamed' if self.streamed else 'in one piece'}"
 
 
-_WAYS = [_Way(mode, streamed) for streamed in (True, False) for mode in _MODES]
+_WAYS = [_Way(mode, streamed) for streamed in (True, False) for mode in AskBy]
 """In the order in which they are tried."""
 
 
@@ -102,10 +99,11 @@ class ChatClient(Conversation):
         self._client = AsyncOpenAI(base_url=choice.url, api_key=key, max_retries=0, timeout=timeout)
         self.url = choice.without_secrets().url
         self._choice = choice
-        self._way = _WAYS[0]
+        self._way = _Way(choice.ask_by)
         self._way_works = False
         self._has_worked = False
         self._ends_streams = False
+        self._has_called = False
 
     async def close(self) -> None:
         """Close the connections."""
@@ -158,9 +156,23 @@ class ChatClient(Conversation):
                 if way == self._way and not self._simplify(error):
                     raise
             else:
-                self._way_works = self._way_works or way == self._way
+                # A choice of functions has no schema: it was asked for in plain words.
+                tried = len(question.functions) == 1 or way.mode is not AskBy.JSON_SCHEMA
+                self._way_works = self._way_works or (way == self._way and tried)
                 self._has_worked = True
+                self._note_calls(question, answer[0])
                 return answer
+
+    def _note_calls(self, question: Question, reply: Message) -> None:
+        """Ask in plain words from now on where a choice of functions was passed over in silence.
+
+        The fields of one function can be guessed from the question; what there is to call, not.
+        """
+        self._has_called = self._has_called or bool(reply.get("tool_calls"))
+        ignored = self._way.mode is AskBy.FUNCTION_CALLS and not self._has_called
+        if ignored and len(question.functions) > 1:
+            logger.info("no function was called at %s: asking in plain words", self.url)
+            self._way = self._way._replace(mode=AskBy.PLAIN_WORDS)
 
     def _simplify(self, error: openai.APIStatusError) -> bool:
         """Ask in a simpler way from now on; False where there is none, or no need for one."""
@@ -192,25 +204,26 @@ class ChatClient(Conversation):
 
     async def _post(self, question: Question, way: _Way) -> tuple[Message, int]:
         """Send one HTTP request; return the message and its tokens."""
-        function, kind = question.function, question.kind
-        messages, schema = await question.illustrated(), schema_of(function, kind, self.prompts)
+        messages, single = await question.illustrated(), len(question.functions) == 1
+        schemas = {
+            name: schema_of(name, kind, question.prompts)
+            for name, kind in question.functions.items()
+        }
         more: dict[str, Any] = {}
         match way.mode:
-            case "function calls":
-                about = {
-                    "name": function,
-                    "description": schema["description"],
-                    "parameters": schema,
-                }
-                more["tools"] = [{"type": "function", "function": about}]
-                more["tool_choice"] = {"type": "function", "function": {"name": function}}
-            case "JSON schema":
-                wanted = {"name": function, "schema": schema}
+            case AskBy.FUNCTION_CALLS:
+                about = [
+                    {"name": name, "description": one["description"], "parameters": one}
+                    for name, one in schemas.items()
+                ]
+                more["tools"] = [{"type": "function", "function": one} for one in about]
+                wanted = {"type": "function", "function": {"name": question.function}}
+                more["tool_choice"] = wanted if single else "required"
+            case AskBy.JSON_SCHEMA if single:
+                wanted = {"name": question.function, "schema": schemas[question.function]}
                 more["response_format"] = {"type": "json_schema", "json_schema": wanted}
             case _:
-                fields = fields_of(function, kind, self.prompts)
-                order = load_prompt("fields", self.prompts).render(count=1, fields=fields)
-                messages.append({"role": "system", "content": order})
+                messages.append(text_message("system", question.order()))
         if way.streamed:
             more["stream"] = True
             if way.counted:

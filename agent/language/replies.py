@@ -135,7 +135,7 @@ def schema_of(function: str, kind: type[Reply], version: str = VERSION) -> dict[
         **schema,
         "description": words.description,
         "properties": fields,
-        "required": [name for name in words.order if name in schema["required"]],
+        "required": [name for name in words.order if name in schema.get("required", ())],
     }
 
 
@@ -186,9 +186,14 @@ def read_text(text: str, kind: type[T]) -> T:
             return _validate(_parse(candidate), kind)
         except LanguageReplyError as error:
             problems.append(error)
-    if _REFUSAL.search(text):
+    if refuses(text):
         raise LanguageReplyError(complaint("refused"))
     raise next((one for one in problems if isinstance(one, WrongFieldsError)), problems[0])
+
+
+def refuses(text: str) -> bool:
+    """Whether a reply says that it will not answer."""
+    return _REFUSAL.search(text) is not None
 
 
 def part_thought(text: str) -> tuple[str, str]:

@@ -41,6 +41,8 @@ _CHOICES = {
     "relation": tuple(Relation), "order": tuple(Axis), "side": tuple(Axis),
     "size": ("largest", "smallest"),
 }  # fmt: skip
+MANY_MASKS = 4
+"""From so many on, a conversation examines them one by one before it selects."""
 _GARBAGE = "Sure! Here you go: {masks: [1,"
 
 
@@ -156,7 +158,11 @@ class SimulatedModel(Conversation):
             await asyncio.sleep(self._errors.latency_s)
         rng = self._rng(question)
         reply = self._answer(question, rng)
-        text = _GARBAGE if rng.random() < self._errors.malformed else json.dumps(reply)
+        text = json.dumps(reply)
+        if len(question.functions) > 1:
+            text = f"<call>{text}</call>"
+        if rng.random() < self._errors.malformed:
+            text = _GARBAGE
         asked = sum(len(json.dumps(one)) for one in question.messages)
         return {"role": "assistant", "content": text}, (asked + len(text)) // CHARACTERS_PER_TOKEN
 
@@ -186,9 +192,57 @@ class SimulatedModel(Conversation):
                     for number, one in enumerate(view.candidates, start=1)
                 ]
                 return {"judgements": judgements}
-            case _:
+            case "judge_completeness":
                 missing = self._unmatched(view)
                 return {"complete": not missing, "missing": ", ".join(missing)}
+            case _:
+                return self._call(view, "examine_each_mask" in question.functions, rng)
+
+    def _call(self, view: View, unexamined: bool, rng: np.random.Generator) -> dict[str, Any]:
+        """Call what comes next in a conversation, with the errors of a proposal and a selection.
+
+        All that the answer takes must be found by one phrase. Many masks are examined first.
+        """
+        fresh = self._fresh_for_all(view)
+        found = len(self._best_masks(view))
+        if not view.candidates or (fresh and not found):
+            return self._segment(view, fresh, rng)
+        if unexamined and len(view.candidates) >= MANY_MASKS:
+            return {"function": "examine_each_mask", "arguments": {"reason": "a closer look"}}
+        choice = self._select(view, rng)
+        masks = choice["masks"]
+        if masks and (found == len(self._truth.targets) or not fresh):
+            return {"function": "select_masks_and_return", "arguments": {"masks": masks}}
+        if choice.get("absent") or not fresh:
+            return {"function": "report_no_mask", "arguments": {"reason": choice["reason"]}}
+        return self._segment(view, fresh, rng)
+
+    def _fresh_for_all(self, view: View) -> list[str]:
+        """Return the words for the most targets that were not tried, from the most exact on."""
+        words: dict[str, int] = {}
+        for target in self._truth.targets:
+            for word in self._truth.objects[target].words:
+                words[word] = words.get(word, 0) + 1
+        most = max(words.values(), default=0)
+        return [
+            word
+            for word, count in words.items()
+            if count == most and word.lower() not in view.tried_texts
+        ]
+
+    def _segment(
+        self, view: View, fresh: Sequence[str], rng: np.random.Generator
+    ) -> dict[str, Any]:
+        if self._says_absent(rng) or (self._truth.targets and not fresh):
+            return {"function": "report_no_mask", "arguments": {"reason": "I see none"}}
+        if self._truth.targets:
+            phrase = fresh[0]
+            if rng.random() < self._errors.propose:
+                phrase = self._wrong(phrase, fresh, rng)
+        else:
+            phrase = str(rng.choice(self._truth.vocabulary))
+        (phrase, *_) = self._untried([phrase], view, rng) or [phrase]
+        return {"function": "segment_phrase", "arguments": {"phrase": phrase}}
 
     def _propose(self, view: View, rng: np.random.Generator) -> dict[str, Any]:
         errors, truth = self._errors, self._truth

@@ -1,5 +1,6 @@
 """`sam3i segment`: a picture, an instruction, masks."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,14 @@ from sam3i_agent.core.contracts import (
 )
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.model_choice import ModelChoice, Tiling
+
+
+class AgentChoice(StrEnum):
+    """The agents that a caller can choose between."""
+
+    GRAPH = "graph"
+    TOOLS = "tools"
+
 
 EXAMPLES = """Examples:
 
@@ -65,6 +74,13 @@ def segment(
         typer.Option(help="Many pictures: on so many Ray workers, here or on a cluster.", min=1),
     ] = None,
     route: Annotated[RouteChoice, typer.Option(help="Which pipeline answers.")] = RouteChoice.AUTO,
+    agent: Annotated[
+        AgentChoice,
+        typer.Option(
+            help="Which agent: graph asks typed questions and weighs the evidence; tools is one "
+            "conversation in which a language model calls the segmenter (--route agent-tools)."
+        ),
+    ] = AgentChoice.GRAPH,
     level: Annotated[
         LevelChoice, typer.Option(help="How the direct route reads the words.")
     ] = LevelChoice.AUTO,
@@ -129,6 +145,7 @@ def segment(
     interruption, it goes on behind the last picture.
     """
     log_to_stderr(verbose)
+    route = _route_of(agent, route)
     from sam3i_agent.cli.segment_run import SegmentCommand
     from sam3i_agent.cli.segment_words import names_many, split_words
 
@@ -187,3 +204,16 @@ def segment(
         typer.echo(f"written to {out}")
     if result.status is RunStatus.FAILED:
         raise typer.Exit(FAILURE)
+
+
+def _route_of(agent: AgentChoice, route: RouteChoice) -> RouteChoice:
+    """Return the route by which the chosen agent answers.
+
+    Raises:
+        InputError: the agent is chosen, and a route on which it has no say.
+    """
+    if agent is AgentChoice.GRAPH:
+        return route
+    if route in (RouteChoice.AUTO, RouteChoice.AGENT, RouteChoice.AGENT_TOOLS):
+        return RouteChoice.AGENT_TOOLS
+    raise InputError(f"--agent {agent} answers no --route {route}", "leave one of them out")

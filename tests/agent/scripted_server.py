@@ -4,6 +4,7 @@ It streams where it is asked to.
 """
 
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -53,13 +54,28 @@ class ScriptedServer:
     """Bodies of all requests, in order of arrival."""
 
 
+def offered(body: Body) -> list[str]:
+    """The functions of a conversation that the request lets the model call."""
+    if "tools" in body:
+        return [one["function"]["name"] for one in body["tools"]]
+    return re.findall(r"^- (\w+): ", body["messages"][-1]["content"], re.MULTILINE)
+
+
+def write(function: str, **arguments: object) -> Reply:
+    """A call in the text protocol."""
+    call = json.dumps({"function": function, "arguments": arguments})
+    return say(f"Let me see.\n<call>{call}</call>")
+
+
 def asked(body: Body) -> str:
-    """The function that the request asks the model to call."""
+    """The function that the request asks the model to call, of a conversation the first."""
     if "tools" in body:
         return body["tools"][0]["function"]["name"]
     if "response_format" in body:
         return body["response_format"]["json_schema"]["name"]
     text = json.dumps(body["messages"])
+    if "<call>" in text:
+        return offered(body)[0]
     kinds = (
         ("judgements", "judge_masks"),
         ("verdict", "judge_mask"),
@@ -75,11 +91,11 @@ def question(body: Body) -> str:
     return body["messages"][1]["content"][0]["text"]
 
 
-def call(body: Body, **arguments: object) -> Reply:
-    """A function call, as it was asked for."""
-    function = {"name": asked(body), "arguments": json.dumps(arguments)}
+def call(body: Body, function: str = "", **arguments: object) -> Reply:
+    """A function call, as it was asked for, or of one of several functions."""
+    about = {"name": function or asked(body), "arguments": json.dumps(arguments)}
     return Reply(
-        {"role": "assistant", "tool_calls": [{"id": "1", "type": "function", "function": function}]}
+        {"role": "assistant", "tool_calls": [{"id": "1", "type": "function", "function": about}]}
     )
 
 

@@ -19,7 +19,7 @@ from sam3i_agent.agent.run import segment_photo_sync
 from sam3i_agent.core.contracts import Budgets, Route, RouteChoice, RoutingPolicy, RunStatus
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.masks import Masks
-from tests.agent.scripted_server import Reply, asked, call, question, say, serve
+from tests.agent.scripted_server import Reply, asked, call, offered, question, say, serve
 from tests.conftest import KnowingSegmenter, block
 
 LEFT, RIGHT = (block(10, 10, 30, 30), 0.9), (block(60, 10, 90, 40), 0.8)
@@ -32,8 +32,18 @@ def _quick_retries(monkeypatch):
     monkeypatch.setattr(openai_server, "_LONGEST_WAIT_S", 0.05)
 
 
+@pytest.fixture(params=[RouteChoice.AGENT, RouteChoice.AGENT_TOOLS])
+def route(request):
+    """Each agent: whatever a server does, both end alike."""
+    return request.param
+
+
 def _perfect(body, number):
     match asked(body):
+        case "segment_phrase":
+            if "select_masks_and_return" in offered(body):
+                return call(body, "select_masks_and_return", reason="the right one", masks=[2])
+            return call(body, phrase="umbrella")
         case "propose_phrases":
             return call(body, targets=["umbrella"], helpers=["table"])
         case "judge_mask":
@@ -48,7 +58,7 @@ def judgement(number, verdict):
     return {"number": number, "reason": "so it looks", "verdict": verdict}
 
 
-def _run(server, photo, answers=None, choice=(), **budgets):
+def _run(server, photo, answers=None, choice=(), route=RouteChoice.AGENT, **budgets):
     model = KnowingSegmenter(
         {"umbrella": [LEFT, RIGHT], "table": [(block(0, 80, 100, 100), 0.9)]}
         if answers is None
@@ -58,7 +68,7 @@ def _run(server, photo, answers=None, choice=(), **budgets):
         model,
         photo,
         TEXT,
-        route=RouteChoice.AGENT,
+        route=route,
         budgets=Budgets(**{"max_seconds": 20, **budgets}),
         language=language_factory(LanguageChoice(url=server.url, model="scripted", **dict(choice))),
     )
@@ -256,16 +266,17 @@ def test_an_honest_nothing(grey_photo):
     assert len(server.log) == 1
 
 
-def test_too_many_requests_then_success(grey_photo):
+def test_too_many_requests_then_success(grey_photo, route):
     def script(body, number):
         if number < 2:
             return Reply(status=429, raw=b"{}", headers={"retry-after": "0"})
         return _perfect(body, number)
 
     with serve(script) as server:
-        result = _run(server, grey_photo)
+        result = _run(server, grey_photo, route=route)
     assert result.status is RunStatus.SELECTED
-    assert result.usage.mllm_calls == len(server.log) == 5
+    asked_well = 3 if route is RouteChoice.AGENT else 2
+    assert result.usage.mllm_calls == len(server.log) == 2 + asked_well
 
 
 @pytest.mark.parametrize(
@@ -278,28 +289,28 @@ def test_too_many_requests_then_success(grey_photo):
     ],
     ids=["503", "dropped", "half a stream", "half a document"],
 )
-def test_a_server_that_never_answers_properly_is_a_failed_run(grey_photo, reply):
+def test_a_server_that_never_answers_properly_is_a_failed_run(grey_photo, route, reply):
     with serve(_always(reply)) as server:
-        result = _run(server, grey_photo)
+        result = _run(server, grey_photo, route=route)
     assert result.status is RunStatus.FAILED
     assert any("no usable answer in 4 tries" in warning for warning in result.warnings)
     assert len(server.log) == 4
 
 
-def test_a_dropped_connection_is_tried_again(grey_photo):
+def test_a_dropped_connection_is_tried_again(grey_photo, route):
     def script(body, number):
         return Reply(drop=True) if number == 0 else _perfect(body, number)
 
     with serve(script) as server:
-        assert _run(server, grey_photo).status is RunStatus.SELECTED
+        assert _run(server, grey_photo, route=route).status is RunStatus.SELECTED
 
 
-def test_no_server_at_all_is_a_failed_run(grey_photo):
+def test_no_server_at_all_is_a_failed_run(grey_photo, route):
     result = segment_photo_sync(
         KnowingSegmenter(),
         grey_photo,
         TEXT,
-        route=RouteChoice.AGENT,
+        route=route,
         language=language_factory(LanguageChoice(url="http://127.0.0.1:9/v1", model="nobody")),
     )
     assert result.status is RunStatus.FAILED
@@ -307,17 +318,17 @@ def test_no_server_at_all_is_a_failed_run(grey_photo):
 
 
 @pytest.mark.parametrize(("status", "hint"), [(401, "SAM3I_MLLM_API_KEY"), (404, "--mllm-model")])
-def test_wrong_keys_and_models_say_what_to_do(grey_photo, status, hint):
+def test_wrong_keys_and_models_say_what_to_do(grey_photo, route, status, hint):
     with serve(_always(Reply(status=status, raw=b'{"error": {"message": "no"}}'))) as server:
-        result = _run(server, grey_photo)
+        result = _run(server, grey_photo, route=route)
     assert result.status is RunStatus.FAILED and len(server.log) == 1
     assert any(hint in warning for warning in result.warnings)
 
 
-def test_a_stall_ends_within_the_time_budget(grey_photo):
+def test_a_stall_ends_within_the_time_budget(grey_photo, route):
     with serve(_always(Reply(delay_s=30.0, raw=b"{}"))) as server:
         started = time.monotonic()
-        result = _run(server, grey_photo, max_seconds=1.0)
+        result = _run(server, grey_photo, route=route, max_seconds=1.0)
     assert time.monotonic() - started < 5
     assert result.status is RunStatus.BUDGET_EXHAUSTED
     assert any("1 seconds is used up" in warning for warning in result.warnings)
@@ -327,17 +338,17 @@ def test_a_stall_ends_within_the_time_budget(grey_photo):
     ("budgets", "said"),
     [({"max_mllm_calls": 1}, "1 model calls"), ({"max_tokens": 50}, "50 tokens")],
 )
-def test_spent_budgets_keep_the_best_so_far(grey_photo, budgets, said):
+def test_spent_budgets_keep_the_best_so_far(grey_photo, route, budgets, said):
     with serve(_perfect) as server:
-        result = _run(server, grey_photo, concurrency=1, **budgets)
+        result = _run(server, grey_photo, route=route, concurrency=1, **budgets)
     assert result.status is RunStatus.BUDGET_EXHAUSTED
     assert any(said in warning for warning in result.warnings)
     assert result.count == 2 and len(server.log) == 1
 
 
-def test_no_call_is_made_where_none_is_allowed(grey_photo):
+def test_no_call_is_made_where_none_is_allowed(grey_photo, route):
     with serve(_perfect) as server:
-        result = _run(server, grey_photo, max_mllm_calls=0)
+        result = _run(server, grey_photo, route=route, max_mllm_calls=0)
     assert result.status is RunStatus.BUDGET_EXHAUSTED and not server.log
 
 
@@ -446,7 +457,7 @@ def test_a_run_has_spans(grey_photo, monkeypatch):
             names.append(name)
             return super().start_as_current_span(name, *args, **kwargs)
 
-    for module in ("graph", "run", "language.openai_server"):
+    for module in ("state", "run", "language.openai_server"):
         monkeypatch.setattr(f"sam3i_agent.agent.{module}.tracer", Tracer())
     with serve(_perfect) as server:
         _run(server, grey_photo)

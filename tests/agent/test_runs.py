@@ -16,7 +16,7 @@ from sam3i_agent.agent.runs import RunStore
 from sam3i_agent.cli.app import app
 from sam3i_agent.core.errors import InputError, StorageError
 from sam3i_agent.core.model_choice import ModelChoice, Tiling
-from tests.agent.scripted_server import Reply, asked, call, question, serve
+from tests.agent.scripted_server import Reply, asked, call, offered, question, serve
 
 COMMAND = (sys.executable, "-m", "sam3i_agent.cli")
 TEXT = "what could be a building block?"
@@ -25,6 +25,8 @@ SCENE = Path(__file__).parent.parent.parent / "examples" / "scene.png"
 
 def _answer(body, number):
     match asked(body):
+        case "segment_phrase":
+            return call(body, _next_call(body), **_ARGUMENTS[_next_call(body)])
         case "propose_phrases":
             return call(body, targets=["square", "red square"])
         case "judge_mask":
@@ -35,6 +37,21 @@ def _answer(body, number):
             return call(body, judgements=verdicts)
         case _:
             return call(body, masks=[1], reason="the first")
+
+
+_ARGUMENTS = {
+    "segment_phrase": {"reason": "blocks are square", "phrase": "square"},
+    "examine_each_mask": {"reason": "they are small"},
+    "select_masks_and_return": {"reason": "the first", "masks": [1]},
+}
+
+
+def _next_call(body):
+    """What is called next in a conversation: look, look closer, choose."""
+    for name in ("examine_each_mask", "select_masks_and_return"):
+        if name in offered(body):
+            return name
+    return "segment_phrase"
 
 
 def _segment(*arguments: str, runs: Path, wait: bool = True):
@@ -61,30 +78,42 @@ def _without_costs(result):
     }
 
 
+@pytest.fixture(scope="module", params=["graph", "tools"])
+def agent(request):
+    """Each agent: both go on after a kill."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory):
+def unbroken(agent, tmp_path_factory):
     """The result of a run that nobody kills, the number of its calls, and where it is recorded."""
     runs = tmp_path_factory.mktemp("whole")
     with serve(_answer) as server:
-        result = _segment(str(SCENE), TEXT, "--route", "agent", "--mllm-url", server.url,
-                          "--mllm-model", "m", "--mllm-temperature", "0.5", runs=runs)  # fmt: skip
+        result = _segment(
+            str(SCENE), TEXT, "--route", "agent", "--agent", agent, "--mllm-url", server.url,
+            "--mllm-model", "m", "--mllm-temperature", "0.5", runs=runs,
+        )  # fmt: skip
         assert result["status"] == "selected"
         return result, len(server.log), runs
 
 
-def _kill_and_resume(runs, dies_at):
+def _kill_and_resume(runs, agent, dies_at):
     """Kill the process while the server holds back the answer to the call `dies_at`."""
     held = []
 
     def script(body, number):
-        if asked(body) == dies_at and not held:
+        function = asked(body)
+        function = _next_call(body) if function == "segment_phrase" else function
+        if function == dies_at and not held:
             held.append(number)
             return Reply(_answer(body, number).message, delay_s=60)
         return _answer(body, number)
 
     with serve(script) as server:
-        arguments = (str(SCENE), TEXT, "--route", "agent", "--concurrency", "1",
-                     "--mllm-url", server.url, "--mllm-model", "m")  # fmt: skip
+        arguments = (
+            str(SCENE), TEXT, "--route", "agent", "--agent", agent, "--concurrency", "1",
+            "--mllm-url", server.url, "--mllm-model", "m",
+        )  # fmt: skip
         process = _segment(*arguments, runs=runs, wait=False)
         deadline = time.monotonic() + 30
         while not held and time.monotonic() < deadline:
@@ -100,12 +129,16 @@ def _kill_and_resume(runs, dies_at):
         return resumed, server.log, before
 
 
-@pytest.mark.parametrize(
-    "dies_at", ["propose_phrases", "select_masks", "judge_masks", "judge_mask"]
-)
-def test_a_killed_run_goes_on_and_repeats_no_finished_call(unbroken, tmp_path, dies_at):
+STEPS = {
+    "graph": ("propose_phrases", "select_masks", "judge_masks", "judge_mask"),
+    "tools": ("segment_phrase", "examine_each_mask", "judge_mask", "select_masks_and_return"),
+}
+
+
+@pytest.mark.parametrize("step", range(4))
+def test_a_killed_run_goes_on_and_repeats_no_finished_call(unbroken, agent, tmp_path, step):
     whole, calls, _ = unbroken
-    resumed, log, before = _kill_and_resume(tmp_path, dies_at)
+    resumed, log, before = _kill_and_resume(tmp_path, agent, STEPS[agent][step])
     kept, costs = _without_costs(resumed)
     wanted, wanted_costs = _without_costs(whole)
     assert kept == wanted
@@ -137,9 +170,10 @@ def test_a_run_is_exported_and_played_back_without_its_server(unbroken, tmp_path
     cut.write_text(json.dumps({**exported, "answers": exported["answers"][:-1]}))
     played = CliRunner().invoke(app, ["runs", "replay", str(cut)])
     missing = exported["answers"][-1]["question"]["label"]
-    # the direct answer stands where the model's last word is missing
-    assert played.exit_code == 0 and played.stderr == f"{missing}: no recorded answer\n"
-    assert "by the direct route" in played.stdout
+    assert played.stderr == f"{missing}: no recorded answer\n"
+    if whole["route"] == "agent":
+        # the direct answer stands where the model's last word is missing
+        assert played.exit_code == 0 and "by the direct route" in played.stdout
     for_people = CliRunner().invoke(app, ["runs", "replay", str(file), "--out", str(tmp_path)])
     assert f"written to {tmp_path}" in for_people.stdout
     assert (tmp_path / "result.json").is_file()

@@ -45,7 +45,8 @@ class _Listening(Conversation):
                 content = message["content"]
                 said = content if isinstance(content, str) else content[0]["text"]
                 parts.append(f"[{message['role']}]\n{said}")
-            parts.append(f"[fields]\n{fields_of(question.function, question.kind, self.prompts)}")
+            ((function, kind),) = question.functions.items()
+            parts.append(f"[fields]\n{fields_of(function, kind, self.prompts)}")
             self.heard.append("\n\n".join(parts))
         return {"role": "assistant", "content": "hm"}, 1
 
