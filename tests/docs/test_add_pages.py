@@ -20,6 +20,7 @@ TOUCHED = {
     "add-a-dataset-format": 2,
     "add-a-segmenter": 1,
     "add-a-language-side": 1,
+    "add-an-agent": 1,
 }
 """Files that each page says have to be touched, tests apart."""
 _WORDS = {1: "One file", 2: "Two files"}
