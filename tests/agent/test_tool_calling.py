@@ -32,7 +32,7 @@ def _run(server, photo, choice=(), answers=FOUND, **budgets):
         photo,
         TEXT,
         route=RouteChoice.AGENT_TOOLS,
-        budgets=Budgets(**{"max_seconds": 20, **budgets}),
+        budgets=Budgets(**{"max_seconds": 20, "concurrency": 1, **budgets}),
         language=language_factory(LanguageChoice(url=server.url, model="scripted", **dict(choice))),
     )
     assert result.route is Route.AGENT_TOOLS
