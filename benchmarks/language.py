@@ -7,13 +7,14 @@ and the automatic route answer the same texts.
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from pydantic import ValidationError
 
+from sam3i_agent.agent.language.factory import LanguageFactory
 from sam3i_agent.agent.language.simulated import (
     ErrorRates,
     KnownObject,
@@ -39,6 +40,7 @@ from sam3i_agent.segmodel.segmenter import Segmenter
 LEVELS = (InstructionLevel.SIMPLE, InstructionLevel.COMPLEX)
 SWEEP = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 """Values that a swept rate takes; `all` scales by twice these, so that 0.5 is the set as given."""
+NO_LANGUAGES: Mapping[str, LanguageFactory] = {}
 VOCABULARY = tuple(f"{colour} {shape}" for colour in Colour for shape in Shape)
 
 
@@ -56,6 +58,8 @@ class Row(Frozen):
     """One route under one set of error rates."""
 
     route: RouteChoice
+    language: str = ""
+    """Name of the language model; empty for the simulated one, and where none is asked."""
     errors: dict[str, float | bool]
     simple: LevelRow
     complex: LevelRow
@@ -64,6 +68,8 @@ class Row(Frozen):
     tokens: float
     pictures: float
     rounds: float
+    seconds: float
+    """Of each text, the first about a photo with its encoding."""
     endings: dict[str, int]
     """How many runs ended in which status."""
 
@@ -181,9 +187,10 @@ def measure_language(
     seed: int = 0,
     prompts: str,
     use_head: bool = True,
+    languages: Mapping[str, LanguageFactory] = NO_LANGUAGES,
     advance: Callable[[], None] = lambda: None,
 ) -> LanguageBench:
-    """Answer all questions by each route under each set of error rates.
+    """Answer all questions by each route under each set of error rates, and with real models.
 
     Args:
         segmenter: a loaded model.
@@ -194,14 +201,27 @@ def measure_language(
         seed: of the errors.
         prompts: version of the questions to the model.
         use_head: let the direct answer be a candidate of the agent.
+        languages: models by name, each a row of every route but the direct one.
         advance: called after each answer.
     """
+
+    def simulated(rates: ErrorRates) -> Callable[[Question], LanguageFactory]:
+        return lambda one: simulated_language(one.truth, rates, seed + one.number, prompts)
+
     rows: list[Row] = []
     for route in routes:
-        for rates in errors if route is not RouteChoice.DIRECT else [ErrorRates()]:
-            rows.append(
-                _measure(segmenter, questions, route, rates, seed, prompts, use_head, advance)
-            )
+        if route is RouteChoice.DIRECT:
+            sides = [("", ErrorRates(), simulated(ErrorRates()))]
+        else:
+            sides = [("", rates, simulated(rates)) for rates in errors]
+            sides += [
+                (name, ErrorRates(), lambda one, made=made: made)
+                for name, made in languages.items()
+            ]
+        for name, rates, side in sides:
+            row = _measure(segmenter, questions, route, side, use_head, advance)
+            known = {key: value for key, value in rates.model_dump().items() if value}
+            rows.append(row.model_copy(update={"language": name, "errors": known}))
     return LanguageBench(
         model=segmenter.name,
         series=series,
@@ -246,9 +266,7 @@ def _measure(
     segmenter: Segmenter,
     questions: Sequence[Question],
     route: RouteChoice,
-    errors: ErrorRates,
-    seed: int,
-    prompts: str,
+    language_of: Callable[[Question], LanguageFactory],
     use_head: bool,
     advance: Callable[[], None],
 ) -> Row:
@@ -263,7 +281,7 @@ def _measure(
             one.text,
             route=route,
             use_head=use_head,
-            language=simulated_language(one.truth, errors, seed + one.number, prompts),
+            language=language_of(one),
         )
         ious[one.level].append(union_iou(result.masks(), one.wanted))
         if not len(one.wanted):
@@ -281,12 +299,13 @@ def _measure(
     )
     return Row(
         route=route,
-        errors={name: value for name, value in errors.model_dump().items() if value},
+        errors={},
         simple=simple,
         complex=complex_,
         calls=float(np.mean([one.mllm_calls for one in usages])),
         tokens=float(np.mean([one.tokens for one in usages])),
         pictures=float(np.mean([one.pictures for one in usages])),
+        seconds=float(np.mean([one.seconds for one in usages])),
         rounds=float(np.mean([one.rounds for one in usages])),
         endings={status: endings[status] for status in RunStatus if endings[status]},
     )
@@ -324,10 +343,12 @@ def table_of(bench: LanguageBench) -> str:
     for one in bench.rows:
         errors = ", ".join(f"{name} {value:g}" for name, value in one.errors.items()) or "none"
         endings = ", ".join(f"{name} {count}" for name, count in one.endings.items())
+        way = f"{one.route} {one.language}".rstrip()
         lines.append(
-            f"{one.route:6} {one.simple.giou:5.1f} / {one.complex.giou:5.1f}  refused "
+            f"{way:12} {one.simple.giou:5.1f} / {one.complex.giou:5.1f}  refused "
             f"{one.simple.refused:.0f} / {one.complex.refused:.0f}  calls {one.calls:.2f}  "
-            f"tokens {one.tokens:.0f}  pictures {one.pictures:.2f}  {endings}  errors: {errors}"
+            f"tokens {one.tokens:.0f}  pictures {one.pictures:.2f}  "
+            f"seconds {one.seconds:.3f}  {endings}  errors: {errors}"
         )
     return "\n".join(lines)
 

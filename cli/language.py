@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -139,23 +139,74 @@ def language_choice(
         raise out_of_range(error, _flag) from error
 
 
+def language_choices(
+    mllm: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL,MODEL",
+            help="A language model to compare, in place of --mllm-url and --mllm-model; repeated, "
+            "each is a row. The other settings hold for all.",
+            rich_help_panel=_PANEL,
+        ),
+    ] = None,
+    **settings: Any,
+) -> tuple[LanguageChoice, ...]:
+    """Return the models that the options name, those of `language_choice` among them.
+
+    Raises:
+        InputError: one is not of this form, is named twice, or an option cannot be used.
+    """
+    if not mllm:
+        one = language_choice(**settings)
+        return () if one is None else (one,)
+    if settings["mllm_url"] is not None or settings["mllm_model"] is not None:
+        raise InputError("--mllm stands in place of --mllm-url and --mllm-model", "leave them out")
+    choices: list[LanguageChoice] = []
+    for text in mllm:
+        url, comma, model = text.partition(",")
+        if not comma or not model:
+            raise InputError(
+                f"--mllm takes URL,MODEL, not {text!r}",
+                "such as http://localhost:11434/v1,qwen3-vl",
+            )
+        choice = language_choice(**{**settings, "mllm_url": url, "mllm_model": model})
+        if choice is None or choice in choices:
+            raise InputError(f"--mllm {text!r} is given twice")
+        choices.append(choice)
+    return tuple(choices)
+
+
+def choices_of(mllm: Sequence[str], prompts: PromptsVersion) -> tuple[LanguageChoice, ...]:
+    """Return the models of `--mllm` options, all else as usual; see `language_choices`."""
+    settings: dict[str, Any] = dict.fromkeys(inspect.signature(language_choice).parameters)
+    return language_choices(list(mllm), **{**settings, "prompts": prompts}) if mllm else ()
+
+
+_MANY = "languages"
+
+
 def with_language(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of `language_choice`.
+    """Give a command the options of `language_choice`, or of `language_choices`.
 
     Args:
-        command: takes `language`, a `LanguageChoice` or None; on the command line the options stand
-            in its place.
+        command: takes `language`, a `LanguageChoice` or None, or `languages`, a tuple; on the
+            command line the options stand in its place.
     """
-    options = inspect.signature(language_choice).parameters
+    options = dict(inspect.signature(language_choice).parameters)
     taken = inspect.signature(command)
+    parameter = _MANY if _MANY in taken.parameters else _PARAMETER
+    read: Callable[..., object] = language_choice
+    if parameter == _MANY:
+        options = {"mllm": inspect.signature(language_choices).parameters["mllm"], **options}
+        read = language_choices
     shown: list[inspect.Parameter] = []
-    for name, parameter in taken.parameters.items():
-        shown += options.values() if name == _PARAMETER else [parameter]
+    for name, one in taken.parameters.items():
+        shown += options.values() if name == parameter else [one]
 
     @wraps(command)
     def run(**values: Any) -> None:
         chosen = {name: values.pop(name) for name in options}
-        command(**values, **{_PARAMETER: language_choice(**chosen)})
+        command(**values, **{parameter: read(**chosen)})
 
     vars(run)["__signature__"] = taken.replace(parameters=shown)  # which the parser reads
     return run

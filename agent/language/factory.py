@@ -1,6 +1,7 @@
 """Language sides, made anew for each run: they spend through the run's meter."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from sam3i_agent.agent.language.budgets import Meter
@@ -22,6 +23,21 @@ def offline_planner(meter: Meter) -> LanguageSide:
 def language_factory(choice: LanguageChoice | None) -> LanguageFactory:
     """Return what makes the chosen language side; None chooses the offline planner."""
     return offline_planner if choice is None else partial(_connect, choice)
+
+
+def named_choices(choices: Sequence[LanguageChoice]) -> dict[str, LanguageChoice]:
+    """Return models by names that can stand in a file's name, all different.
+
+    The last part of a model's name is enough where it is not that of another one.
+    """
+    named: dict[str, LanguageChoice] = {}
+    for choice in choices:
+        name = re.sub(r"[^A-Za-z0-9._+-]+", "-", choice.model.rpartition("/")[2]) or "model"
+        number = 1
+        while (key := name if number == 1 else f"{name}-{number}") in named:
+            number += 1
+        named[key] = choice
+    return named
 
 
 def mllm_side(choice: LanguageChoice, client: Conversation) -> LanguageSide:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sam3i_agent.agent.language.choice import PromptsVersion
+from sam3i_agent.cli.language import choices_of
 from sam3i_agent.cli.options import DeviceOption, ModelOption, parse_list
 from sam3i_agent.core.contracts import RouteChoice
 from sam3i_agent.core.errors import InputError
@@ -45,14 +46,21 @@ def language(
     scenes: Annotated[int, typer.Option(help="How many are drawn.", min=1)] = 40,
     seed: Annotated[int, typer.Option(help="Series of the scenes, and of the errors.")] = 660417,
     errors: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="JSON",
             help="Rates of the simulated model, 0 to 1: propose, verify (false_accept, "
             "false_reject), select (missed, extra), absent, false_absent, malformed; latency_s; "
-            "repeated (true: the same question gets the same answer). A list measures several.",
+            "repeated (true: the same question gets the same answer). A list measures several; "
+            "none by default. With --mllm the simulated model is left out where none are given.",
         ),
-    ] = "{}",
+    ] = None,
+    mllm: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL,MODEL", help="A language model to measure; repeated, each is a row."
+        ),
+    ] = None,
     sweep: Annotated[
         str | None,
         typer.Option(help="A rate to vary from 0 to 0.5, or `all` to scale those of --errors."),
@@ -75,6 +83,7 @@ def language(
 
     A simulated model knows the truth of generated scenes and errs at the given rates.
     """
+    from sam3i_agent.agent.language.factory import language_factory, named_choices
     from sam3i_agent.benchmarks.language import (
         measure_language,
         rates_to_measure,
@@ -85,9 +94,11 @@ def language(
     from sam3i_agent.segmodel.checkpoints.loading import load_by_choice
 
     chosen = parse_list(RouteChoice, routes, "--routes")
-    rates = rates_to_measure(errors, sweep)
+    models = named_choices(choices_of(mllm or [], prompts))
+    left_out = bool(models) and errors is None and sweep is None
+    rates = [] if left_out else rates_to_measure(errors or "{}", sweep)
     questions = read_questions(scenes, seed)
-    runs = len(rates) * sum(one is not RouteChoice.DIRECT for one in chosen)
+    runs = (len(rates) + len(models)) * sum(one is not RouteChoice.DIRECT for one in chosen)
     runs += RouteChoice.DIRECT in chosen
     with progress_bar("answering", runs * len(questions)) as (bar, task):
         outcome = measure_language(
@@ -98,6 +109,7 @@ def language(
             rates,
             prompts=prompts,
             use_head=not no_head,
+            languages={name: language_factory(one) for name, one in models.items()},
             advance=lambda: bar.advance(task),
         )
     if plot is not None:

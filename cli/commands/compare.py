@@ -63,7 +63,7 @@ def compare(
     ] = 24,
     model: ModelOption = "tiny",
     device: DeviceOption = "auto",
-    language: LanguageChoice | None = None,
+    languages: tuple[LanguageChoice, ...] = (),
     verbose: VerboseOption = False,
 ) -> None:
     """Answer a dataset by several routes and report which is better, where, at what cost.
@@ -84,7 +84,7 @@ def compare(
         predictions=tuple(predictions or ()),
         pictures=pictures,
         model=ModelChoice(model, device, Tiling.OFF),
-        language=language,
+        languages=languages,
     )
     typer.echo(command.run())
 
@@ -105,14 +105,14 @@ class CompareCommand:
     predictions: tuple[str, ...]
     pictures: int
     model: ModelChoice
-    language: LanguageChoice | None
+    languages: tuple[LanguageChoice, ...]
 
     def run(self) -> str:
         """Run what is left to run, write the report, and return its reading."""
         from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
         from sam3i_agent.agent.instructions import classify_level
-        from sam3i_agent.agent.language.factory import language_factory
+        from sam3i_agent.agent.language.factory import language_factory, named_choices
         from sam3i_agent.cli.progress import progress_bar
         from sam3i_agent.data.formats.registry import open_dataset
         from sam3i_agent.evaluation.compare.cases import Shard
@@ -121,6 +121,8 @@ class CompareCommand:
         from sam3i_agent.evaluation.compare.provenance import language_settings
         from sam3i_agent.evaluation.compare.report import HTML_NAME, reading
 
+        first = self.languages[0] if self.languages else None
+        several = named_choices(self.languages) if len(self.languages) > 1 else {}
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -136,9 +138,14 @@ class CompareCommand:
                 self.routes,
                 self.model,
                 self.out,
-                language=language_factory(self.language),
-                language_name="" if self.language is None else str(self.language),
-                language_settings=language_settings(self.language),
+                language=language_factory(first),
+                languages={name: language_factory(one) for name, one in several.items()},
+                language_name=", ".join(map(str, self.languages)),
+                language_settings={
+                    key: value
+                    for name, one in (several or {"": first}).items()
+                    for key, value in language_settings(one, name).items()
+                },
                 levels=self.levels,
                 limit=self.limit,
                 shard=Shard.parse(self.shard),

@@ -1,7 +1,7 @@
 """Who answers a comparison's cases: the model in this process, for one photo after the other."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from sam3i_agent.agent.language.factory import LanguageFactory, offline_planner
@@ -25,20 +25,29 @@ class Task:
     route: RouteChoice
     read_as: LevelChoice = LevelChoice.AUTO
     """How the direct route reads the text."""
+    language: str = ""
+    """Name of the language model that is asked; empty where there is one for all."""
+
+    @property
+    def row(self) -> str:
+        """What the answers are called in a comparison: the route, and the model of several."""
+        return f"{self.route}@{self.language}" if self.language else str(self.route)
 
 
 def tasks_of(
     cases: Sequence[Case],
     routes: Sequence[RouteChoice],
     read_as: LevelChoice | None = LevelChoice.AUTO,
+    languages: Sequence[str] = ("",),
 ) -> list[Task]:
-    """Return a task per case and route, in the cases' order.
+    """Return a task per case, route and language model, in the cases' order.
 
     Args:
         cases: what to ask.
         routes: by which routes.
         read_as: how the direct route reads the texts; None reads each at the level that the
             dataset says.
+        languages: names of the language models; the direct route asks none.
     """
     return [
         Task(
@@ -48,9 +57,11 @@ def tasks_of(
             text=case.text,
             route=route,
             read_as=LevelChoice(case.level) if read_as is None else read_as,
+            language=language,
         )
         for case in cases
         for route in routes
+        for language in (languages if route is not RouteChoice.DIRECT else ("",))
     ]
 
 
@@ -67,12 +78,14 @@ class Answerer:
         images: folder of the photos.
         budgets: of each agent run.
         language: the agent's language side.
+        languages: by name, those of tasks that name theirs.
     """
 
     segmenter: Segmenter
     images: Path
     budgets: Budgets
     language: LanguageFactory = offline_planner
+    languages: Mapping[str, LanguageFactory] = field(default_factory=dict)
 
     def answer(self, tasks: Sequence[Task]) -> Iterator[Prediction]:
         """Answer tasks in their order; those about one photo should follow each other.
@@ -94,7 +107,7 @@ class Answerer:
                 route=task.route,
                 level=task.read_as,
                 budgets=self.budgets,
-                language=self.language,
+                language=self.languages[task.language] if task.language else self.language,
             )
             yield _prediction(task, result)
 
@@ -102,7 +115,7 @@ class Answerer:
 def _prediction(task: Task, result: SegmentationResult) -> Prediction:
     return Prediction(
         case=task.case,
-        route=task.route,
+        route=task.row,
         status=result.status,
         answered_by=result.route,
         presence=result.presence,

@@ -49,7 +49,8 @@ class Prediction(Frozen):
 
     case: str
     route: str
-    """A `RouteChoice`, or the name of a file of predictions from elsewhere."""
+    """A `RouteChoice`, with the language model where there are several (`agent@MODEL`), or the name
+    of a file of predictions from elsewhere."""
     status: RunStatus
     answered_by: str
     presence: float

@@ -41,6 +41,7 @@ from sam3i_agent.segmodel.segmenter import Segmenter
 
 NO_FILES: Mapping[str, Path] = {}
 NO_SETTINGS: Mapping[str, str] = {}
+NO_LANGUAGES: Mapping[str, LanguageFactory] = {}
 Advance = Callable[[int, int], None]
 """Called with answers done and in all."""
 
@@ -52,6 +53,7 @@ def compare_routes(
     out: Path | None = None,
     *,
     language: LanguageFactory = offline_planner,
+    languages: Mapping[str, LanguageFactory] = NO_LANGUAGES,
     budgets: Budgets = DEFAULT_BUDGETS,
     levels: Sequence[InstructionLevel] = tuple(InstructionLevel),
     read_as: LevelChoice | None = LevelChoice.AUTO,
@@ -74,6 +76,8 @@ def compare_routes(
         out: folder for the answers, the COCO files and the report (`report.html`, `.json`, `.md`);
             an earlier comparison of the same there goes on. None keeps all in memory.
         language: the agent's language side.
+        languages: several, by name, in its place: each is a row `ROUTE@NAME` of every route but
+            the direct one.
         budgets: of each agent run.
         levels: texts of which levels.
         read_as: how the direct route reads the texts; None reads each at the level that the
@@ -108,9 +112,9 @@ def compare_routes(
     if not isinstance(dataset, Dataset):
         dataset = open_dataset(dataset, level_of=classify_level)
     cases = read_cases(dataset, levels, limit)
-    answer_all = _answer_all(segmenter, dataset.images, budgets, language, workers)
+    answer_all = _answer_all(segmenter, dataset.images, budgets, language, languages, workers)
     asked = [case for case in cases if shard.holds(case.record.file_name)]
-    tasks = tasks_of(asked, routes, read_as)
+    tasks = tasks_of(asked, routes, read_as, tuple(languages) or ("",))
     added = [one for name, path in elsewhere.items() for one in read_elsewhere(name, path, cases)]
     if out is None:
         answered = _counted(answer_all(tasks), len(tasks), advance)
@@ -119,7 +123,7 @@ def compare_routes(
     settings = {
         "dataset": "/".join(dataset.path.resolve().parts[-2:]),
         "model": model_name or _name_of(segmenter),
-        "language": language_name or _name_of(language),
+        "language": language_name or ", ".join(languages) or _name_of(language),
         **({"split": splits.pop()} if len(splits) == 1 else {}),
         # Only where they are not the usual ones, as in comparisons from before they were kept.
         **({} if budgets == DEFAULT_BUDGETS else {"budgets": budgets.model_dump_json()}),
@@ -169,7 +173,7 @@ def run_comparison(
     journal = shard.journal(out)
     journal.repair()
     done = {(one.case, one.route) for one in journal}
-    left = [task for task in tasks if (task.case, task.route) not in done]
+    left = [task for task in tasks if (task.case, task.row) not in done]
     count = len(tasks) - len(left)
     advance(count, len(tasks))
     if left:
@@ -186,6 +190,7 @@ def _answer_all(
     images: Path,
     budgets: Budgets,
     language: LanguageFactory,
+    languages: Mapping[str, LanguageFactory],
     workers: int | None,
 ) -> AnswerAll:
     if workers is not None:
@@ -194,14 +199,14 @@ def _answer_all(
         from sam3i_agent.evaluation.compare.ray_workers import WorkerSettings, answer_with_ray
 
         # Each worker must find the photos under this name, whatever its working directory.
-        settings = WorkerSettings(segmenter, images.resolve(), budgets, language)
+        settings = WorkerSettings(segmenter, images.resolve(), budgets, language, languages)
         return lambda tasks: answer_with_ray(tasks, settings, workers)
 
     def answer(tasks: Sequence[Task]) -> Iterator[Prediction]:
         from sam3i_agent.segmodel.checkpoints.loading import open_segmenter
 
         loaded = open_segmenter(segmenter) if isinstance(segmenter, ModelChoice) else segmenter
-        yield from Answerer(loaded, images, budgets, language).answer(tasks)
+        yield from Answerer(loaded, images, budgets, language, languages).answer(tasks)
 
     return answer
 
@@ -222,7 +227,7 @@ def _name_of(part: Segmenter | ModelChoice | LanguageFactory) -> str:
 
 def _sort(journal: Journal[Prediction], tasks: Sequence[Task]) -> None:
     """Put lines that came from several workers into the cases' order."""
-    place = {(task.case, str(task.route)): index for index, task in enumerate(tasks)}
+    place = {(task.case, task.row): index for index, task in enumerate(tasks)}
     found = [(place.get((one.case, one.route), len(place)), one) for one in journal]
     if any(before[0] > after[0] for before, after in pairwise(found)):
         found.sort(key=lambda pair: pair[0])

@@ -49,12 +49,18 @@ def provenance(
     return found
 
 
-def language_settings(choice: LanguageChoice | None) -> dict[str, str]:
-    """Return how a language model was asked, without secrets; nothing where there is none."""
+def language_settings(choice: LanguageChoice | None, name: str = "") -> dict[str, str]:
+    """Return how a language model was asked, without secrets; nothing where there is none.
+
+    Args:
+        choice: the model and its settings.
+        name: of the model, before each setting, where there are several.
+    """
     if choice is None:
         return {}
     values = choice.without_secrets().model_dump(mode="json", exclude_none=True)
-    return {name: str(value) for name, value in values.items() if value != {}}
+    start = f"{name} " if name else ""
+    return {f"{start}{key}": str(value) for key, value in values.items() if value != {}}
 
 
 def _of_model(segmenter: Segmenter | ModelChoice) -> dict[str, str]:

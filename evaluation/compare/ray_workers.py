@@ -4,8 +4,8 @@ Tasks are grouped by photo, so that each photo is read and encoded once; each wo
 once. The driver writes predictions as they come.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ class WorkerSettings:
     """Must be readable under this name on every machine."""
     budgets: Budgets
     language: LanguageFactory
+    languages: Mapping[str, LanguageFactory] = field(default_factory=dict)
 
 
 class _Worker:
@@ -36,7 +37,11 @@ class _Worker:
         from sam3i_agent.segmodel.checkpoints.loading import open_segmenter
 
         self._answerer = Answerer(
-            open_segmenter(settings.model), settings.images, settings.budgets, settings.language
+            open_segmenter(settings.model),
+            settings.images,
+            settings.budgets,
+            settings.language,
+            settings.languages,
         )
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -48,9 +53,11 @@ class _Worker:
                 text=text,
                 route=RouteChoice(route),
                 read_as=LevelChoice(read_as),
+                language=language,
             )
-            for case, text, route, read_as in zip(
-                row["cases"], row["texts"], row["routes"], row["read_as"], strict=True
+            for case, text, route, read_as, language in zip(
+                *(row[name] for name in ("cases", "texts", "routes", "read_as", "languages")),
+                strict=True,
             )
         ]
         return {"lines": [one.model_dump_json() for one in self._answerer.answer(tasks)]}
@@ -78,6 +85,7 @@ def answer_with_ray(
                 "texts": [one.text for one in group],
                 "routes": [str(one.route) for one in group],
                 "read_as": [str(one.read_as) for one in group],
+                "languages": [one.language for one in group],
             }
         )
     for row in map_with_ray(rows, _Worker, settings, settings.model, workers):

@@ -15,7 +15,14 @@ from sam3i_agent.evaluation.compare.curves import cost_plots, curves
 from sam3i_agent.evaluation.compare.pictures import Photos, example, most_different
 from sam3i_agent.evaluation.compare.scoring import Failure, Scored
 from sam3i_agent.evaluation.compare.significance import Difference
-from sam3i_agent.evaluation.compare.statistics import COSTS, Comparison, Summary
+from sam3i_agent.evaluation.compare.statistics import (
+    ALL_LEVELS,
+    COSTS,
+    NEAR,
+    Comparison,
+    Summary,
+    best_ways,
+)
 
 HTML_NAME = "report.html"
 JSON_NAME = "report.json"
@@ -39,6 +46,13 @@ METRIC_TITLES = {
 }
 """What a metric says, in words."""
 SMALLER_IS_BETTER = frozenset({"count MAE"})
+SHOWN_COSTS = {
+    "mllm_calls": ("questions", "%.2f"),
+    "tokens": ("tokens", "%.0f"),
+    "pictures": ("pictures", "%.2f"),
+    "seconds": ("seconds", "%.3g"),
+}
+"""What stands beside quality: the heading and the format of a mean per case."""
 COST_TITLES = {
     "seconds": "seconds",
     "image_encodings": "image encodings",
@@ -86,17 +100,23 @@ def write_report(
 def markdown_table(comparison: Comparison) -> str:
     """Return the main numbers for a paper."""
     lines = [
-        "| level | route | cases | gIoU (95 %) | cIoU | P@0.50 | cgF1@0.5 | s per case |",
-        "|---|---|---|---|---|---|---|---|",
+        "| level | route | cases | gIoU (95 %) | cIoU | P@0.50 | cgF1@0.5 | questions | tokens "
+        "| pictures | s per case |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for one in comparison.summaries:
         lines.append(
             f"| {one.level} | {one.route} | {one.cases} | {one.giou.value:.1f} "
             f"({one.giou.low:.1f} to {one.giou.high:.1f}) | {one.metrics['cIoU']:.1f} | "
             f"{one.metrics['P@0.50']:.1f} | {one.metrics['cgF1@0.5']:.1f} | "
+            f"{_cost(one, 'mllm_calls')} | {_cost(one, 'tokens')} | {_cost(one, 'pictures')} | "
             f"{_seconds(one)} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _cost(summary: Summary, name: str) -> str:
+    return SHOWN_COSTS[name][1] % summary.costs[name] if summary.costs else ""
 
 
 def _seconds(summary: Summary) -> str:
@@ -137,6 +157,7 @@ def _as_json(
         "summaries": [asdict(one) for one in comparison.summaries],
         "overall": [asdict(one) for one in comparison.overall],
         "kinds": [asdict(one) for one in comparison.kinds],
+        "best_ways": [asdict(one) for one in best_ways(comparison.kinds)],
         "differences": [
             {"level": level, **asdict(one), "significant": one.significant}
             for level, one in comparison.differences
@@ -173,6 +194,7 @@ def _html(
             *comparison.differences,
             *(("all", one) for one in comparison.overall_differences),
         ],
+        ways=_ways(comparison, routes),
         kinds=_kinds(comparison, routes),
         routes=routes,
         failures=_failures(comparison),
@@ -189,6 +211,7 @@ def _html(
                 ],
             }
         ),
+        near=f"{NEAR:g}",
         published=json.loads(_text("published.json")),
     )
 
@@ -219,7 +242,12 @@ def _table(level: str, summaries: Sequence[Summary]) -> dict[str, Any]:
         for name in names
     ]
     costs = [
-        _row(COST_TITLES[name], "", [one.costs.get(name) for one in summaries], full, better=min)
+        {
+            **_row(
+                COST_TITLES[name], "", [one.costs.get(name) for one in summaries], full, better=min
+            ),
+            "digits": "%.0f" if name == "tokens" else "%.3g",
+        }
         for name in COSTS
     ]
     return {
@@ -241,8 +269,61 @@ def _row(
     return {"name": name, "title": title, "cells": cells}
 
 
+def _ways(comparison: Comparison, routes: Sequence[str]) -> dict[str, Any]:
+    """Return a row per route: gIoU of each level, and what a case costs."""
+    levels = [level for level in comparison.by_level() if level != ALL_LEVELS]
+    by_level = {
+        level: {str(one.route): one for one in some}
+        for level, some in comparison.by_level().items()
+    }
+    overall = by_level.get(ALL_LEVELS) or by_level[levels[0]]
+    shown = [level for level in by_level if level != ALL_LEVELS or len(levels) > 1]
+    columns = [
+        _row(level, "", [_giou(by_level[level].get(route)) for route in routes],
+             _answered_all(by_level[level], routes), better=max)
+        for level in shown
+    ]  # fmt: skip
+    fair = _answered_all(overall, routes)
+    costs = [
+        _row(title, "", [_mean(overall.get(route), name) for route in routes], fair, better=min)
+        for name, (title, _) in SHOWN_COSTS.items()
+    ]
+    formats = ["%.1f"] * len(columns) + [digits for _, digits in SHOWN_COSTS.values()]
+    every = [*columns, *costs]
+    return {
+        "names": [
+            "gIoU, all" if one["name"] == ALL_LEVELS else f"gIoU, {one['name']}" for one in columns
+        ]
+        + [one["name"] for one in costs],
+        "rows": [
+            {
+                "route": route,
+                "cells": [
+                    {**one["cells"][index], "digits": digits}
+                    for one, digits in zip(every, formats, strict=True)
+                ],
+            }
+            for index, route in enumerate(routes)
+        ],
+    }
+
+
+def _answered_all(summaries: Mapping[str, Summary], routes: Sequence[str]) -> list[bool]:
+    most = max(one.cases for one in summaries.values())
+    return [route in summaries and summaries[route].cases == most for route in routes]
+
+
+def _giou(summary: Summary | None) -> float | None:
+    return None if summary is None else summary.giou.value
+
+
+def _mean(summary: Summary | None, name: str) -> float | None:
+    return None if summary is None else summary.costs.get(name)
+
+
 def _kinds(comparison: Comparison, routes: Sequence[str]) -> list[dict[str, Any]]:
     found = {(one.kind, one.route): one for one in comparison.kinds}
+    ways = {one.kind: one for one in best_ways(comparison.kinds)}
     rows: list[dict[str, Any]] = []
     for kind in sorted({one.kind for one in comparison.kinds}):
         some = [found.get((kind, route)) for route in routes]
@@ -252,7 +333,7 @@ def _kinds(comparison: Comparison, routes: Sequence[str]) -> list[dict[str, Any]
         row = _row(kind, "", values, full, better=max)
         for cell, one in zip(row["cells"], some, strict=True):
             cell["giou"] = None if one is None else one.giou
-        rows.append({**row, "cases": most})
+        rows.append({**row, "cases": most, "way": ways[kind]})
     return rows
 
 

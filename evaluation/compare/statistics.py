@@ -25,6 +25,8 @@ from sam3i_agent.evaluation.metrics.truth import GroundTruth
 
 ALL_LEVELS = "all"
 PRECISION_LIMITS = (0.5, 0.6, 0.7, 0.8, 0.9)
+NEAR = 1.0
+"""Points of gIoU within which a cheaper way will do."""
 COSTS = ("seconds", "image_encodings", "prompts", "mllm_calls", "tokens", "pictures", "rounds")
 
 
@@ -53,6 +55,21 @@ class KindSummary:
     giou: Interval
     precision: float
     """P@0.50."""
+    costs: dict[str, float]
+    """Means per case; empty where the answers do not say what they cost."""
+
+
+@dataclass(frozen=True)
+class BestWay:
+    """Which route is best on the texts of one kind."""
+
+    kind: str
+    cases: int
+    route: str
+    giou: float
+    """Percent."""
+    cheaper: str
+    """A route that is within `NEAR` of it and asks fewer questions; empty where there is none."""
 
 
 @dataclass(frozen=True)
@@ -139,17 +156,53 @@ def summarise_route(route: str, level: str, answers: Sequence[Scored]) -> Summar
     """Reduce a route's answers to numbers."""
     ious = np.array([one.iou for one in answers])
     names = [one.failure for one in answers if one.failure is not None]
-    usages = [one.prediction.usage for one in answers]
-    costs = {name: float(np.mean([getattr(usage, name) for usage in usages])) for name in COSTS}
     return Summary(
         route=str(route),
         level=level,
         cases=len(answers),
         metrics=_metrics(answers),
         giou=interval(answers, ious),
-        costs=costs if any(usage != Usage() for usage in usages) else {},
+        costs=_mean_costs(answers),
         failures={str(name): names.count(name) for name in Failure if name in names},
     )
+
+
+def _mean_costs(answers: Sequence[Scored]) -> dict[str, float]:
+    usages = [one.prediction.usage for one in answers]
+    if all(usage == Usage() for usage in usages):
+        return {}
+    return {name: float(np.mean([getattr(usage, name) for usage in usages])) for name in COSTS}
+
+
+def best_ways(kinds: Sequence[KindSummary]) -> list[BestWay]:
+    """Return by kind of instruction the route with the highest gIoU, and a cheaper one as good.
+
+    Only routes that answered all cases of a kind are compared.
+    """
+    by_kind: dict[str, list[KindSummary]] = {}
+    for one in kinds:
+        by_kind.setdefault(one.kind, []).append(one)
+    return [_best_way(by_kind[kind]) for kind in sorted(by_kind)]
+
+
+def _best_way(routes: Sequence[KindSummary]) -> BestWay:
+    most = max(one.cases for one in routes)
+    full = [one for one in routes if one.cases == most]
+    best = max(full, key=lambda one: one.giou.value)
+    near = [
+        one
+        for one in full
+        if one.giou.value >= best.giou.value - NEAR and _price(one) < _price(best)
+    ]
+    cheapest = min(near, key=_price, default=None)
+    return BestWay(
+        best.kind, most, best.route, best.giou.value, "" if cheapest is None else cheapest.route
+    )
+
+
+def _price(one: KindSummary) -> tuple[float, float]:
+    """Return questions and seconds; a route that does not say what it costs is no bargain."""
+    return one.costs.get("mllm_calls", np.inf), one.costs.get("seconds", np.inf)
 
 
 def _metrics(answers: Sequence[Scored]) -> dict[str, float]:
@@ -212,5 +265,6 @@ def _by_kind(routes: dict[str, list[Scored]]) -> list[KindSummary]:
         for kind, some in sorted(kinds.items()):
             ious = np.array([one.iou for one in some])
             precision = PERCENT * float((ious >= HIT_IOU).mean())
-            summaries.append(KindSummary(kind, route, len(some), interval(some, ious), precision))
+            spread, costs = interval(some, ious), _mean_costs(some)
+            summaries.append(KindSummary(kind, route, len(some), spread, precision, costs))
     return summaries

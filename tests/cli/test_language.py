@@ -1,5 +1,6 @@
 """The options of a language model: the same on every command, and one value behind them."""
 
+import inspect
 from typing import Annotated, Any
 
 import pytest
@@ -7,8 +8,9 @@ import typer
 from typer.testing import CliRunner
 
 from sam3i_agent.agent.language.choice import LanguageChoice, PromptsVersion
+from sam3i_agent.agent.language.factory import named_choices
 from sam3i_agent.cli.app import app
-from sam3i_agent.cli.language import language_choice, with_language
+from sam3i_agent.cli.language import language_choice, language_choices, with_language
 from sam3i_agent.core.errors import InputError
 
 SERVER = {"mllm_url": "http://localhost:1/v1", "mllm_model": "m"}
@@ -87,3 +89,32 @@ def test_a_model_is_described_by_what_is_not_usual():
     assert str(odd) == f"m ({told})"
     kept = {"top_k": 3, "max_completion_tokens": 5, "more": {}}
     assert odd.without_secrets().extra == kept and odd.body["api_key"] == "x"
+
+
+def _choices(*mllm, **settings):
+    """What `language_choices` returns, all other options left out."""
+    names = inspect.signature(language_choice).parameters
+    return language_choices(list(mllm), **{**dict.fromkeys(names), **settings})
+
+
+def test_several_models_share_the_other_settings():
+    first, second = _choices("http://a/v1,org/one", "http://b/v1,two,2", mllm_temperature=0)
+    assert (first.url, first.model, first.temperature) == ("http://a/v1", "org/one", 0)
+    assert (second.url, second.model, second.temperature) == ("http://b/v1", "two,2", 0)
+    assert list(named_choices([first, second, first])) == ["one", "two-2", "one-2"]
+    assert _choices() == () and _choices(**SERVER)[0].model == "m"
+
+
+@pytest.mark.parametrize(
+    ("mllm", "settings", "said"),
+    [
+        (("http://a/v1",), {}, "takes URL,MODEL"),
+        (("http://a/v1,",), {}, "takes URL,MODEL"),
+        (("a,m",), {}, "must begin with http"),
+        (("http://a/v1,m", "http://a/v1,m"), {}, "given twice"),
+        (("http://a/v1,m",), SERVER, "in place of"),
+    ],
+)
+def test_several_models_that_cannot_be_used(mllm, settings, said):
+    with pytest.raises(InputError, match=said):
+        _choices(*mllm, **settings)

@@ -310,3 +310,30 @@ def test_budgets_and_readings_are_part_of_what_a_comparison_is(dataset, tmp_path
 def test_a_loaded_model_cannot_go_to_workers(dataset, tmp_path):
     with pytest.raises(InputError, match="cannot share a loaded model"):
         compare_routes(dataset, ROUTES, _PerPhoto(dataset), tmp_path, workers=2)
+
+
+def test_each_of_several_language_models_is_a_row(dataset, tmp_path):
+    asked: list[str] = []
+
+    def model(name):
+        def make(meter):
+            asked.append(name)
+            return offline_planner(meter)
+
+        return make
+
+    languages = {name: model(name) for name in ("one", "two")}
+    arguments = (dataset, ROUTES, _PerPhoto(dataset), tmp_path)
+    comparison = compare_routes(*arguments, languages=languages, levels=LEVELS[:1], limit=4)
+    rows = ["direct", "agent@one", "agent@two"]
+    assert [one.route for one in comparison.summaries] == rows
+    assert {one.cases for one in comparison.summaries} == {4}
+    assert asked.count("two") == 4  # the direct route asks the first of them, in vain
+    settings = json.loads((tmp_path / "report.json").read_text())["settings"]
+    assert settings["language"] == "one, two"
+    assert {f"{row}-concept.json" for row in rows} <= {
+        path.name for path in (tmp_path / "coco").iterdir()
+    }
+    before = len(asked)
+    compare_routes(*arguments, languages=languages, levels=LEVELS[:1], limit=4)
+    assert len(asked) == before  # all of it was answered

@@ -20,7 +20,7 @@ from sam3i_agent.evaluation.compare.pictures import Photos, example, run_lengths
 from sam3i_agent.evaluation.compare.provenance import language_settings, provenance
 from sam3i_agent.evaluation.compare.report import reading, write_report
 from sam3i_agent.evaluation.compare.scoring import score_answers
-from sam3i_agent.evaluation.compare.statistics import compare_answers
+from sam3i_agent.evaluation.compare.statistics import best_ways, compare_answers
 from tests.conftest import block
 
 SIMPLE = InstructionLevel.SIMPLE
@@ -176,3 +176,49 @@ def test_settings_of_the_language_model_are_told_without_its_secrets():
     assert told["model"] == "m" and told["temperature"] == "0.5" and told["prompts"]
     assert "word" not in told["url"] and "key" not in told["url"]
     assert language_settings(None) == {}
+
+
+def _cost(case, route, calls, seconds, *masks):
+    usage = Usage(mllm_calls=calls, seconds=seconds, tokens=10 * calls, pictures=3 * calls)
+    return _said(case, route, *masks).model_copy(update={"usage": usage})
+
+
+def test_what_a_way_costs_stands_beside_what_it_is_worth(images):
+    case = _case(1, WHOLE)
+    answers = [_cost(case, "direct", 0, 0.1, HALF), _cost(case, "agent-tools", 4, 2, WHOLE)]
+    page = _page(images, [case], answers)
+    ways = page[page.index('class="ways"') :].partition("</table>")[0]
+    for name in ("gIoU, simple", "questions", "tokens", "pictures", "seconds"):
+        assert f"<th>{name}</th>" in ways
+    rows = {
+        row.partition("</span>")[0]: re.findall(r'<td class="number[^>]*>([^<]*)', row)
+        for row in ways.split('<span class="name">')[1:]
+    }
+    assert rows["direct"] == ["50.0", "0.00", "0", "0.00", "0.1"]
+    assert rows["agent-tools"] == ["100.0", "4.00", "40", "12.00", "2"]
+    table = (images / "report.md").read_text().splitlines()
+    assert table[-1].endswith("| 4.00 | 40 | 12.00 | 2.000 |")
+
+
+@pytest.mark.parametrize(
+    ("answers", "route", "cheaper"),
+    [
+        ((("direct", 0, 1, HALF), ("agent", 3, 1, WHOLE)), "agent", ""),
+        ((("direct", 0, 1, WHOLE), ("agent", 3, 1, WHOLE)), "direct", ""),
+        ((("agent", 3, 1, WHOLE), ("direct", 0, 1, WHOLE)), "agent", "direct"),
+        ((("agent", 3, 2, WHOLE), ("agent-plan", 3, 1, WHOLE)), "agent", "agent-plan"),
+    ],
+)
+def test_the_best_way_of_a_kind_and_a_cheaper_one_as_good(images, answers, route, cheaper):
+    case = _case(1, WHOLE)
+    said = [_cost(case, name, calls, seconds, mask) for name, calls, seconds, mask in answers]
+    (way,) = best_ways(compare_answers([case], said).kinds)
+    assert (way.kind, way.route, way.cheaper, way.cases) == ("size", route, cheaper, 1)
+    assert (f"or cheaper: {cheaper}" in _page(images, [case], said)) is bool(cheaper)
+
+
+def test_a_way_that_answered_fewer_cases_is_not_the_best(images):
+    cases = [_case(1, WHOLE), _case(2, WHOLE)]
+    said = [_cost(case, "direct", 0, 1, HALF) for case in cases]
+    (way,) = best_ways(compare_answers(cases, [*said, _cost(cases[0], "agent", 1, 1, WHOLE)]).kinds)
+    assert way.route == "direct" and way.cases == 2
