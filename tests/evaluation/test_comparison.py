@@ -109,7 +109,8 @@ def test_a_killed_comparison_ends_the_same(dataset, tmp_path, cut):
 
 def test_a_photo_is_encoded_once_for_all_routes_and_texts(dataset, tmp_path, tiny):
     before = tiny.encodings.misses
-    _run(dataset, tmp_path / "out", tiny, routes=tuple(RouteChoice))
+    routes = (RouteChoice.DIRECT, RouteChoice.AGENT, RouteChoice.AUTO)
+    _run(dataset, tmp_path / "out", tiny, routes=routes)
     assert tiny.encodings.misses - before == 5
 
 
