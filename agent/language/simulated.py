@@ -8,6 +8,7 @@ rate on it stops paying.
 import asyncio
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -219,28 +220,20 @@ class SimulatedModel(Conversation):
 
     def _fresh_for_all(self, view: View) -> list[str]:
         """Return the words for the most targets that were not tried, from the most exact on."""
-        words: dict[str, int] = {}
-        for target in self._truth.targets:
-            for word in self._truth.objects[target].words:
-                words[word] = words.get(word, 0) + 1
+        objects = [self._truth.objects[target] for target in self._truth.targets]
+        words = Counter(word for one in objects for word in one.words)
         most = max(words.values(), default=0)
-        return [
-            word
-            for word, count in words.items()
-            if count == most and word.lower() not in view.tried_texts
-        ]
+        best = [word for word, count in words.items() if count == most]
+        return [word for word in best if word.lower() not in view.tried_texts]
 
     def _segment(
         self, view: View, fresh: Sequence[str], rng: np.random.Generator
     ) -> dict[str, Any]:
         if self._says_absent(rng) or (self._truth.targets and not fresh):
             return {"function": "report_no_mask", "arguments": {"reason": "I see none"}}
-        if self._truth.targets:
-            phrase = fresh[0]
-            if rng.random() < self._errors.propose:
-                phrase = self._wrong(phrase, fresh, rng)
-        else:
-            phrase = str(rng.choice(self._truth.vocabulary))
+        phrase = fresh[0] if fresh else str(rng.choice(self._truth.vocabulary))
+        if fresh and rng.random() < self._errors.propose:
+            phrase = self._wrong(phrase, fresh, rng)
         (phrase, *_) = self._untried([phrase], view, rng) or [phrase]
         return {"function": "segment_phrase", "arguments": {"phrase": phrase}}
 

@@ -71,11 +71,11 @@ async def begin(state: ToolState, runtime: Runtime[Workspace]) -> dict[str, Any]
 
 def _side(workspace: Workspace) -> ToolCallingSide:
     side = workspace.language
-    if isinstance(side, ToolCallingSide):
+    if isinstance(side, ToolCallingSide) and side.judges:
         return side
     raise InputError(
-        f"the agent that calls tools needs a language model, not {side.name}",
-        "name one by --mllm-url and --mllm-model",
+        f"the agent that calls tools needs a language model that sees, not {side.name}",
+        "name one by --mllm-url and --mllm-model, without --mllm-text-only",
     )
 
 

@@ -267,6 +267,8 @@ def test_a_history_of_thirty_rounds_stays_as_small_as_it_is_said_to_be(grey_phot
 def test_rules_cannot_be_talked_to(grey_photo):
     with pytest.raises(InputError, match="needs a language model"):
         segment_photo_sync(KnowingSegmenter(), grey_photo, "star", route=RouteChoice.AGENT_TOOLS)
+    with serve(_plays()) as server, pytest.raises(InputError, match="that sees"):
+        _run(server, grey_photo, {"text_only": True})
 
 
 def test_calls_are_quoted_in_the_form_in_which_they_can_be_repeated(grey_photo):
