@@ -215,6 +215,7 @@ def test_the_accuracy_of_boxes_is_that_of_the_best_masks():
     answers = [
         Answer(1, (mask(frame, 0.9), mask(OTHER, 0.8))),
         Answer(2, (mask(frame, 0.7), mask(OTHER, 0.8))),
-        Answer(3, ()),
+        Answer(3, (mask(OTHER, 0.1), mask(frame, 0.9))),
+        Answer(4, ()),
     ]
-    assert box_accuracy(truth, answers) == 25
+    assert box_accuracy(truth, answers) == 50

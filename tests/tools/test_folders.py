@@ -20,6 +20,7 @@ from sam3i_agent.core.contracts import (
 from sam3i_agent.core.errors import InputError, ModelError
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.model_choice import ModelChoice
+from sam3i_agent.core.photo import Photo
 from sam3i_agent.data.scenes import generate_scene
 from sam3i_agent.tools.folders.answering import DrawnAnswer, FolderSettings, PictureAnswerer
 from sam3i_agent.tools.folders.pictures import (
@@ -31,7 +32,7 @@ from sam3i_agent.tools.folders.pictures import (
     same_text,
 )
 from sam3i_agent.tools.folders.run import FolderSummary, run_folder
-from tests.conftest import KnowingSegmenter, block
+from tests.conftest import KnowingImage, KnowingSegmenter, block
 from tests.tools.folder_readers import read_coco, read_label_studio, read_yolo
 
 SETTINGS = {"model": "knowing"}
@@ -55,11 +56,23 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
+class Counting(KnowingSegmenter):
+    """Says which encodings were to be kept."""
+
+    def __init__(self) -> None:
+        super().__init__(KNOWING)
+        self.kept: list[bool] = []
+
+    def encode(self, photo: Photo, *, keep: bool = True) -> KnowingImage:
+        self.kept.append(keep)
+        return super().encode(photo, keep=keep)
+
+
 class Answering:
     """Answers with a segmenter that knows cups, and fails after so many pictures."""
 
     def __init__(self, fail_after: int = 100, settings: FolderSettings = DIRECT) -> None:
-        self.segmenter = KnowingSegmenter(KNOWING)
+        self.segmenter = Counting()
         self.answered: list[str] = []
         self._fail_after = fail_after
         self._settings = settings
@@ -113,6 +126,7 @@ def test_each_picture_is_once_in_every_export_with_its_masks(photos: Path, tmp_p
     coco, yolo = read_coco(out), read_yolo(out)
     assert files == coco.keys() == read_label_studio(out).keys()
     assert {str((photos / file).resolve()) for file in files} == yolo.keys()
+    assert len(list((out / "yolo").rglob("*.txt"))) == 7
     for masks in coco.values():
         assert np.array_equal(masks[0], MASK)
     for masks in yolo.values():
@@ -183,7 +197,7 @@ def test_a_table_gives_each_picture_its_texts(photos: Path, tmp_path: Path):
     assert [one.file for one in own_texts(found, elsewhere, "set.json")] == ["1.png"]
     answering = Answering()
     run_folder(pictures, answering, out, settings=SETTINGS)
-    assert answering.segmenter.encodings == 2  # once for both texts
+    assert answering.segmenter.kept == [False, False]  # once for both texts, and not for later
     assert [len(masks) for masks in read_coco(out).values()].count(3) == 1
     coco = json.loads((out / "coco.json").read_text())
     assert [one["name"] for one in coco["categories"]] == ["cup", "two cups"]
