@@ -7,6 +7,7 @@ from typing import Any
 from sam3i_agent.benchmarks.agent_pattern import AgentPattern
 from sam3i_agent.benchmarks.growth import Growth
 from sam3i_agent.benchmarks.language import LEVELS, SWEEP, LanguageBench, stops_paying_at
+from sam3i_agent.benchmarks.speed.peers import Peers
 from sam3i_agent.core.contracts import RouteChoice
 from sam3i_agent.core.errors import ModelError
 
@@ -77,6 +78,33 @@ def plot_language(measured: LanguageBench, sweep: str, path: Path) -> None:
         axis.set_ylabel("gIoU, percent")
         axis.set_ylim(0, 100)
         axis.legend()
+    figure.savefig(path)
+
+
+def plot_peers(measured: Peers, path: Path) -> None:
+    """Draw seconds of each case on each side, as shares of stock with features kept, as a PNG.
+
+    Raises:
+        ModelError: matplotlib is not installed.
+    """
+    figure, axis = _figure(1)
+    figure.set_size_inches(9, 4)
+    places = range(len(measured.cases))
+    axis.bar(places, [one.to_kept for one in measured.cases], width=0.6, label="sam3i")
+    axis.axhline(1, color="grey", label="stock, vision features kept")
+    for place, one in zip(places, measured.cases, strict=True):
+        said = (
+            f"{one.to_kept:.2f}"
+            if one.to_anew is None
+            else f"{one.to_kept:.2f}\n({one.to_anew:.2f} of anew)"
+        )
+        axis.annotate(said, (place, one.to_kept), ha="center", va="bottom")
+    axis.set_xticks(places, [one.case.replace(", ", ",\n") for one in measured.cases], fontsize=8)
+    axis.set(
+        ylabel="time, as a share", title=f"{measured.model} px, {measured.dtype}, {measured.device}"
+    )
+    axis.set_ylim(0, 1.4)
+    axis.legend(loc="upper right")
     figure.savefig(path)
 
 

@@ -44,4 +44,7 @@ def full_size_segmenter(side: int, device: str, dtype: torch.dtype | None = None
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(0, _STD)
+        for module in model.modules():
+            if isinstance(module, torch.nn.LayerNorm | torch.nn.GroupNorm):
+                module.reset_parameters()  # or all queries would score the same
     return Sam3Segmenter(model.eval().requires_grad_(False), f"random full size at {side}")

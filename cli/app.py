@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sam3i_agent.cli.commands.bench import bench_app
+from sam3i_agent.cli.bench_speed import bench_app
 from sam3i_agent.cli.commands.compare import compare
 from sam3i_agent.cli.commands.convert import convert_app
 from sam3i_agent.cli.commands.dataset import dataset_app

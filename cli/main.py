@@ -1,14 +1,10 @@
 """The command `sam3i`: parse, call, print."""
 
+import atexit
 import os
 import sys
 
-import typer
-
-from sam3i_agent.cli.app import app
-from sam3i_agent.cli.options import FAILURE, USAGE_ERROR
-from sam3i_agent.cli.renamed import new_name
-from sam3i_agent.core.errors import InputError, Sam3iError
+from sam3i_agent.tools.importing import quick_end, quick_imports
 
 
 def main() -> None:
@@ -16,6 +12,15 @@ def main() -> None:
     # torch reads it once, when it is imported: large pages for large tensors, measured 10 to 20 %
     # faster for prompts of a full-size model on a CPU.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    atexit.register(quick_end)
+    with quick_imports():
+        import typer
+
+        from sam3i_agent.cli.app import app
+        from sam3i_agent.cli.options import FAILURE, USAGE_ERROR
+        from sam3i_agent.cli.renamed import new_name
+        from sam3i_agent.core.errors import InputError, Sam3iError
+
     try:
         if (name := new_name(sys.argv[1:])) is not None:
             raise InputError(f"`sam3i {sys.argv[1]}` is now `sam3i {name}`")

@@ -35,6 +35,15 @@ TilingOption = Annotated[
     Tiling,
     typer.Option(help="See large photos in tiles: where small objects need it, always, never."),
 ]
+ServerOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        envvar="SAM3I_SERVER",
+        help="A sam3i serve --http that answers, such as http://127.0.0.1:8765; nothing is loaded "
+        "here.",
+    ),
+]
 RootOption = Annotated[
     list[Path] | None,
     typer.Option(

@@ -84,7 +84,7 @@ class ClickModel:
             Three maps, the finest first, each (1, C, h, w).
         """
         tracker = self._tracker
-        hidden = image.vision.last_hidden_state
+        hidden = image.features.last_hidden_state
         grid = tracker.prompt_encoder.image_embedding_size
         spatial = hidden.view(1, *grid, -1).permute(0, 3, 1, 2)
         maps = list(tracker.vision_encoder.neck(spatial)[0])

@@ -1,58 +1,37 @@
-"""From the model's output to instances, in the official order.
+"""From what the model keeps to instances, in the official order.
 
-Score = sigmoid(logit) * sigmoid(presence), kept above 0.5; mask *logits* are resized to the photo
-and only then thresholded (the transformers post-processor applies the sigmoid first, which flips
-pixels at edges, and keeps scores above 0.3). No non-maximum suppression.
+Mask *logits* are resized to the photo and only then thresholded (the transformers post-processor
+applies the sigmoid first, which flips pixels at edges). No non-maximum suppression.
 """
-
-from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
-from transformers.models.sam3.modeling_sam3 import Sam3ImageSegmentationOutput
 
 from sam3i_agent.core.instances import Instances
 from sam3i_agent.core.masks import Masks
-from sam3i_agent.core.prompt import SCORE_THRESHOLD
 from sam3i_agent.core.rle import counts_of_changes
 from sam3i_agent.core.stopping import check_stop
+from sam3i_agent.segmodel.network.answering import RowAnswer
 
 _LOGITS_AT_ONCE = 1 << 26
 """At the photo's size; 256 MiB in fp32."""
 
 
-def to_instances(
-    output: Sam3ImageSegmentationOutput,
-    size_hw: tuple[int, int],
-    min_scores: Sequence[float] | None = None,
-) -> list[Instances]:
-    """Return one `Instances` per row of a model output.
+def to_instances(row: RowAnswer, size_hw: tuple[int, int]) -> Instances:
+    """Return what a row of an answer has found.
 
     Args:
-        output: of N rows, all about photos of the same size.
+        row: about a photo.
         size_hw: the upright photo's height and width in pixels.
-        min_scores: that scores must be above, 0..1, for each row; None takes 0.5 for all.
     """
-    if output.presence_logits is None or output.pred_logits is None:
-        raise ValueError("the output has no class or presence logits")
-    presence = output.presence_logits.float().sigmoid()  # (N, 1)
-    scores = output.pred_logits.float().sigmoid() * presence  # (N, Q)
-    floors = [SCORE_THRESHOLD] * len(scores) if min_scores is None else min_scores
-    rows: list[Instances] = []
-    for row, floor in enumerate(floors):
-        chosen = torch.nonzero(scores[row] > floor).flatten()
-        chosen = chosen[scores[row, chosen].argsort(descending=True, stable=True)]
-        rows.append(
-            Instances(
-                masks=masks_at(output.pred_masks[row, chosen], size_hw),
-                boxes_xyxy=_boxes_at(output.pred_boxes[row, chosen], size_hw),
-                scores=scores[row, chosen].cpu().numpy(),
-                presence=float(presence[row]),
-            )
-        )
-    return rows
+    return Instances(
+        masks=masks_at(row.mask_logits, size_hw),
+        boxes_xyxy=_boxes_at(row.boxes, size_hw),
+        scores=row.scores.numpy(),
+        presence=row.presence,
+    )
 
 
 def masks_at(logits: Tensor, size_hw: tuple[int, int]) -> Masks:

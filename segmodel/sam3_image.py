@@ -3,12 +3,11 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
-
 from sam3i_agent.core.instances import Instances
 from sam3i_agent.core.prompt import Prompt
+from sam3i_agent.segmodel.network.photo_features import PhotoFeatures
 
-Answer = Callable[[Sam3VisionEncoderOutput, tuple[int, int], Sequence[Prompt]], list[Instances]]
+Answer = Callable[[PhotoFeatures, tuple[int, int], Sequence[Prompt]], list[Instances]]
 """Answers prompts about features, given the photo's size."""
 
 
@@ -17,7 +16,7 @@ class Sam3Image:
     """The features of one photo, computed once, that answer any number of prompts."""
 
     answer: Answer
-    vision: Sam3VisionEncoderOutput
+    features: PhotoFeatures
     size_hw: tuple[int, int]
     """Of the photo, in pixels."""
     encodings: int = 1
@@ -26,10 +25,8 @@ class Sam3Image:
     @property
     def nbytes(self) -> int:
         """Bytes of the features."""
-        vision = self.vision
-        maps = (*vision.fpn_hidden_states, *vision.fpn_position_encoding, vision.last_hidden_state)
-        return sum(one.nbytes for one in maps if one is not None)
+        return self.features.nbytes
 
     def segment(self, prompts: Sequence[Prompt]) -> list[Instances]:
         """Return the instances of each prompt; see `segmenter.EncodedImage`."""
-        return self.answer(self.vision, self.size_hw, prompts)
+        return self.answer(self.features, self.size_hw, prompts)

@@ -18,11 +18,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.sam3.modeling_sam3 import (
     Sam3DetrDecoderLayer,
     Sam3DetrEncoderLayer,
-    Sam3ImageSegmentationOutput,
     Sam3VisionEncoderOutput,
     Sam3ViTLayer,
 )
@@ -34,7 +32,10 @@ from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Click, Prompt
 from sam3i_agent.segmodel.checkpoints.repository import has_video_half
 from sam3i_agent.segmodel.exemplars import check_box, pad_exemplars
+from sam3i_agent.segmodel.network.answering import Find, Question, RowAnswer, answer
+from sam3i_agent.segmodel.network.finding import find
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
+from sam3i_agent.segmodel.network.photo_features import PhotoFeatures
 from sam3i_agent.segmodel.postprocessing import to_instances
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
 from sam3i_agent.segmodel.sam3_image import Sam3Image
@@ -69,7 +70,7 @@ _LAYERS = (Sam3ViTLayer, Sam3DetrEncoderLayer, Sam3DetrDecoderLayer)
 class _Question:
     """Prompts about one encoded photo, all with example boxes or all without."""
 
-    vision: Sam3VisionEncoderOutput
+    photo: PhotoFeatures
     size_hw: tuple[int, int]
     prompts: Sequence[Prompt]
 
@@ -93,6 +94,8 @@ class Sam3Segmenter:
         self.tokenizer = InstructionTokenizer(text.vocab_size, text.max_position_embeddings)
         self.encodings: EncodingCache[Sam3Image] = EncodingCache()
         self.texts = TextCache()
+        self.find: Find = find
+        """How phrases are looked for; see `network.compiling`."""
         self.turn = threading.Lock()
         """Held by whoever runs the model."""
         self.encoder = Combiner(self._encode_together, self.turn, _photos_per_pass(model))
@@ -226,16 +229,14 @@ class Sam3Segmenter:
         return MemoryTracker(self._video, self.tokenizer, self.turn, text)
 
     @torch.inference_mode()
-    def _encode_together(self, photos: Sequence[Tensor]) -> list[Sam3VisionEncoderOutput]:
+    def _encode_together(self, photos: Sequence[Tensor]) -> list[PhotoFeatures]:
         pixel_values = torch.cat(list(photos)).to(self.model.device, self.model.dtype)
         vision = self.model.get_vision_features(pixel_values)
-        return [vision] if len(photos) == 1 else [_row(vision, i) for i in range(len(photos))]
+        rows = [vision] if len(photos) == 1 else [_row(vision, i) for i in range(len(photos))]
+        return [PhotoFeatures(one) for one in rows]
 
     def answer(
-        self,
-        vision: Sam3VisionEncoderOutput,
-        size_hw: tuple[int, int],
-        prompts: Sequence[Prompt],
+        self, photo: PhotoFeatures, size_hw: tuple[int, int], prompts: Sequence[Prompt]
     ) -> list[Instances]:
         """Answer `prompts` about one encoded image; see `Sam3Image.segment`."""
         self._check(prompts, size_hw)
@@ -245,40 +246,38 @@ class Sam3Segmenter:
             chosen = [i for i, one in enumerate(prompts) if bool(one.exemplars) is with_boxes]
             for start in range(0, len(chosen), at_once):
                 some = chosen[start : start + at_once]
-                question = _Question(vision, size_hw, [prompts[i] for i in some])
-                output = self.decoder(question, kind=with_boxes, cost=len(some))
+                question = _Question(photo, size_hw, [prompts[i] for i in some])
+                rows = self.decoder(question, kind=with_boxes, cost=len(some))
                 with torch.inference_mode():
-                    floors = [prompts[i].min_score for i in some]
-                    answers = to_instances(output, size_hw, floors)
-                found |= dict(zip(some, answers, strict=True))
+                    found |= {
+                        i: to_instances(row, size_hw) for i, row in zip(some, rows, strict=True)
+                    }
         return [found[i] for i in range(len(prompts))]
 
     @torch.inference_mode()
-    def _answer_together(self, questions: Sequence[_Question]) -> list[Sam3ImageSegmentationOutput]:
+    def _answer_together(self, questions: Sequence[_Question]) -> list[list[RowAnswer]]:
         prompts = [prompt for one in questions for prompt in one.prompts]
         tokens = self.tokenizer([prompt.words for prompt in prompts])
         input_ids = tokens.input_ids.to(self.model.device)
         levels = [prompt.level for prompt in prompts]
         features = self.texts.get(
             [(one.words, one.level, self.model.dtype, self.model.device) for one in prompts],
-            lambda rows: self._encode_texts(input_ids[rows], [levels[row] for row in rows]),
+            lambda rows: self.encode_texts(input_ids[rows], [levels[row] for row in rows]),
         )
         boxes = self._boxes(questions) if prompts[0].exemplars else {}
-        output = self.model(
-            vision_embeds=_side_by_side(questions),
-            text_embeds=BaseModelOutputWithPooling(pooler_output=features),
-            attention_mask=tokens.attention_mask.to(self.model.device),
-            level=levels,
+        asked = Question(
+            photos=[one.photo for one in questions for _ in one.prompts],
+            texts=features,
+            mask=tokens.attention_mask.to(self.model.device),
+            levels=levels,
+            min_scores=[prompt.min_score for prompt in prompts],
             **boxes,
         )
-        counts = [len(one.prompts) for one in questions]
-        parts = {name: output[name].split(counts) for name in _ANSWER_PARTS}
-        return [
-            Sam3ImageSegmentationOutput(**{name: part[i] for name, part in parts.items()})
-            for i in range(len(questions))
-        ]
+        answers = iter(answer(self.model, asked, self.find))
+        return [[next(answers) for _ in one.prompts] for one in questions]
 
-    def _encode_texts(self, input_ids: Tensor, levels: Sequence[InstructionLevel]) -> Tensor:
+    def encode_texts(self, input_ids: Tensor, levels: Sequence[InstructionLevel]) -> Tensor:
+        """Return the features of texts, (N, L, C), kept by nobody; not for several threads."""
         features = self.model.encode_text(input_ids, levels).pooler_output
         if features is None:
             raise ValueError("the text encoder gave no features")
@@ -301,13 +300,9 @@ class Sam3Segmenter:
             [(prompt.exemplars, one.size_hw) for one in questions for prompt in one.prompts]
         )
         return {
-            "input_boxes": boxes.to(self.model.device, self.model.dtype),
-            "input_boxes_labels": labels.to(self.model.device),
+            "boxes": boxes.to(self.model.device, self.model.dtype),
+            "box_labels": labels.to(self.model.device),
         }
-
-
-_ANSWER_PARTS = ("pred_logits", "pred_boxes", "pred_masks", "presence_logits")
-"""Of the model's output, what instances are made of."""
 
 
 def _photos_per_pass(model: InstructionSam3) -> int:
@@ -334,23 +329,4 @@ def _row(vision: Sam3VisionEncoderOutput, index: int) -> Sam3VisionEncoderOutput
         last_hidden_state=vision.last_hidden_state[index : index + 1].clone(),
         fpn_hidden_states=tuple(one[index : index + 1].clone() for one in vision.fpn_hidden_states),
         fpn_position_encoding=tuple(one[:1] for one in vision.fpn_position_encoding),
-    )
-
-
-def _side_by_side(questions: Sequence[_Question]) -> Sam3VisionEncoderOutput:
-    """Return the features that each prompt is about; one photo's are not copied."""
-    first = questions[0].vision
-    if all(one.vision is first for one in questions):
-        return first
-    return Sam3VisionEncoderOutput(
-        fpn_hidden_states=tuple(
-            torch.cat(
-                [
-                    one.vision.fpn_hidden_states[level].expand(len(one.prompts), -1, -1, -1)
-                    for one in questions
-                ]
-            )
-            for level in range(len(first.fpn_hidden_states))
-        ),
-        fpn_position_encoding=first.fpn_position_encoding,
     )

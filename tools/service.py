@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from sam3i_agent.core.contracts import SegmentationResult, SegmentRequest
 from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.photo import Photo
+from sam3i_agent.segmodel.checkpoints.repository import read_ahead
+from sam3i_agent.tools.importing import quick_imports
 
 if TYPE_CHECKING:
     from sam3i_agent.agent.language.factory import LanguageFactory
@@ -40,10 +42,12 @@ class SegmentationService:
 
     def _load(self) -> "Segmenter":
         # Loading takes seconds, mostly imports: `--help` and `initialize` do not wait.
-        from sam3i_agent.segmodel.checkpoints.loading import load_by_choice
-        from sam3i_agent.segmodel.tiling import TilingSegmenter
+        read_ahead(self.model.name)
+        with quick_imports():
+            from sam3i_agent.segmodel.checkpoints.loading import load_by_choice
+            from sam3i_agent.segmodel.tiling import TilingSegmenter
 
-        self._loaded = load_by_choice(self.model)
+            self._loaded = load_by_choice(self.model)
         return TilingSegmenter(self._loaded, self.model.tiling)
 
     @property
@@ -71,8 +75,9 @@ class SegmentationService:
     ) -> SegmentationResult:
         """Answer a request about `photo`; see `agent.run.answer_request`."""
         segmenter = await asyncio.to_thread(self.segmenter)
-        from sam3i_agent.agent.language.factory import offline_planner
-        from sam3i_agent.agent.run import answer_request
+        with quick_imports():
+            from sam3i_agent.agent.language.factory import offline_planner
+            from sam3i_agent.agent.run import answer_request
 
         return await answer_request(
             segmenter,
@@ -89,6 +94,7 @@ class SegmentationService:
     ) -> list[SegmentationResult]:
         """Answer several requests about one photo over one encoding."""
         segmenter = await asyncio.to_thread(self.segmenter)
-        from sam3i_agent.agent.run import answer_request
+        with quick_imports():
+            from sam3i_agent.agent.run import answer_request
 
         return [await answer_request(segmenter, photo, request) for request in requests]

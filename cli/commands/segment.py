@@ -12,6 +12,7 @@ from sam3i_agent.cli.options import (
     FAILURE,
     DeviceOption,
     ModelOption,
+    ServerOption,
     TilingOption,
     VerboseOption,
     log_to_stderr,
@@ -22,9 +23,11 @@ from sam3i_agent.core.contracts import (
     LevelChoice,
     RouteChoice,
     RunStatus,
+    SegmentationResult,
 )
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.model_choice import ModelChoice, Tiling
+from sam3i_agent.tools.importing import quick_imports
 
 
 class AgentChoice(StrEnum):
@@ -98,6 +101,7 @@ def segment(
     not_point: Annotated[
         list[str] | None, typer.Option(metavar="X,Y", help="A click on what does not belong to it.")
     ] = None,
+    server: ServerOption = None,
     model: ModelOption = "tiny",
     device: DeviceOption = "auto",
     tiling: TilingOption = Tiling.AUTO,
@@ -146,8 +150,48 @@ def segment(
     """
     log_to_stderr(verbose)
     route = _route_of(agent, route)
-    from sam3i_agent.cli.segment_run import SegmentCommand
     from sam3i_agent.cli.segment_words import names_many, split_words
+
+    chosen = ModelChoice(model, device, tiling)
+    budgets = read_budgets(
+        max_rounds=max_rounds,
+        max_mllm_calls=max_mllm_calls,
+        max_tokens=max_tokens,
+        max_pictures=max_pictures,
+        max_seconds=max_seconds,
+        concurrency=concurrency,
+    )
+    if server and resume is None:
+        with quick_imports():
+            from sam3i_agent.cli.remote_run import segment_on_server
+
+        pictures, instruction = split_words(words or (), instructions)
+        here_alone = {
+            "more than one picture": names_many(pictures) or bool(instructions or workers),
+            "--box": bool(box or not_box),
+            "--point": bool(point or not_point),
+            "--model, --device or --tiling": chosen != ModelChoice(),
+            "--mllm-url": language is not None,
+            "a limit of the agent": budgets != DEFAULT_BUDGETS,
+            "--no-head": no_head,
+        }
+        image = Path(pictures[0]) if pictures else None
+        if out is None and not as_json and image is not None:
+            out = Path("outputs") / image.stem
+        result = segment_on_server(
+            server,
+            image,
+            instruction,
+            route,
+            level,
+            out,
+            here_alone=here_alone,
+            show_steps=verbose,
+        )
+        _say(result, out, as_json=as_json)
+        return
+    with quick_imports():
+        from sam3i_agent.cli.segment_run import SegmentCommand
 
     if resume is not None:
         if words or box or not_box:
@@ -158,14 +202,6 @@ def segment(
         corrected = box or not_box or point or not_point
         if not pictures or (instruction is None and instructions is None and not corrected):
             raise InputError("an image and an instruction are needed", "see sam3i segment --help")
-        budgets = read_budgets(
-            max_rounds=max_rounds,
-            max_mllm_calls=max_mllm_calls,
-            max_tokens=max_tokens,
-            max_pictures=max_pictures,
-            max_seconds=max_seconds,
-            concurrency=concurrency,
-        )
         if names_many(pictures) or instructions is not None:
             if corrected:
                 raise InputError("boxes and points are about one picture", "name one alone")
@@ -173,7 +209,7 @@ def segment(
 
             many = FolderCommand(
                 pictures, instruction, instructions, out, route, level, not no_head, budgets,
-                ModelChoice(model, device, tiling), language, workers,
+                chosen, language, workers,
             )  # fmt: skip
             many.run_and_say(as_json)
             return
@@ -188,13 +224,17 @@ def segment(
             level=level,
             use_head=not no_head,
             budgets=budgets,
-            model=ModelChoice(model, device, tiling),
+            model=chosen,
             language=language,
         )
     command = command.with_clicks(point or (), not_point or ())
     if out is None and not as_json:
         out = Path("outputs") / command.image.stem
     result = command.run(out, show_steps=verbose)
+    _say(result, out, as_json=as_json)
+
+
+def _say(result: SegmentationResult, out: Path | None, *, as_json: bool) -> None:
     if as_json:
         typer.echo(result.model_dump_json())
     else:

@@ -1,8 +1,10 @@
 """What a model's name stands for, read off names and configurations; light to import."""
 
 import json
+import os
 import re
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
@@ -18,6 +20,7 @@ DETECTOR = "google/owlv2-base-patch16-ensemble"
 MASKER = "facebook/sam2.1-hiera-tiny"
 _HUB_ID = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 _CONFIG_NAME = "config.json"
+_WEIGHTS_SUFFIX = ".safetensors"
 _VIDEO_TYPE = "sam3_video"
 _VIDEO_ARCHITECTURE = "Sam3VideoModel"
 
@@ -67,6 +70,27 @@ def two_models(name: str) -> tuple[str, str]:
             f"write {OPEN_VOCABULARY}:{DETECTOR},{MASKER}, or folders in their place",
         )
     return detector, masker
+
+
+def read_ahead(name: str) -> None:
+    """Let the system read a model's weights from the disk while torch is being imported.
+
+    Does nothing where it cannot be asked to (outside Linux), or where the weights are not here.
+    """
+    path = path_of(name)
+    files_of = [path] if path.is_file() else sorted(path.glob(f"*{_WEIGHTS_SUFFIX}"))
+    if files_of and hasattr(os, "posix_fadvise"):
+        # It returns when all is asked for, which on a slow disk is late.
+        threading.Thread(target=_ask_for, args=(files_of,), daemon=True).start()
+
+
+def _ask_for(paths: Sequence[Path]) -> None:
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+        except OSError:  # whoever loads it says what is wrong
+            return
 
 
 def has_video_half(name: str) -> bool:

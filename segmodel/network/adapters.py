@@ -170,6 +170,10 @@ class InstructionDetrEncoderLayer(Sam3DetrEncoderLayer):
         inner = self.adapters["complex_in"](rows)
         return rows + self._scale * (self.adapters["complex_out"](inner) + inner)
 
+    def adapted(self, cells: Tensor) -> Tensor:
+        """Return what the MLP's change of (N, T, C) vision tokens is added to."""
+        return self._switch.route(cells, simple=self._simple, complex_=self._complex)
+
     def forward(
         self,
         vision_feats: Tensor,
@@ -179,21 +183,38 @@ class InstructionDetrEncoderLayer(Sam3DetrEncoderLayer):
         **kwargs: Any,
     ) -> Tensor:
         """Run the layer on (N, T, C) vision tokens."""
-        normed = self.layer_norm1(vision_feats)
-        placed = normed + vision_pos_encoding
-        attended, _ = self.self_attn(query=placed, key=placed, value=normed, **kwargs)
-        hidden_states = self.dropout(attended) + vision_feats
-        attended, _ = self.cross_attn(
-            query=self.layer_norm2(hidden_states),
-            key=prompt_feats,
-            value=prompt_feats,
-            attention_mask=prompt_cross_attn_mask,
-            **kwargs,
-        )
-        hidden_states = self.dropout(attended) + hidden_states
-        change = self.dropout(self.mlp(self.layer_norm3(hidden_states)))
-        adapted = self._switch.route(hidden_states, simple=self._simple, complex_=self._complex)
-        return change + adapted
+        seen = attend_to_image(self, vision_feats, vision_pos_encoding, **kwargs)
+        return attend_to_prompt(self, seen, prompt_feats, prompt_cross_attn_mask, **kwargs)
+
+
+def attend_to_image(layer: nn.Module, cells: Tensor, positions: Tensor, **kwargs: Any) -> Tensor:
+    """Run the first half of a DETR encoder layer on (N, T, C) vision tokens, without a prompt."""
+    normed = layer.layer_norm1(cells)
+    placed = normed + positions
+    attended, _ = layer.self_attn(query=placed, key=placed, value=normed, **kwargs)
+    return layer.dropout(attended) + cells
+
+
+def attend_to_prompt(
+    layer: nn.Module,
+    cells: Tensor,
+    prompt: Tensor,
+    attention_mask: Tensor | None,
+    **kwargs: Any,
+) -> Tensor:
+    """Run the second half of a DETR encoder layer on (N, T, C) vision tokens."""
+    attended, _ = layer.cross_attn(
+        query=layer.layer_norm2(cells),
+        key=prompt,
+        value=prompt,
+        attention_mask=attention_mask,
+        **kwargs,
+    )
+    cells = layer.dropout(attended) + cells
+    change = layer.dropout(layer.mlp(layer.layer_norm3(cells)))
+    if isinstance(layer, InstructionDetrEncoderLayer):
+        return change + layer.adapted(cells)
+    return change + cells
 
 
 class InstructionDetrDecoderLayer(Sam3DetrDecoderLayer):

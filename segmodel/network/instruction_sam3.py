@@ -17,7 +17,12 @@ from transformers import CLIPTextConfig, Sam3LiteTextTextModel, Sam3Model
 from transformers import initialization as init
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.models.sam3.modeling_sam3 import (
+    Sam3DetrDecoder,
+    Sam3DetrEncoder,
+    Sam3DotProductScoring,
+    Sam3GeometryEncoder,
     Sam3ImageSegmentationOutput,
+    Sam3MaskDecoder,
     Sam3VisionEncoderOutput,
 )
 from transformers.models.sam3_lite_text.modeling_sam3_lite_text import Sam3LiteTextTextEncoderLayer
@@ -57,6 +62,11 @@ class InstructionSam3(Sam3Model):
 
     config_class = InstructionSam3Config
     config: InstructionSam3Config
+    geometry_encoder: Sam3GeometryEncoder
+    detr_encoder: Sam3DetrEncoder
+    detr_decoder: Sam3DetrDecoder
+    mask_decoder: Sam3MaskDecoder
+    dot_product_scoring: Sam3DotProductScoring
 
     def __init__(self, config: InstructionSam3Config) -> None:
         super().__init__(_with_clip(config) if config.has_lite_text else config)

@@ -21,6 +21,7 @@ from sam3i_agent.segmodel.postprocessing import to_instances
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
 from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
 from tests.conftest import DATA, small_config
+from tests.segmodel.whole_outputs import kept_of
 
 SIDE = 112
 PROMPTS = (
@@ -80,12 +81,13 @@ def test_boxes_reach_the_model_as_the_official_numbers(segmenter: Sam3Segmenter,
     with torch.inference_mode():
         tokens = segmenter.tokenizer(["circle"])
         output = segmenter.model(
-            vision_embeds=image.vision,
+            pixel_values=to_pixel_values(photo.pixels, segmenter.input_side),
             input_ids=tokens.input_ids,
             input_boxes=torch.from_numpy(expected["exemplar_boxes_cxcywh"])[None],
             input_boxes_labels=torch.from_numpy(expected["exemplar_labels"])[None],
         )
-    (wanted,) = to_instances(output, photo.size_hw, [0.0])
+    (row,) = kept_of(output, [0.0])
+    wanted = to_instances(row, photo.size_hw)
     (plain, found) = image.segment(
         [
             Prompt("circle", min_score=0.0),

@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch.nn.functional import interpolate
 
+from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Prompt
 from sam3i_agent.data.scenes import generate_scene
 from sam3i_agent.segmodel.checkpoints import loading
 from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
-from sam3i_agent.segmodel.network.compiling import compile_encoder
+from sam3i_agent.segmodel.network.compiling import compile_encoder, compile_finder
 from sam3i_agent.segmodel.preprocessing import resize_in_float
 from sam3i_agent.segmodel.sam3_segmenter import MAX_PHOTOS, _photos_per_pass
 
@@ -35,12 +36,34 @@ def test_a_compiled_encoder_gives_the_same_features():
     for number in range(2):
         photo = Photo(generate_scene(5, number).image, f"{number}")
         a, b = (one.encode(photo) for one in (plain, compiled))
-        for ours, theirs in zip(
-            a.vision.fpn_hidden_states, b.vision.fpn_hidden_states, strict=True
-        ):
+        for ours, theirs in zip(a.features.maps, b.features.maps, strict=True):
             assert (ours - theirs).abs().max() < 1e-4
         first, second = (one.segment([Prompt("thing", min_score=0.1)])[0] for one in (a, b))
         np.testing.assert_allclose(first.scores, second.scores, atol=1e-4)
+
+
+def test_a_compiled_finder_fills_up_buckets_and_finds_the_same():
+    plain, compiled = (load_segmenter("tiny", device="cpu") for _ in range(2))
+    shapes: list[int] = []
+
+    def backend(graph: Any, inputs: Any) -> Any:
+        shapes.append(1)
+        return graph.forward
+
+    compile_finder(compiled, backend=backend)
+    photo = Photo(generate_scene(5, 1).image, "buckets")
+    a, b = plain.encode(photo), compiled.encode(photo)
+    levels = [InstructionLevel.CONCEPT, InstructionLevel.SIMPLE, InstructionLevel.COMPLEX]
+    for number in (3, 4):
+        prompts = [Prompt("red circle", levels[i % 3], min_score=0.02) for i in range(number)]
+        wanted, found = a.segment(prompts), b.segment(prompts)
+        before = len(shapes)
+        for one, other in zip(wanted, found, strict=True):
+            assert len(one.masks) == len(other.masks)
+            np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
+            np.testing.assert_array_equal(np.asarray(one.masks), np.asarray(other.masks))
+    b.segment(prompts)
+    assert before == len(shapes), "compiled once for a number of prompts"
 
 
 def test_a_compiled_encoder_no_longer_stops_between_its_layers(monkeypatch):

@@ -92,6 +92,6 @@ def test_a_cast_model_and_another_photo_are_encoded_anew(scene):
     assert segmenter.encode(mirrored) is not first
     segmenter.model.to(torch.bfloat16)
     cast = segmenter.encode(photo)
-    assert cast.vision.fpn_hidden_states[0].dtype == torch.bfloat16
+    assert cast.features.maps[0].dtype == torch.bfloat16
     assert cast.segment([Prompt("red circle")])
     assert segmenter.encode(replace(photo, sha256="1" * 64)) is cast

@@ -8,11 +8,15 @@ import pytest
 import torch
 from PIL import Image
 
+from sam3i_agent.core.instances import Instances
 from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.prompt import SCORE_THRESHOLD
+from sam3i_agent.segmodel.network.answering import Question, answer
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
+from sam3i_agent.segmodel.network.photo_features import PhotoFeatures
 from sam3i_agent.segmodel.postprocessing import to_instances
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
-from sam3i_agent.segmodel.tokenization import InstructionTokenizer
+from sam3i_agent.segmodel.tokenization import PAD_ID, InstructionTokenizer
 from tests.conftest import DATA, small_config
 
 FOLDER = DATA / "sam3i_small"
@@ -95,25 +99,37 @@ def test_levels_mixed_in_one_batch_over_one_encoding(official, expected):
         _assert_equal(output, expected, SUFFIXES[level], row)
 
 
-def test_postprocessing_equals_the_official(official, expected):
+def test_answers_equal_the_official_postprocessing(official, expected):
     size_hw = (80, 120)
-    for level, suffix in SUFFIXES.items():
+    pixel_values = torch.from_numpy(expected["pixel_values"])
+    for together in (1, 2):  # the second time the photo's own maps are convolved by themselves
         with torch.inference_mode():
-            output = official(
-                pixel_values=torch.from_numpy(expected["pixel_values"]),
-                input_ids=torch.from_numpy(expected["ids" + suffix]),
-                level=level,
-            )
-        (found,) = to_instances(output, size_hw)
-        scores = expected["post_scores" + suffix]
-        order = np.argsort(-scores, kind="stable")
-        bits = np.unpackbits(expected["post_masks" + suffix])[: len(scores) * 80 * 120]
-        masks = bits.reshape(len(scores), *size_hw).astype(bool)
-        np.testing.assert_allclose(found.scores, scores[order], atol=1e-5)
-        np.testing.assert_allclose(
-            found.boxes_xyxy, expected["post_boxes" + suffix][order], atol=1e-3
-        )
-        np.testing.assert_array_equal(found.masks, masks[order])
+            photo = PhotoFeatures(official.get_vision_features(pixel_values))
+        for level, suffix in SUFFIXES.items():
+            ids = torch.from_numpy(expected["ids" + suffix]).expand(together, -1)
+            with torch.inference_mode():
+                question = Question(
+                    photos=[photo] * together,
+                    texts=official.encode_text(ids, level).pooler_output,
+                    mask=(ids != PAD_ID).long(),
+                    levels=[level] * together,
+                    min_scores=[SCORE_THRESHOLD] * together,
+                )
+                rows = answer(official, question)
+            for row in rows:
+                _assert_official(to_instances(row, size_hw), expected, suffix)
+        assert photo.is_convolved
+
+
+def _assert_official(found: Instances, expected: dict[str, np.ndarray], suffix: str) -> None:
+    size_hw = found.masks.size_hw
+    scores = expected["post_scores" + suffix]
+    order = np.argsort(-scores, kind="stable")
+    bits = np.unpackbits(expected["post_masks" + suffix])[: len(scores) * size_hw[0] * size_hw[1]]
+    masks = bits.reshape(len(scores), *size_hw).astype(bool)
+    np.testing.assert_allclose(found.scores, scores[order], atol=1e-5)
+    np.testing.assert_allclose(found.boxes_xyxy, expected["post_boxes" + suffix][order], atol=1e-3)
+    np.testing.assert_array_equal(found.masks, masks[order])
 
 
 def test_pixels_and_tokens_are_the_official_inputs(expected):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mcp import StdioServerParameters
 
-from sam3i_agent.tools.serving.http import TOKEN_VARIABLE
+from sam3i_agent.tools.serving.addresses import TOKEN_VARIABLE
 
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "scene.png"
 SERVE = ("sam3i_agent.cli", "serve", "--device", "cpu")

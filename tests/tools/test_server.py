@@ -21,7 +21,7 @@ from sam3i_agent.tools.mcp.openai_schema import call_function, function_schemas
 from sam3i_agent.tools.mcp.server import build_server
 from sam3i_agent.tools.results.store import ResultStore
 from sam3i_agent.tools.service import SegmentationService
-from sam3i_agent.tools.serving.http import TOKEN_VARIABLE
+from sam3i_agent.tools.serving.addresses import TOKEN_VARIABLE
 from sam3i_agent.tools.sources.sources import ImageSource
 from sam3i_agent.tools.toolbox import Toolbox
 from tests.tools.servers import EXAMPLE, SERVE, http_server, stdio_server

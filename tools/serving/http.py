@@ -22,12 +22,11 @@ from starlette.middleware.cors import CORSMiddleware
 
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.tools.mcp.server import DEFAULT_OPTIONS, ServerOptions, build_server
+from sam3i_agent.tools.serving.addresses import PATH, TOKEN_VARIABLE
 from sam3i_agent.tools.serving.calls import Calls
 from sam3i_agent.tools.serving.probes import DRAIN_S, DrainingServer, add_probes
 from sam3i_agent.tools.toolbox import Toolbox
 
-TOKEN_VARIABLE = "SAM3I_TOKEN"
-PATH = "/mcp"
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """A picture of 48 MB as base64."""
 MIN_TOKEN_CHARACTERS = 16

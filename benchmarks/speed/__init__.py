@@ -1,0 +1,1 @@
+"""Ratios beside what people would use instead, and where the time goes."""
