@@ -149,7 +149,7 @@ def _measure(backend: _Backend, phrases: int, repeats: int) -> BackendTime:
     texts = [f"thing number {number}" for number in range(phrases)]
     ours = backend.ours
     warm = ours.encode(Photo(pixels, "warm"), keep=False)
-    prompts = [Prompt(text, min_score=_floor(warm, text)) for text in texts]
+    prompts = _prompts(warm, texts)
     encodes: list[float] = []
     answers: list[float] = []
     stocks: list[float] = []
@@ -185,19 +185,22 @@ def _measure(backend: _Backend, phrases: int, repeats: int) -> BackendTime:
     )
 
 
-def _floor(image: EncodedImage, text: str) -> float:
-    """Return the score above which about `INSTANCES` are found; those of random weights are near.
+def _prompts(image: EncodedImage, texts: Sequence[str]) -> list[Prompt]:
+    """Return prompts that find about `INSTANCES` each; scores of random weights are near.
 
     Asks for few at first: masks of random weights are costly.
     """
-    (none,) = image.segment([Prompt(text, min_score=1.0)])
-    gap = none.presence * _FIRST_GAP
-    while gap < none.presence:
-        (found,) = image.segment([Prompt(text, min_score=none.presence - gap)])
-        if len(found) >= INSTANCES:
-            return float(found.scores[INSTANCES - 1])
-        gap *= 2
-    return 0.0
+    none = image.segment([Prompt(text, min_score=1.0) for text in texts])
+    best = {text: one.presence for text, one in zip(texts, none, strict=True)}
+    floors: dict[str, float] = {}
+    gap = _FIRST_GAP
+    while len(floors) < len(texts) and gap < 1:
+        asked = [Prompt(one, min_score=best[one] * (1 - gap)) for one in texts if one not in floors]
+        for prompt, found in zip(asked, image.segment(asked), strict=True):
+            if len(found) >= INSTANCES:
+                floors[prompt.text] = float(found.scores[INSTANCES - 1])
+        gap *= 4
+    return [Prompt(text, min_score=floors.get(text, 0.0)) for text in texts]
 
 
 def _lite_text(reduced: bool) -> _Backend:
