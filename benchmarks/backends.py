@@ -34,10 +34,11 @@ from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Prompt
 from sam3i_agent.segmodel.network.configuration import InstructionSam3Config
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
+from sam3i_agent.segmodel.open_vocabulary.calibration import TEXT_THRESHOLD, calibrated
 from sam3i_agent.segmodel.open_vocabulary.detector import NMS_IOU
 from sam3i_agent.segmodel.open_vocabulary.segmenter import OpenVocabularySegmenter
 from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
-from sam3i_agent.segmodel.segmenter import EncodedImage, LoadedSegmenter
+from sam3i_agent.segmodel.segmenter import LoadedSegmenter
 
 SIDES = {"sam3-litetext": (1008, 336), "owlv2": (960, 480), "sam2": (1024, 512)}
 """Of the inputs, in pixels: published, and reduced."""
@@ -47,7 +48,6 @@ INSTANCES = 10
 """Drawn for each phrase, before doubles are dropped."""
 _PHOTO_HW = (480, 640)
 _STD = 0.02
-_FIRST_GAP = 1e-4
 _MIB = 1024**2
 _KIB = 1024
 _PEAK, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
@@ -90,7 +90,8 @@ class _Backend:
     name: str
     ours: LoadedSegmenter
     parameters: int
-    stock: Callable[[Photo, str], None]
+    stock: Callable[[Photo, str], float]
+    """Returns the score above which it drew instances, on the scale of this project."""
 
 
 def measure_backends(
@@ -148,8 +149,6 @@ def _measure(backend: _Backend, phrases: int, repeats: int) -> BackendTime:
     pixels = np.random.default_rng(0).integers(0, 255, (*_PHOTO_HW, 3), dtype=np.uint8)
     texts = [f"thing number {number}" for number in range(phrases)]
     ours = backend.ours
-    warm = ours.encode(Photo(pixels, "warm"), keep=False)
-    prompts = _prompts(warm, texts)
     encodes: list[float] = []
     answers: list[float] = []
     stocks: list[float] = []
@@ -158,18 +157,17 @@ def _measure(backend: _Backend, phrases: int, repeats: int) -> BackendTime:
         photo = Photo(pixels, f"photo {number}")
         _reset_peak()
         started = time.perf_counter()
+        prompts = [Prompt(text, min_score=backend.stock(photo, text)) for text in texts]
+        stocks.append(time.perf_counter() - started)
+        stock_memory = _peak_mib()
+        _reset_peak()
+        started = time.perf_counter()
         image = ours.encode(photo, keep=False)
         encoded = time.perf_counter()
         image.segment(prompts)
-        answered = time.perf_counter()
-        memory = _peak_mib()
-        _reset_peak()
-        for text in texts:
-            backend.stock(photo, text)
-        stocks.append(time.perf_counter() - answered)
-        stock_memory = _peak_mib()
+        answers.append(time.perf_counter() - encoded)
         encodes.append(encoded - started)
-        answers.append(answered - encoded)
+        memory = _peak_mib()
     encode, answer, stock = (statistics.median(one) for one in (encodes, answers, stocks))
     return BackendTime(
         model=backend.name,
@@ -183,24 +181,6 @@ def _measure(backend: _Backend, phrases: int, repeats: int) -> BackendTime:
         memory_mib=memory,
         stock_memory_mib=stock_memory,
     )
-
-
-def _prompts(image: EncodedImage, texts: Sequence[str]) -> list[Prompt]:
-    """Return prompts that find about `INSTANCES` each; scores of random weights are near.
-
-    Asks for few at first: masks of random weights are costly.
-    """
-    none = image.segment([Prompt(text, min_score=1.0) for text in texts])
-    best = {text: one.presence for text, one in zip(texts, none, strict=True)}
-    floors: dict[str, float] = {}
-    gap = _FIRST_GAP
-    while len(floors) < len(texts) and gap < 1:
-        asked = [Prompt(one, min_score=best[one] * (1 - gap)) for one in texts if one not in floors]
-        for prompt, found in zip(asked, image.segment(asked), strict=True):
-            if len(found) >= INSTANCES:
-                floors[prompt.text] = float(found.scores[INSTANCES - 1])
-        gap *= 4
-    return [Prompt(text, min_score=floors.get(text, 0.0)) for text in texts]
 
 
 def _lite_text(reduced: bool) -> _Backend:
@@ -219,7 +199,7 @@ def _lite_text(reduced: bool) -> _Backend:
     processor = Sam3ImageProcessor(size={"height": side, "width": side})
 
     @torch.inference_mode()
-    def ask(photo: Photo, text: str) -> None:
+    def ask(photo: Photo, text: str) -> float:
         tokens = ours.tokenizer([text])
         output = stock(
             pixel_values=_pixels(processor, photo),
@@ -227,11 +207,11 @@ def _lite_text(reduced: bool) -> _Backend:
             attention_mask=tokens.attention_mask,
         )
         scores = output.pred_logits[0].sigmoid() * output.presence_logits[0].sigmoid()
+        floor = float(scores.sort(descending=True).values[INSTANCES])
         processor.post_process_instance_segmentation(
-            output,
-            threshold=float(scores.sort(descending=True).values[INSTANCES]),
-            target_sizes=[photo.size_hw],
+            output, threshold=floor, target_sizes=[photo.size_hw]
         )
+        return floor
 
     return _Backend(ours.name, ours, stock.num_parameters(), ask)
 
@@ -258,16 +238,16 @@ def _open_vocabulary(reduced: bool) -> _Backend:
     sam_processor = Sam2ImageProcessor(size={"height": sam_side, "width": sam_side})
 
     @torch.inference_mode()
-    def ask(photo: Photo, text: str) -> None:
+    def ask(photo: Photo, text: str) -> float:
         tokens = ours.tokens([text])
         output = detector(
             input_ids=tokens.input_ids,
             attention_mask=tokens.attention_mask,
             pixel_values=_pixels(processor, photo),
         )
-        threshold = output.logits.flatten().sigmoid().sort(descending=True).values[INSTANCES]
+        floor = output.logits.flatten().sort(descending=True).values[INSTANCES]
         (found,) = processor.post_process_object_detection(
-            output, threshold=float(threshold), target_sizes=[photo.size_hw]
+            output, threshold=float(floor.sigmoid()), target_sizes=[photo.size_hw]
         )
         boxes = found["boxes"][nms(found["boxes"], found["scores"], NMS_IOU)]
         height, width = photo.size_hw
@@ -277,6 +257,7 @@ def _open_vocabulary(reduced: bool) -> _Backend:
             multimask_output=False,
         )
         sam_processor.post_process_masks([drawn.pred_masks[0]], [photo.size_hw])
+        return float(calibrated(floor, TEXT_THRESHOLD))
 
     parameters = detector.num_parameters() + masker.num_parameters()
     return _Backend(ours.name, ours, parameters, ask)
