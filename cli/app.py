@@ -10,11 +10,11 @@ from sam3i_agent.cli.bench_speed import bench_app
 from sam3i_agent.cli.commands.compare import compare
 from sam3i_agent.cli.commands.convert import convert_app
 from sam3i_agent.cli.commands.dataset import dataset_app
-from sam3i_agent.cli.commands.edit import edit
 from sam3i_agent.cli.commands.evaluate import evaluate_app
 from sam3i_agent.cli.commands.mcp import mcp_app
 from sam3i_agent.cli.commands.models import models_app
 from sam3i_agent.cli.commands.reproduce import reproduce_app
+from sam3i_agent.cli.commands.results import edit, show
 from sam3i_agent.cli.commands.runs import runs_app
 from sam3i_agent.cli.commands.segment import EXAMPLES, segment
 from sam3i_agent.cli.commands.serve import serve
@@ -65,6 +65,7 @@ def sam3i(
 app.command(rich_help_panel=_SEGMENT, epilog=EXAMPLES)(segment)
 app.command(rich_help_panel=_SEGMENT)(track)
 app.command(rich_help_panel=_SEGMENT)(edit)
+app.command(rich_help_panel=_SEGMENT)(show)
 app.add_typer(runs_app, name="runs", rich_help_panel=_SEGMENT)
 app.command(rich_help_panel=_SERVE)(serve)
 app.add_typer(mcp_app, name="mcp", rich_help_panel=_SERVE)

@@ -31,6 +31,9 @@ def serve(
         list[str] | None,
         typer.Option(metavar="HOST[:PORT]", help="A further name under which clients reach it."),
     ] = None,
+    playground: Annotated[
+        bool, typer.Option("--playground", help="Show the view to browsers, at http://HOST:PORT/.")
+    ] = False,
     root: RootOption = None,
     allow_urls: Annotated[
         bool, typer.Option("--allow-urls", help="Fetch pictures from public https URLs.")
@@ -81,6 +84,8 @@ def serve(
     log_to_stderr(verbose)
     if max_replicas is not None and replicas is None:
         raise InputError("--max-replicas goes with --replicas")
+    if playground and http is None:
+        raise InputError("--playground goes with --http", "for example --http 127.0.0.1:8765")
     from sam3i_agent.cli.toolbox import build_toolbox, files_in, service_of
 
     address = None
@@ -95,7 +100,7 @@ def serve(
     from sam3i_agent.tools.mcp.server import ServerOptions, build_server
 
     names = tuple(part.strip() for part in tools.split(",")) if tools else ()
-    options = ServerOptions(max_picture_kb, names, tuple(allow_origin or ()))
+    options = ServerOptions(max_picture_kb, names, tuple(allow_origin or ()), playground)
     if address is not None:
         from sam3i_agent.tools.serving.http import serve_http
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.interop.npm import FOLDER, run_node
-from tests.tools.servers import http_server
+from tests.tools.servers import EXAMPLE, SERVE, http_server
 
 pytestmark = [
     pytest.mark.skipif(
@@ -78,6 +78,17 @@ def test_a_person_corrects_compares_and_saves(name: str, photo: Path, tmp_path: 
 def test_the_photo_follows_the_hand(photo: Path, tmp_path: Path):
     frames = look(photo, tmp_path, "panning")["frames"]
     assert frames["framesPerSecond"] > 10  # 60 on a machine that does nothing else
+
+
+def test_a_picture_is_dropped_words_are_typed_and_the_answer_is_seen(tmp_path: Path):
+    scripts = FOLDER.parent / "view"
+    shutil.copytree(Path(__file__).parent / "view", scripts, dirs_exist_ok=True)
+    with http_server(*SERVE, "--playground") as (url, _):
+        script = str(scripts / "playground.mjs")
+        done = run_node(script, url.removesuffix("mcp"), str(EXAMPLE), str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    assert seen == {"rows": 2, "problem": "", "errors": [], "fits": True}
 
 
 def _check_files(files: list[dict[str, str]], count: int) -> None:

@@ -38,6 +38,7 @@ from sam3i_agent.tools.mcp.client_log import ClientLog
 from sam3i_agent.tools.mcp.resources import add_resources
 from sam3i_agent.tools.mcp.view.extension import add_view_data, view_extension
 from sam3i_agent.tools.results.limits import DEFAULT_PICTURE_KB, MAX_PICTURE_KB, MIN_PICTURE_KB
+from sam3i_agent.tools.serving.playground import add_playground
 from sam3i_agent.tools.toolbox import Toolbox
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,8 @@ class ServerOptions:
     """Names of those to offer; none means all."""
     origins: tuple[str, ...] = ()
     """Web pages that may call it over HTTP, beside its own address."""
+    playground: bool = False
+    """Show the view over HTTP at `/`."""
 
 
 DEFAULT_OPTIONS = ServerOptions()
@@ -111,6 +114,8 @@ def build_server(
     log.offer(server)
     add_resources(server, toolbox)
     add_view_data(server, toolbox)
+    if options.playground:
+        add_playground(server)
     add_prompts(server)
     return server
 

@@ -16,11 +16,12 @@ import { tools } from './tools.js';
 import { tokenForm } from './token.js';
 
 const root = document.documentElement;
+const alone = window.parent === window;
 
 function hostOf() {
   const embedded = document.getElementById('result');
   if (embedded) return new FileHost(JSON.parse(embedded.textContent));
-  return window.parent === window ? new ServerHost() : new AppHost();
+  return alone ? new ServerHost() : new AppHost();
 }
 
 function apply({ theme, styles, displayMode, safeAreaInsets, containerDimensions }) {
@@ -29,7 +30,7 @@ function apply({ theme, styles, displayMode, safeAreaInsets, containerDimensions
     if (value) root.style.setProperty(name, value);
   }
   const fixed = Boolean(containerDimensions && 'height' in containerDimensions);
-  root.classList.toggle('filled', displayMode === 'fullscreen' || fixed);
+  root.classList.toggle('filled', alone || fixed || displayMode === 'fullscreen');
   for (const [side, pixels] of Object.entries(safeAreaInsets ?? {})) {
     root.style.setProperty(`--safe-${side}`, `${pixels}px`);
   }
@@ -41,7 +42,6 @@ async function start() {
   const session = new Session(host);
   const { store } = session;
   const app = document.getElementById('app');
-  if (host.kind !== 'app') root.classList.add('filled');
   if (host.kind === 'server') app.append(tokenForm(host));
   try {
     await host.connect();

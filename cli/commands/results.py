@@ -1,15 +1,14 @@
-"""`sam3i edit`: a photo changed by the masks of a result."""
+"""What is done with a written result: `sam3i edit` changes its photo, `sam3i show` makes a page."""
 
+import webbrowser
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from sam3i_agent.cli.options import read_numbers
-from sam3i_agent.core.errors import InputError, StorageError
-
-if TYPE_CHECKING:
-    from sam3i_agent.core.contracts import SegmentationResult
+from sam3i_agent.cli.written import photo_of, read_result
+from sam3i_agent.core.errors import InputError
 
 _ACTIONS = "cut_out, crop, blur, pixelate, fill, remove_background, dim"
 
@@ -42,15 +41,11 @@ def edit(
     """
     from pydantic import ValidationError
 
-    from sam3i_agent.core.photo import read_photo
     from sam3i_agent.tools.results.edits.actions import Edit, edit_photo
     from sam3i_agent.tools.results.edits.files import default_suffix, write_edited
 
-    found = _read_result(result)
-    original = image or _photo_of(found)
-    photo = read_photo(original)
-    if photo.sha256 != found.image.sha256:
-        raise InputError(f"{original.name!r} is not the photo of this result", "give --image")
+    found = read_result(result)
+    original, photo = photo_of(found, image)
     try:
         wanted = Edit.model_validate(
             {
@@ -73,33 +68,39 @@ def edit(
     typer.echo(f"written to {out}")
 
 
-def _read_result(name: str) -> "SegmentationResult":
-    from pydantic import ValidationError
+def show(
+    result: Annotated[
+        str, typer.Argument(help="A result.json, the folder it is in, or a run's id.")
+    ],
+    image: Annotated[
+        Path | None, typer.Option(help="The photo, where the run's record does not name it.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; view.html beside the result without it.")
+    ] = None,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open it in the browser.")
+    ] = True,
+) -> None:
+    """Write RESULT as one HTML file to look at: switch instances, zoom, see why, save.
 
-    from sam3i_agent.agent.runs import RunStore
-    from sam3i_agent.core.contracts import SegmentationResult
+    The file holds the photo, at most 2,048 pixels a side, and needs no network and no server.
+    """
+    from sam3i_agent.core.errors import StorageError
+    from sam3i_agent.tools.mcp.view.file import page_of
     from sam3i_agent.tools.results.export import RESULT_NAME
 
-    path = Path(name)
-    if path.is_dir():
-        path /= RESULT_NAME
-    elif not path.exists():
-        path = RunStore().open(name).result_folder / RESULT_NAME
+    found = read_result(result)
+    _, photo = photo_of(found, image)
+    if out is None:
+        given = Path(result)
+        folder = given.parent if given.name == RESULT_NAME else given
+        out = (folder if folder.is_dir() else Path.cwd()) / "view.html"
     try:
-        return SegmentationResult.model_validate_json(path.read_bytes())
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(page_of(found, photo), "utf-8")
     except OSError as error:
-        raise InputError(f"{str(path)!r} cannot be read: {error.strerror}") from error
-    except ValidationError as error:
-        raise InputError(f"{str(path)!r} holds no result") from error
-
-
-def _photo_of(result: "SegmentationResult") -> Path:
-    from sam3i_agent.agent.runs import RunStore
-
-    hint = "give --image PHOTO"
-    if result.run_id is None:
-        raise InputError("the result does not say where its photo is", hint)
-    try:
-        return Path(RunStore().open(result.run_id).info.image)
-    except (InputError, StorageError) as error:
-        raise InputError(f"its photo is not known: {error.message}", hint) from error
+        raise StorageError(f"{str(out)!r} cannot be written: {error.strerror}") from error
+    typer.echo(f"written to {out}")
+    if browser:
+        webbrowser.open(out.resolve().as_uri())
