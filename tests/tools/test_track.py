@@ -1,6 +1,7 @@
 """Clips: identities are kept, a killed run ends the same, and bad files are named."""
 
 import base64
+import io
 import json
 from itertools import pairwise
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import anyio
 import numpy as np
 import pytest
-from mcp import Client
+from mcp import Client, MCPError
 from PIL import Image, ImageDraw
 
 from sam3i_agent.core.errors import InputError
@@ -201,6 +202,12 @@ def test_the_tool_over_mcp(service, clip, tmp_path):
                     assert base64.b64decode(content.blob)[4:8] == b"ftyp"
                 else:
                     assert content.text.startswith(start)
+            frames = found["resources"][0].replace("tracks.jsonl", "frames/{}.jpg")
+            (content,) = (await client.read_resource(frames.format(1))).contents
+            picture = Image.open(io.BytesIO(base64.b64decode(content.blob)))
+            assert picture.format == "JPEG" and picture.size == (512, 512)
+            with pytest.raises(MCPError):
+                await client.read_resource(frames.format(1000))
             for video, said in (
                 ("/etc/passwd", "outside"),
                 (str(clip.parent / "no.mp4"), "no video"),

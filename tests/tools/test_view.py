@@ -21,7 +21,7 @@ from sam3i_agent.tools.mcp.view.page import VIEW_META, VIEW_URI, page
 from tests.tools.fakes import client_of, picture_uri
 
 SOURCES = Path(__file__).parent.parent.parent / "tools" / "mcp" / "view" / "src"
-SHOWN = {"segment", "segment_concepts", "refine"}
+SHOWN = {"segment", "segment_concepts", "refine", "track"}
 """Tools whose answers the view shows."""
 _BORDER = {"prefersBorder": False}
 

@@ -13,6 +13,7 @@ from sam3i_agent.tools.mcp.arguments import InstructionArgument
 from sam3i_agent.tools.mcp.dialogue import progress_to
 from sam3i_agent.tools.mcp.resources import CLIP_FILES
 from sam3i_agent.tools.mcp.tool import make_tool, tool_errors
+from sam3i_agent.tools.mcp.view.page import VIEW_META
 from sam3i_agent.tools.results.outputs import CLIP_SCHEME, TrackOutput
 from sam3i_agent.tools.toolbox import Toolbox
 
@@ -57,7 +58,7 @@ def track_tool(toolbox: Toolbox) -> Tool:
             )
             return make_answer(_text_of(output), output)
 
-    return make_tool(track, "Track through a video")
+    return make_tool(track, "Track through a video", meta=VIEW_META)
 
 
 def _text_of(output: TrackOutput) -> str:

@@ -1,6 +1,7 @@
 // The page put together, for whichever program is around it.
 
 import { bar } from './bar.js';
+import { clip } from './clip.js';
 import { h } from './dom.js';
 import { AppHost } from './hosts/app.js';
 import { FileHost } from './hosts/file.js';
@@ -58,11 +59,13 @@ async function start() {
   const said = h('p', { class: 'busy', role: 'status' });
   const problem = h('p', { class: 'problem', role: 'alert' });
   const frame = h('div', { class: 'frame' }, stage.element, toolbar, given.element, help, said, progress);
-  const panel = h('aside', { class: 'panel', 'aria-label': 'Result' }, tabs([
+  const tracks = clip(session);
+  const parts = tabs([
     ['Found', list(session)],
     ['Why', why(session)],
     ...(host.can.call ? [['Compare', compare(session)]] : []),
-  ]), saving(session));
+  ]);
+  const panel = h('aside', { class: 'panel', 'aria-label': 'Result' }, parts, tracks, saving(session));
   const keys = h('p', { id: 'keys', class: 'visually-hidden' }, 'Plus and minus zoom, 0 shows all, arrow keys move. M, N and C choose a tool; then arrow keys move a cross, and Enter sets a corner or clicks.');
   app.append(h('h1', { class: 'visually-hidden' }, 'Segment by instruction'), upper.element, problem, h('main', { class: 'body' }, frame, panel), keys);
 
@@ -74,8 +77,10 @@ async function start() {
     app.setAttribute('aria-busy', Boolean(state.busy));
   });
   store.watch(['aspect'], ({ aspect = 1.5 }) => root.style.setProperty('--aspect', aspect));
-  store.watch(['view', 'clip'], ({ view, clip }) => {
-    panel.hidden = !view && !clip;
+  store.watch(['view', 'clip'], ({ view, clip: tracked }) => {
+    panel.hidden = !view && !tracked;
+    parts.hidden = Boolean(tracked);
+    tracks.hidden = !tracked;
     app.dataset.result = view?.result_id ?? '';
   });
   new ResizeObserver(() => {

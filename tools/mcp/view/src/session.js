@@ -5,6 +5,7 @@ import { textOf } from './hosts/common.js';
 import { report } from './words.js';
 
 const SCHEME = 'sam3i://results';
+const CLIP_SCHEME = 'sam3i://clips';
 const REPORT_AFTER_MS = 400;
 const DEEDS = 5;
 
@@ -13,6 +14,7 @@ export class Session {
   #photos = new Map();
   #reporting;
   #deeds = [];
+  #wantedFrame = null;
 
   constructor(host) {
     this.host = host;
@@ -198,6 +200,25 @@ export class Session {
     });
   }
 
+  /** Show a frame of the clip; while one is on its way, only the last that was asked for counts. */
+  async showFrame(frame) {
+    this.store.set({ frame });
+    const busy = this.#wantedFrame !== null;
+    this.#wantedFrame = frame;
+    if (busy) return;
+    try {
+      for (let shown = null; shown !== this.#wantedFrame;) {
+        shown = this.#wantedFrame;
+        const uri = `${CLIP_SCHEME}/${this.state.clip.clip_id}/frames/${shown}.jpg`;
+        const { blob, mimeType } = await this.host.read(uri);
+        this.store.set({ photo: `data:${mimeType};base64,${blob}`, problem: '' });
+      }
+    } catch (error) {
+      this.store.set({ problem: error.message });
+    }
+    this.#wantedFrame = null;
+  }
+
   async readText(name) {
     return (await this.host.read(`${SCHEME}/${this.state.view.result_id}/${name}`)).text;
   }
@@ -265,6 +286,9 @@ export class Session {
       this.store.set({ problem: textOf(answer) || 'The tool gave no answer.' });
     } else if (data.result_id) {
       this.#work('Opening …', () => this.open(data.result_id));
+    } else if (data.clip_id) {
+      this.store.set({ clip: data, view: null });
+      this.showFrame(data.tracks[0]?.first_frame ?? 0);
     }
   }
 }

@@ -56,7 +56,7 @@ export function tools(session, stage) {
       fix: selected ? `Click to correct instance ${selected}.` : 'Click on an instance, or on what is missing.',
     }[tool];
   });
-  store.watch(['past', 'future', 'view', 'busy'], ({ past, future, view, busy }) => {
+  store.watch(['past', 'future', 'view', 'clip', 'busy'], ({ past, future, view, clip, busy }) => {
     const boxes = host.can.call && view?.takes_boxes;
     const points = host.can.call && view?.takes_points;
     for (const one of buttons) {
@@ -68,7 +68,7 @@ export function tools(session, stage) {
     undo.disabled = Boolean(busy) || !(past.length || view?.parent_id);
     redo.disabled = Boolean(busy) || !future.length;
     left.hidden = !host.can.call || !view;
-    right.hidden = !view;
+    right.hidden = !view && !clip;
   });
 
   function sideButton(adding, name) {
