@@ -75,7 +75,8 @@ def language(
     model: ModelOption = "tiny",
     device: DeviceOption = "auto",
     plot: Annotated[
-        Path | None, typer.Option(help="Draw the sweep as a PNG (extra bench).")
+        Path | None,
+        typer.Option(help="Draw a PNG: the sweep, or each way by set of errors."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
 ) -> None:
@@ -113,9 +114,12 @@ def language(
             advance=lambda: bar.advance(task),
         )
     if plot is not None:
-        from sam3i_agent.benchmarks.plots import plot_language
+        from sam3i_agent.benchmarks.plots import plot_language, plot_ways
 
-        plot_language(outcome, sweep or "errors", plot)
+        if sweep is None:
+            plot_ways(outcome, plot)
+        else:
+            plot_language(outcome, sweep, plot)
     typer.echo(outcome.model_dump_json() if as_json else table_of(outcome))
 
 
