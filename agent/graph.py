@@ -25,7 +25,7 @@ from sam3i_agent.agent.endings import (
     end_unplanned,
     end_with_nothing,
 )
-from sam3i_agent.agent.instructions import noun_phrase_of, try_plan
+from sam3i_agent.agent.instructions import kind_of, noun_phrase_of
 from sam3i_agent.agent.judging import (
     MAX_LOOKS,
     inspect,
@@ -141,8 +141,13 @@ async def direct(
     doubt = None
     if may_escalate:
         compared = {} if state["joint"] else answers
-        plan = try_plan(request.instruction)
-        doubt = reason_to_escalate(level, {**compared, level: answers[level]}, plan, request.policy)
+        doubt = reason_to_escalate(
+            level, {**compared, level: answers[level]}, request.instruction, request.policy
+        )
+        language = workspace.language
+        kind = kind_of(request.instruction)
+        if language.judges and language.keeps_unselected() and kind in request.policy.agent_kinds:
+            doubt = doubt or f"a text of {kind}, which the agent measured better at"
     if for_agent:
         return Command(goto="propose", update=update)
     if doubt is None:

@@ -4,8 +4,15 @@ import re
 import unicodedata
 
 from sam3i_agent.agent.planner.parsing import plan_instruction
-from sam3i_agent.agent.planner.plan import Plan
-from sam3i_agent.core.contracts import MAX_INSTRUCTION_CHARACTERS
+from sam3i_agent.agent.planner.plan import (
+    Excluding,
+    HasRelation,
+    InRegion,
+    Plan,
+    RankByPosition,
+    RankBySize,
+)
+from sam3i_agent.core.contracts import MAX_INSTRUCTION_CHARACTERS, TextKind
 from sam3i_agent.core.errors import InputError, LanguageError
 from sam3i_agent.core.levels import InstructionLevel
 
@@ -63,6 +70,24 @@ def classify_level(instruction: str) -> InstructionLevel:
     if plan is None:
         return InstructionLevel.COMPLEX
     return InstructionLevel.CONCEPT if plan.is_plain_concept else InstructionLevel.SIMPLE
+
+
+def kind_of(instruction: str) -> TextKind:
+    """Return what tells the target apart; of several things, what is applied last."""
+    plan = try_plan(instruction)
+    if plan is None:
+        return TextKind.REASONING
+    constraints = [one for target in plan.targets for one in target.constraints]
+    return _KINDS[type(constraints[-1])] if constraints else TextKind.NAME
+
+
+_KINDS: dict[type, TextKind] = {
+    RankByPosition: TextKind.ORDER,
+    RankBySize: TextKind.SIZE,
+    HasRelation: TextKind.RELATION,
+    InRegion: TextKind.POSITION,
+    Excluding: TextKind.EXCEPTION,
+}
 
 
 def noun_phrase_of(instruction: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from sam3i_agent.agent.belief import Vote, absent_votes
+from sam3i_agent.agent.belief import Planned, Vote, absent_votes
 from sam3i_agent.agent.endings import (
     end_absent,
     end_exhausted,
@@ -29,7 +29,7 @@ from sam3i_agent.agent.views import (
 from sam3i_agent.core.errors import BudgetError, LanguageError, LanguageReplyError
 
 SURE_ALONE = 0.75
-"""Belief in the only candidate at which nobody is asked about it."""
+"""Belief at which nobody is asked about the only candidate, or what plan and head agree on."""
 MAX_LOOKS = 3
 """Verdicts on what is open, in a round."""
 
@@ -77,22 +77,34 @@ async def inspect(
     if max(shown_positions(after, workspace)) < state.get("selected_from", 0):
         update["trace"].append("inspect: nothing new to select from")
         return Command(goto="propose", update=update)
-    alone = _sure_alone(after, workspace)
-    if alone is None:
+    sure = _sure_alone(after, workspace) or _sure_by_plan(after, workspace)
+    if not sure:
         return Command(goto="select", update=update)
-    line = "inspect: one candidate, and the head agrees; nobody needs to be asked"
+    line = f"inspect: the head agrees on {len(sure)}; nobody needs to be asked"
     update["trace"].append(line)
-    return end_selected(after, workspace, [alone], update)
+    return end_selected(after, workspace, sure, update)
 
 
-def _sure_alone(state: State, workspace: Workspace) -> int | None:
+def _sure_alone(state: State, workspace: Workspace) -> list[int]:
     """Return the one candidate that phrase and head both found, where nothing else was found."""
     targets = target_positions(state, workspace)
     if len(targets) != 1 or state.get("votes") or not workspace.language.keeps_unselected():
-        return None
+        return []
     (alone,) = targets
     agreed = evidence_in(state, workspace)[alone].by_head
-    return alone if agreed and beliefs_of(state, workspace)[alone] >= SURE_ALONE else None
+    return [alone] if agreed and beliefs_of(state, workspace)[alone] >= SURE_ALONE else []
+
+
+def _sure_by_plan(state: State, workspace: Workspace) -> list[int]:
+    """Return what a plan takes, where that is exactly what the head found."""
+    if not state.get("planned") or state.get("votes"):
+        return []
+    evidence, found = evidence_in(state, workspace), beliefs_of(state, workspace)
+    targets = target_positions(state, workspace)
+    taken = [one for one in targets if evidence[one].planned is Planned.TAKEN]
+    agreed = [one for one in targets if evidence[one].by_head]
+    sure = all(found[one] >= SURE_ALONE for one in taken)
+    return taken if sure and taken == agreed else []
 
 
 async def select_instances(

@@ -10,8 +10,7 @@ objects is too sure of itself. Hence it is a choice and not the default.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sam3i_agent.agent.instructions import classify_level
-from sam3i_agent.agent.planner.plan import Plan
+from sam3i_agent.agent.instructions import classify_level, try_plan
 from sam3i_agent.core.contracts import (
     LevelChoice,
     Route,
@@ -91,7 +90,7 @@ def decide(
 def reason_to_escalate(
     level: InstructionLevel,
     answers: Mapping[InstructionLevel, Instances],
-    plan: Plan | None,
+    instruction: str,
     policy: RoutingPolicy,
 ) -> str | None:
     """Return why the direct answer at `level` is doubtful, or None where it is not.
@@ -99,10 +98,10 @@ def reason_to_escalate(
     Args:
         level: of the answer.
         answers: by level, that one among them.
-        plan: the offline planner's reading of the instruction; None means that it takes reasoning.
+        instruction: its text.
         policy: the thresholds.
     """
-    answer = answers[level]
+    answer, plan = answers[level], try_plan(instruction)  # None: it takes reasoning
     wanted = policy.min_reasoning_presence if plan is None else policy.min_presence
     if answer.presence < wanted:
         why = " for an instruction that takes reasoning" if plan is None else ""

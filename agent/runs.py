@@ -48,6 +48,7 @@ _STATE_TYPES = (
     ("sam3i_agent.core.contracts", "RoutingPolicy"),
     ("sam3i_agent.core.contracts", "RunStatus"),
     ("sam3i_agent.core.contracts", "SegmentRequest"),
+    ("sam3i_agent.core.contracts", "TextKind"),
     ("sam3i_agent.agent.language.side", "Decision"),
     ("sam3i_agent.agent.language.side", "ProposedPhrase"),
     ("sam3i_agent.agent.language.side", "Role"),

@@ -93,10 +93,24 @@ class Budgets(Frozen):
     """Requests to the language model at one time."""
 
 
+class TextKind(StrEnum):
+    """What tells the target of an instruction apart, by its words alone."""
+
+    NAME = "name"
+    """Nothing but its noun phrase."""
+    ORDER = "order"
+    SIZE = "size"
+    RELATION = "relation"
+    POSITION = "position"
+    EXCEPTION = "exception"
+    REASONING = "reasoning"
+    """What rules cannot read."""
+
+
 class RoutingPolicy(Frozen):
     """When the auto route leaves the direct answer for the agent.
 
-    The defaults are those that measured best on generated scenes (README).
+    The defaults are those that measured best on generated scenes (docs/agent.md).
     """
 
     min_presence: Annotated[float, Field(ge=0, le=1)] = 0.5
@@ -106,6 +120,9 @@ class RoutingPolicy(Frozen):
     language model could check."""
     min_agreement: Annotated[float, Field(ge=0, le=1)] = 0.8
     """IoU of the united masks at which two levels of the head still agree."""
+    agent_kinds: frozenset[TextKind] = frozenset(TextKind) - {TextKind.NAME}
+    """Of texts that the agent answers in any case where a language model sees and judges: there it
+    measured better (`sam3i bench routing`)."""
     check_levels: bool = True
     """Ask at the other instruction level too, in the same batch, and compare."""
 

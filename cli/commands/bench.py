@@ -124,6 +124,33 @@ def language(
 
 
 @bench_app.command()
+def routing(
+    scenes: Annotated[int, typer.Option(help="How many are drawn.", min=1)] = 40,
+    seed: Annotated[int, typer.Option(help="Series of the scenes, and of the errors.")] = 771001,
+    model: ModelOption = "tiny",
+    device: DeviceOption = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
+) -> None:
+    """Measure which route is best for which kind of text: the agent's kinds of `RoutingPolicy`."""
+    from sam3i_agent.benchmarks.language import read_questions
+    from sam3i_agent.benchmarks.routing import (
+        ERROR_SETS,
+        ROUTES,
+        measure_routing,
+        routing_table,
+    )
+    from sam3i_agent.cli.progress import progress_bar
+    from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
+
+    questions = read_questions(scenes, seed)
+    runs = 1 + (len(ROUTES) - 1) * len(ERROR_SETS)
+    with progress_bar("answering", runs * len(questions)) as (bar, task):
+        segmenter = load_segmenter(model, device=device)
+        outcome = measure_routing(segmenter, questions, seed, lambda: bar.advance(task))
+    typer.echo(outcome.model_dump_json() if as_json else routing_table(outcome))
+
+
+@bench_app.command()
 def shown(
     out: Annotated[Path, typer.Argument(help="Folder for the pictures.")],
     masks: Annotated[list[int] | None, typer.Option(help="Numbers of masks.", min=1)] = None,

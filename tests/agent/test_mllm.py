@@ -471,12 +471,15 @@ def test_reasoning_that_the_head_is_unsure_of_goes_to_the_model(grey_photo):
         language = language_factory(LanguageChoice(url=server.url, model="scripted"))
         known = {"umbrella": [LEFT, RIGHT], "table": [LEFT], TEXT: [LEFT]}
         model = KnowingSegmenter(known, levels)  # its presence is 0.9
-        sure = segment_photo_sync(model, grey_photo, TEXT, language=language)
-        strict = RoutingPolicy(min_reasoning_presence=0.95)
+        loose = RoutingPolicy(agent_kinds=frozenset())
+        sure = segment_photo_sync(model, grey_photo, TEXT, language=language, policy=loose)
+        strict = RoutingPolicy(min_reasoning_presence=0.95, agent_kinds=frozenset())
         unsure = segment_photo_sync(model, grey_photo, TEXT, language=language, policy=strict)
+        usual = segment_photo_sync(model, grey_photo, TEXT, language=language)
     assert sure.route is Route.DIRECT and sure.usage.mllm_calls == 0
     assert unsure.route is Route.AGENT
     assert any("takes reasoning" in line for line in unsure.trace)
+    assert usual.route is Route.AGENT and any("measured better" in line for line in usual.trace)
 
 
 def test_a_direct_answer_stands_where_the_model_cannot_be_reached(grey_photo):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from sam3i_agent.agent.instructions import kind_of
 from sam3i_agent.agent.language import simulated
 from sam3i_agent.agent.language.budgets import Meter
 from sam3i_agent.agent.language.conversation import Conversation
@@ -17,8 +18,9 @@ from sam3i_agent.agent.language.side import Role, View
 from sam3i_agent.agent.planner.worded import PlanPart, read_parts
 from sam3i_agent.agent.run import segment_photo_sync
 from sam3i_agent.benchmarks.language import read_questions
+from sam3i_agent.benchmarks.routing import measure_routing, routing_table
 from sam3i_agent.benchmarks.scene_plans import parts_of
-from sam3i_agent.core.contracts import Budgets, Route, RouteChoice, RunStatus
+from sam3i_agent.core.contracts import Budgets, Route, RouteChoice, RunStatus, TextKind
 from sam3i_agent.core.errors import LanguageError
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.photo import Photo
@@ -246,3 +248,43 @@ def test_a_simulated_plan_errs_at_the_given_rate():
     assert len(wrong) / len(plans) == pytest.approx(0.3, abs=0.07)
     for one in wrong:
         PlanPart.model_validate(one[0])
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("red stars", TextKind.NAME),
+        ("the second star from the left", TextKind.ORDER),
+        ("the largest red star", TextKind.SIZE),
+        ("the star left of the ring", TextKind.RELATION),
+        ("the stars on the left side", TextKind.POSITION),
+        ("all stars except the red one", TextKind.EXCEPTION),
+        ("what would roll down a slope?", TextKind.REASONING),
+    ],
+)
+def test_kinds_of_texts(text, kind):
+    assert kind_of(text) is kind
+
+
+def test_auto_gives_a_kind_to_the_agent_only_where_a_model_sees(grey_photo):
+    text = "the rightmost star"
+    answers = {**ANSWERS, text: [(STARS["right"], 0.95)]}  # the head is sure, at both levels
+    plan = _reply({"phrase": "star", "order": "right"})
+    # Plan and head agree: the one question is enough.
+    seen, asked = _run(
+        grey_photo, plan, text=text, route=RouteChoice.AUTO, levels=HEADED, answers=answers
+    )
+    assert seen.route is Route.AGENT and len(asked) == 1 and _names(seen) == {"right"}
+    assert any("the head agrees" in line for line in seen.trace)
+    blind, asked = _run(
+        grey_photo, text=text, route=RouteChoice.AUTO, levels=HEADED, answers=answers,
+        text_only=True,
+    )  # fmt: skip
+    assert blind.route is Route.DIRECT and not asked
+
+
+def test_routes_are_measured_by_kind_of_text(tiny):
+    bench = measure_routing(tiny, read_questions(1, 990_003), 990_003)
+    assert sum(one.texts for one in bench.rows) == len(read_questions(1, 990_003))
+    assert bench.agent_kinds == []  # too few of each kind to say anything
+    assert "agent_kinds:" in routing_table(bench)
