@@ -22,7 +22,7 @@ from sam3i_agent.agent.language.simulated import (
     simulated_language,
 )
 from sam3i_agent.agent.run import segment_photo_sync
-from sam3i_agent.benchmarks.scene_plans import parts_of
+from sam3i_agent.benchmarks.simulated.scene_plans import parts_of
 from sam3i_agent.core.contracts import Frozen, RouteChoice, RunStatus
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.levels import InstructionLevel

@@ -133,7 +133,7 @@ def routing(
 ) -> None:
     """Measure which route is best for which kind of text: the agent's kinds of `RoutingPolicy`."""
     from sam3i_agent.benchmarks.language import read_questions
-    from sam3i_agent.benchmarks.routing import (
+    from sam3i_agent.benchmarks.simulated.routing import (
         ERROR_SETS,
         ROUTES,
         measure_routing,
