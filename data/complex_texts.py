@@ -22,6 +22,8 @@ from sam3i_agent.data.silhouettes import Thing
 from sam3i_agent.data.simple_texts import (
     AREA_RATIO,
     MARGIN_PX,
+    NOT_FAVOURED,
+    Favoured,
     InstructionTarget,
     clear_order,
     granularity_of,
@@ -152,13 +154,14 @@ _ASKING_WITH_SUBJECT = tuple(form for form in _ASKING if not form.endswith("{}?"
 
 
 def draw_complex_instructions(
-    rng: np.random.Generator, scene: Scene, count: int
+    rng: np.random.Generator, scene: Scene, count: int, favoured: Favoured = NOT_FAVOURED
 ) -> list[InstructionTarget]:
-    """Draw up to `count` different complex instructions about `scene`."""
+    """Draw up to `count` different complex instructions about `scene`, some kinds more often."""
     makers = (
         _by_property, _by_property, _by_two_properties, _by_elimination, _by_room_taken,
         _by_place, _by_neighbour, _by_side_of, _by_oddness,
     )  # fmt: skip
+    makers = [one for one in makers for _ in range(favoured.get(_KINDS[one], 1))]
     found: dict[str, InstructionTarget] = {}
     for _ in range(_TRIES * count):
         if len(found) == count or not scene.objects:

@@ -3,7 +3,7 @@
 Each is drawn only where its answer is clear by a margin, so a near tie never becomes a wrong label.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Literal
@@ -13,6 +13,10 @@ import numpy as np
 from sam3i_agent.data.kinds import InstructionKind
 from sam3i_agent.data.phrases import Concept, negative_concept, plural_of
 from sam3i_agent.data.scenes import CANVAS_SIZE, Colour, Noun, Scene, SceneObject
+
+Favoured = Mapping[InstructionKind, int]
+"""How many times as many turns as others the texts of a kind get."""
+NOT_FAVOURED: Favoured = {}
 
 Granularity = Literal["1to1", "1toN", "1toAll"]
 
@@ -41,12 +45,13 @@ class InstructionTarget:
 
 
 def draw_instructions(
-    rng: np.random.Generator, scene: Scene, count: int
+    rng: np.random.Generator, scene: Scene, count: int, favoured: Favoured = NOT_FAVOURED
 ) -> list[InstructionTarget]:
-    """Draw up to `count` different simple instructions about `scene`."""
+    """Draw up to `count` different simple instructions about `scene`, some kinds more often."""
     makers = (
         _by_end, _by_size, _by_relation, _by_distance, _by_exception, _by_side, _of_the_absent,
     )  # fmt: skip
+    makers = [one for one in makers for _ in range(favoured.get(_KINDS[one], 1))]
     found: dict[str, InstructionTarget] = {}
     for _ in range(_TRIES * count):
         if len(found) == count or not scene.objects:

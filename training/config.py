@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sam3i_agent.core.errors import InputError
+from sam3i_agent.data.kinds import InstructionKind
 from sam3i_agent.data.scenes import SceneLimits
 from sam3i_agent.training.losses.matching import MatchCosts
 from sam3i_agent.training.model_size import ModelSize
@@ -131,6 +132,8 @@ class TrainConfig(BaseModel):
     """Of plain shapes; everyday scenes have their own."""
     everyday_share: float = Field(default=0.0, ge=0, le=1)
     """Of the generated scenes, how many are of everyday things, with reworded texts."""
+    favoured: dict[InstructionKind, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    """How many times as many turns as others the texts of a kind get, where scenes are drawn."""
     turns: tuple[Stage, ...] = ()
     """Of stage `joint`: whose texts the batches ask for, one after another, over and over."""
     model: ModelSize = ModelSize()

@@ -337,6 +337,7 @@ def _plan(
             everyday_share=config.everyday_share,
             turns=config.turns,
             images=images,
+            favoured=config.favoured,
         )
     else:
         parts = (DataPart(path=config.data),) if isinstance(config.data, Path) else config.data

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -33,7 +33,7 @@ from sam3i_agent.data.scenes import (
     Texture,
 )
 from sam3i_agent.data.silhouettes import Thing
-from sam3i_agent.data.simple_texts import draw_instructions
+from sam3i_agent.data.simple_texts import NOT_FAVOURED, Favoured, draw_instructions
 from sam3i_agent.training.stages import Stage
 
 NOUNS = (*Shape, *Thing)
@@ -83,6 +83,7 @@ class SceneSource:
     """In stage `joint`: whose texts the batches ask for, one after another."""
     images: int = 1
     """Pictures per batch."""
+    favoured: Favoured = field(default_factory=dict)
 
     def picture(self, number: int, mask_size: int) -> Picture:
         """Draw scene `number` and its samples."""
@@ -103,7 +104,7 @@ class SceneSource:
             coverage=scene_coverage(scene, mask_size),
             boxes_cxcywh=scene_boxes_cxcywh(scene),
             kinds=torch.tensor(kinds, dtype=torch.uint8).reshape(-1, 3),
-            samples=draw_samples(rng, scene, stage, self.samples_per_picture),
+            samples=draw_samples(rng, scene, stage, self.samples_per_picture, self.favoured),
         )
 
 
@@ -281,7 +282,13 @@ def _boxes_cxcywh(masks: Sequence[np.ndarray]) -> torch.Tensor:
     return boxes
 
 
-def draw_samples(rng: np.random.Generator, scene: Scene, stage: Stage, count: int) -> list[Sample]:
+def draw_samples(
+    rng: np.random.Generator,
+    scene: Scene,
+    stage: Stage,
+    count: int,
+    favoured: Favoured = NOT_FAVOURED,
+) -> list[Sample]:
     """Draw up to `count` samples for a training step of `stage`, which is not `joint`."""
     match stage:
         case Stage.CONCEPT:
@@ -297,12 +304,12 @@ def draw_samples(rng: np.random.Generator, scene: Scene, stage: Stage, count: in
         case Stage.SIMPLE:
             return [
                 _sample(rng, scene, InstructionLevel.SIMPLE, wish.text, wish.indices)
-                for wish in draw_instructions(rng, scene, count)
+                for wish in draw_instructions(rng, scene, count, favoured)
             ]
         case Stage.COMPLEX:
             return [
                 _sample(rng, scene, InstructionLevel.COMPLEX, wish.text, wish.indices)
-                for wish in draw_complex_instructions(rng, scene, count)
+                for wish in draw_complex_instructions(rng, scene, count, favoured)
             ]
         case Stage.ALIGN:
             return draw_pairs(rng, scene, count)

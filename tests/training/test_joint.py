@@ -1,13 +1,17 @@
 """Base and head trained together: whose turn it is, what moves, what is written."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
 
 from sam3i_agent.core.levels import InstructionLevel
-from sam3i_agent.data.kinds import SceneStyle
-from sam3i_agent.data.scenes import SceneLimits
+from sam3i_agent.data.complex_texts import draw_complex_instructions
+from sam3i_agent.data.kinds import InstructionKind, SceneStyle
+from sam3i_agent.data.scenes import SceneLimits, generate_scene
+from sam3i_agent.data.simple_texts import draw_instructions
 from sam3i_agent.segmodel.checkpoints.loading import base_model_of, load_model
 from sam3i_agent.segmodel.tokenization import InstructionTokenizer
 from sam3i_agent.training.batches import BatchPlan, make_batch
@@ -83,3 +87,19 @@ def test_a_share_of_the_pictures_is_everyday_and_validation_measures_either_styl
         validate(model, InstructionLevel.CONCEPT, 10, style) for style in SceneStyle
     )
     assert on_plain.giou != on_everyday.giou
+
+
+def test_favoured_kinds_are_asked_for_more_often_and_others_stay():
+    scenes = [generate_scene(8, index) for index in range(40)]
+
+    def drawn(favoured):
+        return Counter(
+            wish.kind
+            for index, scene in enumerate(scenes)
+            for draw in (draw_instructions, draw_complex_instructions)
+            for wish in draw(np.random.default_rng(index), scene, 4, favoured)
+        )
+
+    plain, favoured = drawn({}), drawn({InstructionKind.ORDER: 4})
+    assert favoured[InstructionKind.ORDER] > 1.5 * plain[InstructionKind.ORDER]
+    assert favoured.keys() == plain.keys()
