@@ -9,7 +9,6 @@ from sam3i_agent.agent.planner.selection import select
 from sam3i_agent.core.masks import Masks
 from sam3i_agent.data.phrases import Concept, draw_concepts
 from sam3i_agent.data.scenes import (
-    CANVAS_SIZE,
     DEFAULT_LIMITS,
     WITHHELD_COMBINATIONS,
     generate_scene,
@@ -71,7 +70,7 @@ def test_the_planner_and_perfect_masks_answer_every_simple_instruction():
             plan = try_plan(wish.text)
             assert plan is not None, wish.text
             found = {phrase.text: _named(scene, phrase.text) for phrase in plan.phrases}
-            chosen = select(plan, found, (CANVAS_SIZE, CANVAS_SIZE))
+            chosen = select(plan, found, scene.image)
             indices = {
                 i
                 for i, item in enumerate(scene.objects)
