@@ -25,6 +25,13 @@ from pydantic import ValidationError, model_validator
 from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.language.choice import LanguageChoice
 from sam3i_agent.agent.language.ledger import Answer, SqliteLedger
+from sam3i_agent.agent.sharing.run_mirror import (
+    MirroredLedger,
+    RunMirror,
+    ids_in,
+    mirror_of,
+    store_of_runs,
+)
 from sam3i_agent.core.contracts import Frozen, SegmentRequest
 from sam3i_agent.core.errors import InputError, StorageError
 from sam3i_agent.core.files import write_whole
@@ -39,6 +46,8 @@ _RUN_NAME = "run.json"
 _CHECKPOINTS_NAME = "checkpoints.sqlite"
 _CALLS_NAME = "calls.sqlite"
 _CANDIDATES_NAME = "candidates.json"
+_PHOTO_FOLDER = "photo"
+"""Of the photo where a run comes from another machine."""
 _STATE_TYPES = (
     ("sam3i_agent.agent.belief", "Vote"),
     ("sam3i_agent.core.contracts", "Budgets"),
@@ -163,15 +172,18 @@ class RecordedRun:
     Args:
         folder: exists.
         info: what was asked.
+        mirror: keeps its files elsewhere, too; None where they are here alone.
     """
 
-    def __init__(self, folder: Path, info: RunInfo) -> None:
+    def __init__(self, folder: Path, info: RunInfo, mirror: RunMirror | None = None) -> None:
         self.folder = folder
         self.info = info
+        self._mirror = mirror
 
     def ledger(self) -> SqliteLedger:
         """Open the record of language-model requests."""
-        return SqliteLedger(self.folder / _CALLS_NAME)
+        path = self.folder / _CALLS_NAME
+        return SqliteLedger(path) if self._mirror is None else MirroredLedger(path, self._mirror)
 
     def export(self) -> ExportedRun:
         """Return all that is needed to play the run back.
@@ -239,10 +251,22 @@ class RecordedRun:
             for one in candidates
         ]
         write_whole(self.folder / _CANDIDATES_NAME, json.dumps(content))
+        self._push(self.folder / _CANDIDATES_NAME)
 
     def save_picture(self, name: str, picture: Image) -> None:
         """Keep a picture of a step as `NAME.png`."""
         picture.save(self.folder / f"{name}.png")
+        self._push(self.folder / f"{name}.png")
+
+    def finish(self) -> None:
+        """Keep the result where other machines show it, once it is written."""
+        for path in sorted(self.result_folder.iterdir()):
+            self._push(path)
+
+    def _push(self, path: Path) -> None:
+        if self._mirror is not None:
+            name = path.relative_to(self.folder).as_posix()
+            self._mirror.push(name, path.read_bytes())
 
     @property
     def pictures(self) -> list[Path]:
@@ -275,11 +299,15 @@ class RunStore:
 
     Args:
         folder: None takes `SAM3I_RUNS`, else `~/.local/share/sam3i/runs`.
+
+    Where `SAM3I_STORE` names a store, runs are kept there as well, with their photos: another
+    machine shows them, and goes on with them if their checkpoints are in Postgres.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         default = Path.home() / ".local" / "share" / "sam3i" / "runs"
         self.folder = folder or Path(os.environ.get(FOLDER_VARIABLE, default))
+        self._blobs = store_of_runs()
 
     def create(
         self,
@@ -313,7 +341,11 @@ class RunStore:
                 f"the run cannot be recorded in {str(self.folder)!r}: {error.strerror}",
                 f"set {FOLDER_VARIABLE} to a folder that can be written",
             ) from error
-        return RecordedRun(folder, info)
+        mirror = mirror_of(self._blobs, run_id)
+        if mirror is not None:
+            mirror.push(_RUN_NAME, (folder / _RUN_NAME).read_bytes())
+            mirror.push_photo(f"{_PHOTO_FOLDER}/photo", image)
+        return RecordedRun(folder, info, mirror)
 
     def open(self, run_id: str) -> RecordedRun:
         """Return a run by its id.
@@ -322,14 +354,18 @@ class RunStore:
             InputError: there is none.
             StorageError: its record is damaged.
         """
-        folder = self.folder / run_id
-        if not run_id or "/" in run_id or not (folder / _RUN_NAME).is_file():
+        folder, mirror = self.folder / run_id, mirror_of(self._blobs, run_id)
+        known = bool(run_id) and "/" not in run_id and (folder / _RUN_NAME).is_file()
+        if not known and (mirror is None or not mirror.pull(folder, folder / _CALLS_NAME)):
             raise InputError(f"there is no run {run_id!r}", "sam3i runs list shows them")
         try:
             info = RunInfo.model_validate_json((folder / _RUN_NAME).read_bytes())
         except (OSError, ValidationError) as error:
             raise StorageError(f"the record of run {run_id!r} is damaged") from error
-        return RecordedRun(folder, info)
+        brought = next(folder.glob(f"{_PHOTO_FOLDER}/*"), None)  # from another machine
+        if brought is not None:
+            info = info.model_copy(update={"image": str(brought)})
+        return RecordedRun(folder, info, mirror)
 
     def resume(self, run_id: str) -> RecordedRun:
         """Return a run that shall go on.
@@ -348,7 +384,5 @@ class RunStore:
 
     def list(self) -> list[RecordedRun]:
         """Return all runs, the latest first."""
-        if not self.folder.is_dir():
-            return []
-        names = sorted(path.parent.name for path in self.folder.glob(f"*/{_RUN_NAME}"))
-        return [self.open(name) for name in reversed(names)]
+        names = {path.parent.name for path in self.folder.glob(f"*/{_RUN_NAME}")}
+        return [self.open(name) for name in sorted(names | ids_in(self._blobs), reverse=True)]

@@ -321,8 +321,8 @@ def stops_paying_at(bench: LanguageBench, level: InstructionLevel) -> float | No
     agent = [one for one in bench.rows if one.route is RouteChoice.AGENT]
     if not direct or len(agent) != len(SWEEP):
         return None
-    bar = level_row(direct[0], level).giou
-    gains = [level_row(one, level).giou - bar for one in agent]
+    bar = _level(direct[0], level).giou
+    gains = [_level(one, level).giou - bar for one in agent]
     for i, gain in enumerate(gains):
         if gain < 0:
             if i == 0:
@@ -353,6 +353,5 @@ def table_of(bench: LanguageBench) -> str:
     return "\n".join(lines)
 
 
-def level_row(row: Row, level: InstructionLevel) -> LevelRow:
-    """Return how a row's texts of one level fared."""
+def _level(row: Row, level: InstructionLevel) -> LevelRow:
     return row.simple if level is InstructionLevel.SIMPLE else row.complex

@@ -6,14 +6,7 @@ from typing import Any
 
 from sam3i_agent.benchmarks.agent_pattern import AgentPattern
 from sam3i_agent.benchmarks.growth import Growth
-from sam3i_agent.benchmarks.language import (
-    LEVELS,
-    SWEEP,
-    LanguageBench,
-    Row,
-    level_row,
-    stops_paying_at,
-)
+from sam3i_agent.benchmarks.language import LEVELS, SWEEP, LanguageBench, stops_paying_at
 from sam3i_agent.benchmarks.speed.peers import Peers
 from sam3i_agent.core.contracts import RouteChoice
 from sam3i_agent.core.errors import ModelError
@@ -84,37 +77,6 @@ def plot_language(measured: LanguageBench, sweep: str, path: Path) -> None:
         axis.set_xlabel("factor over the rates" if sweep == "all" else f"error rate: {sweep}")
         axis.set_ylabel("gIoU, percent")
         axis.set_ylim(0, 100)
-        axis.legend()
-    figure.savefig(path)
-
-
-def plot_ways(measured: LanguageBench, path: Path) -> None:
-    """Draw gIoU and questions over the sets of error rates as a PNG: a line for each way.
-
-    Raises:
-        ModelError: matplotlib is not installed.
-    """
-    figure, (left, middle, right) = _figure(3)
-    ways: dict[str, list[Row]] = {}
-    for one in measured.rows:
-        ways.setdefault(f"{one.route} {one.language}".rstrip(), []).append(one)
-    sets = [dict(one) for one in dict.fromkeys(tuple(one.errors.items()) for one in measured.rows)]
-    for name, rows in ways.items():
-        at = [sets.index(one.errors) for one in rows]
-        for axis, level in ((left, LEVELS[0]), (middle, LEVELS[1])):
-            values = [level_row(one, level).giou for one in rows]
-            if rows[0].route is RouteChoice.DIRECT:
-                axis.axhline(values[0], color="grey", label="direct head")
-            else:
-                axis.plot(at, values, "o-", label=name)
-        if rows[0].route is not RouteChoice.DIRECT:
-            right.plot(at, [one.calls for one in rows], "o-", label=name)
-    titles = (*(f"gIoU of {level} texts, percent" for level in LEVELS), "questions for each text")
-    for axis, title, top in zip((left, middle, right), titles, (100, 100, None), strict=True):
-        axis.set(title=title, xlabel="errors of the model", xticks=range(len(sets)))
-        axis.set_xticklabels([f"set {i}" if one else "none" for i, one in enumerate(sets, start=1)])
-        axis.set_ylim(0, top)
-        axis.grid(alpha=0.3)
         axis.legend()
     figure.savefig(path)
 

@@ -20,7 +20,7 @@ from sam3i_agent.core.contracts import (
     SegmentationResult,
     SegmentRequest,
 )
-from sam3i_agent.core.errors import InputError, StorageError
+from sam3i_agent.core.errors import InputError, StorageError, TryAgainError
 from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.photo import Photo, read_photo
 from sam3i_agent.core.prompt import Click, Exemplar
@@ -97,7 +97,7 @@ class SegmentCommand:
         )
         try:
             recorded = RunStore().create(image, request, model, language)
-        except StorageError as error:
+        except (StorageError, TryAgainError) as error:
             logger.warning("%s; this run cannot be resumed", error)
             recorded = None
         return cls(image, photo, request, service, language, recorded)
@@ -156,6 +156,8 @@ class SegmentCommand:
         for folder in (out, None if self.recorded is None else self.recorded.result_folder):
             if folder is not None:
                 write_result(result, self.photo, folder)
+        if self.recorded is not None:
+            self.recorded.finish()
         return result
 
     def _answer(self, on_step: Callable[[str], None]) -> SegmentationResult:

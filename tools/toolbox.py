@@ -37,7 +37,9 @@ from sam3i_agent.tools.results.refining import (
 )
 from sam3i_agent.tools.results.store import Concept, Results, StoredResult
 from sam3i_agent.tools.service import SegmentationService
+from sam3i_agent.tools.serving.access.limits import Limiter
 from sam3i_agent.tools.sources.sources import ImageSource
+from sam3i_agent.tools.users import current_owner
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -61,6 +63,7 @@ class Toolbox:
         language: the agent's language side; None takes the offline planner.
         language_name: of it, for people.
         client_model: ask the model of the client that calls, where it offers one.
+        limiter: of what users may ask about; None sets no limits.
         files: where clips and edits are kept for other front ends; None keeps them here.
     """
 
@@ -72,12 +75,14 @@ class Toolbox:
         language_name: str = "offline planner",
         client_model: bool = False,
         files: KeptFiles | None = None,
+        limiter: Limiter | None = None,
     ) -> None:
         self.service = service
         self.source = source
         self._language = language
         self._language_name = language_name
         self.client_model = client_model
+        self.limiter = limiter
         self.clips = ClipStore(files)
         self.edits = EditStore(files)
 
@@ -111,7 +116,7 @@ class Toolbox:
             InputError: the picture or the instruction cannot be used.
             RoundTripNeededError: the client has to answer first.
         """
-        photo = await self.source.open(image)
+        photo = await self._open(image)
         client = dialogue if dialogue is not None and dialogue.has_model else None
         request = make_request(
             photo,
@@ -149,7 +154,7 @@ class Toolbox:
         """
         if not 1 <= len(phrases) <= MAX_CONCEPTS:
             raise InputError(f"give 1 to {MAX_CONCEPTS} phrases, not {len(phrases)}")
-        photo = await self.source.open(image)
+        photo = await self._open(image)
         requests = [
             make_request(photo, one, route=RouteChoice.DIRECT, level=LevelChoice.CONCEPT)
             for one in phrases
@@ -164,6 +169,17 @@ class Toolbox:
             first = end
         joined = await self._warned(join_results(results), photo)
         return await self._add(joined, photo, concepts=tuple(concepts))
+
+    async def _open(self, image: str) -> Photo:
+        photo = await self.source.open(image)
+        await self._spend(photo)
+        return photo
+
+    async def _spend(self, photo: Photo) -> None:
+        """Count what the model is asked about."""
+        if self.limiter is not None:
+            height, width = photo.size_hw
+            await self.limiter.spend(current_owner(), height * width)
 
     async def _add(
         self,
@@ -206,6 +222,7 @@ class Toolbox:
         if bool(boxes) is bool(points):
             raise InputError("give either boxes (examples) or points (clicks)")
         service, photo = self.service, await asyncio.to_thread(stored.open_photo)
+        await self._spend(photo)
         if boxes:
             if stored.concepts:
                 known = ", ".join(f"{one.phrase}: {one.result_id}" for one in stored.concepts)

@@ -197,15 +197,18 @@ class SqliteLedger:
         rows = self._connection.execute(
             "SELECT key, reply, tokens, question FROM finished ORDER BY rowid"
         ).fetchall()
-        answers = [
-            Answer(key=key, reply=json.loads(reply), tokens=tokens, question=_question(key, asked))
-            for key, reply, tokens, asked in rows
-        ]
+        answers = [answer_of(key, reply, tokens, asked) for key, reply, tokens, asked in rows]
         return sorted(answers, key=lambda one: one.question.asked_at)
 
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+
+def answer_of(key: str, reply: str, tokens: int, question: str | None) -> Answer:
+    """Return what a ledger keeps as a value; see `Ledger.finish`."""
+    asked = _question(key, question)
+    return Answer(key=key, reply=json.loads(reply), tokens=tokens, question=asked)
 
 
 def _question(key: str, kept: str | None) -> AskedQuestion:

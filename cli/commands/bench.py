@@ -75,8 +75,7 @@ def language(
     model: ModelOption = "tiny",
     device: DeviceOption = "auto",
     plot: Annotated[
-        Path | None,
-        typer.Option(help="Draw a PNG: the sweep, or each way by set of errors."),
+        Path | None, typer.Option(help="Draw the sweep as a PNG (extra bench).")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, not a table.")] = False,
 ) -> None:
@@ -114,12 +113,9 @@ def language(
             advance=lambda: bar.advance(task),
         )
     if plot is not None:
-        from sam3i_agent.benchmarks.plots import plot_language, plot_ways
+        from sam3i_agent.benchmarks.plots import plot_language
 
-        if sweep is None:
-            plot_ways(outcome, plot)
-        else:
-            plot_language(outcome, sweep, plot)
+        plot_language(outcome, sweep or "errors", plot)
     typer.echo(outcome.model_dump_json() if as_json else table_of(outcome))
 
 
@@ -251,7 +247,7 @@ def load(
     model: ModelOption = "tiny",
 ) -> None:
     """Measure a server on replicas under load, and check every answer (extra `serve`)."""
-    from sam3i_agent.benchmarks.load import measure_load
+    from sam3i_agent.benchmarks.serving.load import measure_load
 
     with tempfile.TemporaryDirectory() as folder:
         outcome = measure_load(Path(folder), model, clients, seconds, replicas, kill=kill)

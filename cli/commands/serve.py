@@ -17,7 +17,7 @@ from sam3i_agent.cli.options import (
 )
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.model_choice import ModelChoice, Tiling
-from sam3i_agent.core.storage.blobs import STORE_VARIABLE
+from sam3i_agent.core.storage.blobs import MEMORY, STORE_VARIABLE
 from sam3i_agent.tools.results.limits import DEFAULT_PICTURE_KB
 
 
@@ -66,6 +66,17 @@ def serve(
     max_replicas: Annotated[
         int | None, typer.Option(help="Copies under load, at most.", min=1)
     ] = None,
+    join: Annotated[
+        bool,
+        typer.Option("--join", help="Use the replicas on the cluster that RAY_ADDRESS names."),
+    ] = False,
+    front_ends: Annotated[
+        int | None,
+        typer.Option(help="Processes of the tools, run by Ray Serve beside --replicas.", min=1),
+    ] = None,
+    call_seconds: Annotated[
+        float, typer.Option(help="After which a call over HTTP is given up.", min=1)
+    ] = 900,
     store: Annotated[
         str,
         typer.Option(
@@ -73,11 +84,31 @@ def serve(
             envvar=STORE_VARIABLE,
             help="Where results are kept: memory:, a folder, s3://BUCKET/PREFIX (extra store).",
         ),
-    ] = "memory:",
+    ] = MEMORY,
     store_hours: Annotated[float, typer.Option(help="That a store keeps a result.", min=0.01)] = 24,
     store_gb: Annotated[
         float, typer.Option(help="Of all results in a store; then the oldest go.", min=0.01)
     ] = 20,
+    auth_issuer: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Tell users apart by the tokens of this OAuth issuer."),
+    ] = None,
+    auth_audience: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="That its tokens must be for: where clients reach it."),
+    ] = None,
+    calls_per_minute: Annotated[
+        int | None, typer.Option(help="Of each user, at most.", min=1)
+    ] = None,
+    concurrent_calls: Annotated[
+        int | None, typer.Option(help="Of each user at a time, at most.", min=1)
+    ] = None,
+    megapixels_per_minute: Annotated[
+        float | None, typer.Option(help="That each user may ask about.", min=0.01)
+    ] = None,
+    user_gb: Annotated[
+        float | None, typer.Option(help="That a store keeps for each user, at most.", min=0.001)
+    ] = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Serve the tools over MCP, on standard input and output or over HTTP."""
@@ -86,24 +117,62 @@ def serve(
         raise InputError("--max-replicas goes with --replicas")
     if playground and http is None:
         raise InputError("--playground goes with --http", "for example --http 127.0.0.1:8765")
-    from sam3i_agent.cli.toolbox import build_toolbox, files_in, service_of
+    if http is None and (auth_issuer or auth_audience):
+        raise InputError("--auth-issuer goes with --http")
+    if front_ends is not None and (http is None or replicas is None):
+        raise InputError("--front-ends goes with --http and --replicas")
+    if join and replicas is not None:
+        raise InputError("--join uses replicas that run already", "leave --replicas out")
+    from sam3i_agent.tools.serving.access.limits import LocalLimiter, UserLimits
+    from sam3i_agent.tools.serving.settings import ServeSettings
 
-    address = None
+    host, port = "127.0.0.1", 0
     if http is not None:
         from sam3i_agent.tools.serving.http import parse_address
 
-        address = parse_address(http)
+        host, port = parse_address(http)
         root = root or [Path.cwd()]
-    service = service_of(ModelChoice(model, device, tiling), replicas, max_replicas)
-    files = files_in(store, store_hours, store_gb)
-    toolbox = build_toolbox(root or [], allow_urls, service, language, client_model, files)
-    from sam3i_agent.tools.mcp.server import ServerOptions, build_server
+    settings = ServeSettings(
+        model=ModelChoice(model, device, tiling),
+        language=language,
+        client_model=client_model,
+        roots=tuple(root or ()),
+        allow_urls=allow_urls,
+        host=host,
+        port=port,
+        allow_hosts=tuple(allow_host or ()),
+        allow_origins=tuple(allow_origin or ()),
+        tools=tuple(part.strip() for part in tools.split(",")) if tools else (),
+        max_picture_kb=max_picture_kb,
+        playground=playground,
+        store=store,
+        store_hours=store_hours,
+        store_gb=store_gb,
+        user_gb=user_gb,
+        auth_issuer=auth_issuer,
+        auth_audience=auth_audience,
+        limits=UserLimits(calls_per_minute, concurrent_calls, megapixels_per_minute),
+        call_seconds=call_seconds,
+        replicas=replicas,
+        max_replicas=max_replicas,
+        join=join,
+        front_ends=front_ends,
+    )
+    if front_ends is not None:
+        from sam3i_agent.tools.serving.cluster.front_end import serve_front_ends
 
-    names = tuple(part.strip() for part in tools.split(",")) if tools else ()
-    options = ServerOptions(max_picture_kb, names, tuple(allow_origin or ()), playground)
-    if address is not None:
+        serve_front_ends(settings)
+        return
+    from sam3i_agent.tools.mcp.server import ServerOptions, build_server
+    from sam3i_agent.tools.serving.building import build_toolbox, service_of
+
+    limiter = LocalLimiter(settings.limits) if settings.limits.any else None
+    toolbox = build_toolbox(settings, service_of(settings), limiter)
+    if http is not None:
+        from sam3i_agent.tools.serving.access.access import Access
         from sam3i_agent.tools.serving.http import serve_http
 
-        serve_http(toolbox, *address, allow_host or (), options)
+        access = Access.from_environment(auth_issuer, auth_audience)
+        serve_http(toolbox, settings, access)
     else:
-        build_server(toolbox, options).run("stdio")
+        build_server(toolbox, ServerOptions(max_picture_kb, settings.tools)).run("stdio")

@@ -17,6 +17,8 @@ STORE_VARIABLE = "SAM3I_STORE"
 """The URL that is used where none is given."""
 logger = logging.getLogger(__name__)
 
+MEMORY = "memory:"
+"""The URL that keeps nothing outside of the process."""
 _SCHEMES = frozenset({"file", "memory", "s3", "gs", "az"})
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _RETRIES = 4

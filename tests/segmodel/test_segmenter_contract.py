@@ -16,7 +16,7 @@ from sam3i_agent.segmodel.checkpoints.loading import load_by_choice, load_segmen
 from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
 from sam3i_agent.segmodel.segmenter import Segmenter
 from sam3i_agent.segmodel.tiling import TilingSegmenter
-from sam3i_agent.tools.serving.replicas import ReplicatedService
+from sam3i_agent.tools.serving.cluster.service import ReplicatedService
 from tests.conftest import KnowingSegmenter
 
 SCENE = generate_scene(seed=901, index=1)

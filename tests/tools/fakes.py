@@ -19,6 +19,7 @@ from sam3i_agent.tools.results.kept import KeptFiles
 from sam3i_agent.tools.results.shared import SharedResultStore
 from sam3i_agent.tools.results.store import ResultStore
 from sam3i_agent.tools.service import SegmentationService
+from sam3i_agent.tools.serving.access.limits import Limiter
 from sam3i_agent.tools.sources.sources import ImageSource
 from sam3i_agent.tools.toolbox import Toolbox
 from tests.conftest import KnowingImage, KnowingSegmenter, block
@@ -45,20 +46,24 @@ class _ObligingImage(KnowingImage):
 
 
 def toolbox_of(
-    segmenter: KnowingSegmenter | None = None, files: KeptFiles | None = None, **source: Any
+    segmenter: KnowingSegmenter | None = None,
+    files: KeptFiles | None = None,
+    limiter: Limiter | None = None,
+    **source: Any,
 ) -> Toolbox:
     """Return a toolbox over a model that knows `COUNTS`, or over another.
 
     Args:
         segmenter: the other one.
         files: where results are kept; None keeps them in memory.
+        limiter: of what users may ask.
         **source: what pictures may be opened.
     """
     model = segmenter or _Obliging({word: _grid(count) for word, count in COUNTS.items()})
     service = SegmentationService(ModelChoice("knowing"))
     service.segmenter = lambda: model
     results = ResultStore() if files is None else SharedResultStore(files)
-    return Toolbox(service, ImageSource(results, **source), files=files)
+    return Toolbox(service, ImageSource(results, **source), files=files, limiter=limiter)
 
 
 def client_of(toolbox: Toolbox | None = None, options: ServerOptions = DEFAULT_OPTIONS) -> Client:

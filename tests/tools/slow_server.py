@@ -13,7 +13,9 @@ from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.tools.mcp.server import build_server
 from sam3i_agent.tools.results.store import ResultStore
 from sam3i_agent.tools.service import SegmentationService
+from sam3i_agent.tools.serving.access.access import Access
 from sam3i_agent.tools.serving.http import parse_address, serve_http
+from sam3i_agent.tools.serving.settings import ServeSettings
 from sam3i_agent.tools.sources.sources import ImageSource
 from sam3i_agent.tools.toolbox import Toolbox
 
@@ -37,7 +39,8 @@ def main() -> None:
             module.register_forward_pre_hook(take_time)
     toolbox = Toolbox(service, ImageSource(ResultStore()))
     if len(sys.argv) > 2:
-        serve_http(toolbox, *parse_address(sys.argv[3]))
+        host, port = parse_address(sys.argv[3])
+        serve_http(toolbox, ServeSettings(host=host, port=port), Access())
     else:
         build_server(toolbox).run("stdio")
 

@@ -45,8 +45,10 @@ def test_probes_and_metrics():
         anyio.run(call)
         _wait_until_ready(f"{base}/readyz")
         text = httpx.get(f"{base}/metrics").text
-    assert _metric(text, 'sam3i_tool_calls_total{outcome="ok",tool="segment"}') == 2
-    assert _metric(text, 'sam3i_tool_calls_total{outcome="error",tool="segment"}') == 1
+    assert _metric(text, 'sam3i_tool_calls_total{caller="nobody",outcome="ok",tool="segment"}') == 2
+    assert (
+        _metric(text, 'sam3i_tool_calls_total{caller="nobody",outcome="error",tool="segment"}') == 1
+    )
     assert _metric(text, 'sam3i_tool_call_seconds_count{tool="segment"}') == 3
     assert _metric(text, "sam3i_tool_calls_running") == 0
     assert _metric(text, 'sam3i_cache_lookups_total{cache="photos",outcome="hit"}') >= 1

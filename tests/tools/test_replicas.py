@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 from mcp import Client
 
-from sam3i_agent.core.errors import InputError, ModelError
+from sam3i_agent.core.errors import InputError, ModelError, TryAgainError
 from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Click, Exemplar, Prompt
+from sam3i_agent.core.stopping import until
 from sam3i_agent.data.scenes import generate_scene
 from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
-from sam3i_agent.tools.serving.replicas import ReplicaState, ReplicatedSegmenter, ReplicatedService
+from sam3i_agent.tools.serving.cluster.remote import RemoteTracker, ReplicatedSegmenter
+from sam3i_agent.tools.serving.cluster.replica import ReplicaState
+from sam3i_agent.tools.serving.cluster.service import ReplicatedService
 from tests.tools.servers import EXAMPLE, SERVE, http_server
 
 # Ray leaves sockets and threads to the end of the process.
@@ -73,12 +76,36 @@ def test_bad_input_is_refused_as_by_the_model(segmenter: ReplicatedSegmenter):
     bad = Prompt("x", exemplars=(Exemplar((0, 0, 9999, 10)),))
     with pytest.raises(InputError, match="reaches out of the photo"):
         segmenter.encode(_photo(0)).segment([bad])
-    with pytest.raises(ModelError, match="without --replicas"):
+    with pytest.raises(ModelError, match="clicks"):  # tiny has no half for them
         segmenter.click(_photo(0), [Click((5, 5))])
-    with pytest.raises(ModelError, match="without --replicas"):
-        segmenter.follow("red circle")
     with pytest.raises(InputError, match="--max-replicas 1"):
         ReplicatedService(ModelChoice("tiny", "cpu"), 2, 1)
+
+
+def test_a_clip_goes_on_where_another_replica_dies(
+    segmenter: ReplicatedSegmenter, tiny: Sam3Segmenter
+):
+    frames = [_photo(100 + number // 4) for number in range(24)]
+    wanted = [numbers for numbers, _ in _track(tiny.follow("thing"), frames)]
+    tracker = segmenter.follow("thing")
+    assert isinstance(tracker, RemoteTracker)
+    found = []
+    for number, (numbers, _) in enumerate(_track(tracker, frames)):
+        found.append(numbers)
+        if number in (7, 15):
+            (home,) = [one.pid for one in _states(segmenter).values() if one.clips]
+            os.kill(home, signal.SIGKILL)
+    assert found == wanted and any(wanted)
+
+
+def _track(tracker, frames):
+    for number, photo in enumerate(frames):
+        yield tracker.step(number, photo)
+
+
+def test_a_request_that_comes_too_late_is_not_begun(segmenter: ReplicatedSegmenter):
+    with until(time.time() - 1), pytest.raises(TryAgainError, match="in time"):
+        segmenter.encode(_photo(0)).segment(PROMPTS)
 
 
 def test_a_photo_stays_with_its_replica(segmenter: ReplicatedSegmenter):
@@ -97,7 +124,7 @@ def test_a_photo_stays_with_its_replica(segmenter: ReplicatedSegmenter):
 def _states(segmenter: ReplicatedSegmenter) -> dict[int, ReplicaState]:
     found: dict[int, ReplicaState] = {}
     end = time.monotonic() + 60
-    while len(found) < 2:
+    while len(found) < 2:  # a killed one comes back
         assert time.monotonic() < end
         state = segmenter._handle.state.remote().result(timeout_s=30)
         found[state.pid] = state
@@ -139,9 +166,7 @@ def test_tools_over_http_correct_by_boxes_and_refuse_clicks_in_words():
             x0, y0, x1, y1 = found["box"]
             point = [(x0 + x1) / 2, (y0 + y1) / 2]
             refused = await client.call_tool("refine", {**asked, "points": [point]})
-            assert refused.is_error
-            assert "replicas do not take clicks" in refused.content[0].text
-            assert "without --replicas" in refused.content[0].text
+            assert refused.is_error and "clicks" in refused.content[0].text
 
     with http_server(*SERVE, "--replicas", "1") as (url, _):
         anyio.run(use, url)

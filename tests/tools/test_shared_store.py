@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -110,22 +111,39 @@ def test_what_is_no_id_is_answered_like_an_unknown_one(id_: str, tmp_path: Path)
     assert files.get("results", id_) is None
 
 
-def test_results_age_and_their_photos_outlive_them(result, grey_photo):
+def test_results_age_and_their_photos_outlive_them(
+    result, grey_photo, monkeypatch: pytest.MonkeyPatch
+):
+    clock, passed_s = time.time, [0.0]
+    monkeypatch.setattr("time.time", lambda: clock() + passed_s[0])
     blobs = Blobs("memory:")
-    files = KeptFiles(blobs, Retention(max_age_s=0.2))
+    files = KeptFiles(blobs, Retention(max_age_s=1000))
     results = SharedResultStore(files)
     old = results.add(result, grey_photo).id
-    time.sleep(0.15)
+    written = {one.key for one in blobs.list()}
+    passed_s[0] = 700
     young = results.add(result, grey_photo).id
-    time.sleep(0.1)
-    for store in (results, SharedResultStore(files)):
-        with pytest.raises(InputError, match="there is no result"):
-            store.get(old)
-        assert store.get(young).photo.name == grey_photo.name
-        assert store.ids() == [young]
+    (of_young,) = {one.key for one in blobs.list()} - written
+    # What the store's clock says of the younger one is not moved by the test's.
+    listed = blobs.list
+    monkeypatch.setattr(
+        blobs,
+        "list",
+        lambda folder="": [
+            replace(one, written_at=one.written_at + 700 * (one.key == of_young))
+            for one in listed(folder)
+        ],
+    )
+    passed_s[0] = 1100
+    with pytest.raises(InputError, match="there is no result"):
+        results.get(old)
+    with pytest.raises(InputError, match="there is no result"):
+        SharedResultStore(files).get(old)
+    assert results.get(young).photo.name == grey_photo.name
+    assert results.ids() == [young]
     files.sweep()
-    assert len(blobs.list()) == 2
-    time.sleep(0.4)
+    assert {one.key for one in blobs.list()} == {of_young, *(k for k in written if "photos" in k)}
+    passed_s[0] = 2100
     files.sweep()
     assert blobs.list() == []
 

@@ -2,19 +2,25 @@
 
 import asyncio
 import base64
+from collections.abc import Iterable
 from importlib.metadata import metadata
 from importlib.resources import files
 from typing import Any
 
 from mcp.server import MCPServer
 from mcp.server.lowlevel import NotificationOptions
+from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context
+from mcp.server.mcpserver.exceptions import ToolError, UnexpectedResourceError
 from mcp_types import CallToolResult, Icon, InputRequiredResult
 from mcp_types import Resource as ListedResource
 from mcp_types.version import is_version_at_least
+from pydantic import AnyUrl
 
+from sam3i_agent.core.errors import TryAgainError
 from sam3i_agent.prompts.templates import load_prompt
 from sam3i_agent.tools.mcp.client_log import has_client
+from sam3i_agent.tools.mcp.refusals import expected_in, refuse_call, refuse_read
 from sam3i_agent.tools.mcp.view.page import VIEW_URI
 from sam3i_agent.tools.results.outputs import SCHEME
 from sam3i_agent.tools.results.store import Results, StoredResult
@@ -54,10 +60,28 @@ class BrowsableServer(MCPServer[Any]):
     ) -> CallToolResult | InputRequiredResult:
         """Call a tool, and tell the client where that has made a result."""
         before = self._results.newest()
-        answer = await super().call_tool(name, arguments, context)
+        try:
+            answer = await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            expected = expected_in(error)
+            if isinstance(expected, TryAgainError):
+                return refuse_call(expected)
+            raise
         if context is not None and has_client(context) and self._results.newest() != before:
             await _announce(context)
         return answer
+
+    async def read_resource(
+        self, uri: AnyUrl | str, context: Context[Any, Any] | None = None
+    ) -> Iterable[ReadResourceContents] | InputRequiredResult:
+        """Read a resource; what is wrong with the request is said in words."""
+        try:
+            return await super().read_resource(uri, context)
+        except UnexpectedResourceError as error:
+            expected = expected_in(error)
+            if expected is None:
+                raise
+            refuse_read(expected)
 
 
 async def _announce(context: Context[Any, Any]) -> None:

@@ -52,8 +52,6 @@ class ServerOptions:
     """Of a picture in an answer, in base64, at most; 1,000 bytes each."""
     tools: tuple[str, ...] = ()
     """Names of those to offer; none means all."""
-    origins: tuple[str, ...] = ()
-    """Web pages that may call it over HTTP, beside its own address."""
     playground: bool = False
     """Show the view over HTTP at `/`."""
 

@@ -1,9 +1,6 @@
 """The MCP server over streamable HTTP: loopback by default, a bearer token anywhere else."""
 
-import hashlib
-import hmac
 import ipaddress
-import os
 import re
 import socket
 from collections.abc import Sequence
@@ -11,40 +8,24 @@ from typing import Any
 
 import uvicorn
 from mcp.server import MCPServer
-from mcp.server.auth.provider import AccessToken
-from mcp.server.auth.settings import AuthSettings
-from mcp.server.mcpserver import RequestStateSecurity
 from mcp.server.streamable_http import MCP_SESSION_ID_HEADER
 from mcp.server.transport_security import TransportSecuritySettings
-from pydantic import AnyHttpUrl
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 
 from sam3i_agent.core.errors import InputError
-from sam3i_agent.tools.mcp.server import DEFAULT_OPTIONS, ServerOptions, build_server
+from sam3i_agent.tools.mcp.server import ServerOptions, build_server
+from sam3i_agent.tools.serving.access.access import Access
+from sam3i_agent.tools.serving.access.gate import Gate
 from sam3i_agent.tools.serving.addresses import PATH, TOKEN_VARIABLE
 from sam3i_agent.tools.serving.calls import Calls
 from sam3i_agent.tools.serving.probes import DRAIN_S, DrainingServer, add_probes
+from sam3i_agent.tools.serving.settings import ServeSettings
 from sam3i_agent.tools.toolbox import Toolbox
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 """A picture of 48 MB as base64."""
-MIN_TOKEN_CHARACTERS = 16
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(:\d+)?|https?://\[[0-9a-fA-F:]+\](:\d+)?")
-_CLIENT = "sam3i"
-
-
-class SharedToken:
-    """Accepts one token, known to the server's owner."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    async def verify_token(self, token: str) -> AccessToken | None:
-        """Compare in constant time."""
-        if hmac.compare_digest(token.encode(), self._token.encode()):
-            return AccessToken(token=token, client_id=_CLIENT, scopes=[])
-        return None
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -60,13 +41,7 @@ def parse_address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
-def serve_http(
-    toolbox: Toolbox,
-    host: str,
-    port: int,
-    names: Sequence[str] = (),
-    options: ServerOptions = DEFAULT_OPTIONS,
-) -> None:
+def serve_http(toolbox: Toolbox, settings: ServeSettings, access: Access) -> None:
     """Serve until stopped; calls under way are finished first.
 
     `/healthz` says that the process lives, `/readyz` whether the model is loaded, `/metrics` what
@@ -74,33 +49,65 @@ def serve_http(
 
     Args:
         toolbox: the tools.
-        host: address to listen on.
-        port: likewise.
-        names: further `HOST:PORT` under which clients reach it, through a proxy or a container.
-        options: what it offers.
-
-    The token in `SAM3I_TOKEN` is asked of every client where it is set, and must be set for any
-    address but loopback.
+        settings: among them the address to listen on.
+        access: who may call; an address but loopback must not be open to everybody.
 
     Raises:
-        InputError: the address needs a token that is not set, or is taken.
+        InputError: the address needs a token or an issuer, or is taken.
     """
-    token = os.environ.get(TOKEN_VARIABLE, "")
-    if not token and not _is_loopback(host):
+    host, port = settings.host, settings.port
+    check_access(host, access)
+    calls = Calls()
+    config = server_config(protected_app(toolbox, settings, access, calls))
+    DrainingServer(config, calls, toolbox.service).run(sockets=[listen(host, port)])
+
+
+def check_access(host: str, access: Access) -> None:
+    """Refuse to be open to other machines.
+
+    Raises:
+        InputError: the address needs a token or an issuer.
+    """
+    if access.is_open and not _is_loopback(host):
         raise InputError(
             f"{host} can be reached from other machines, so clients must show a token",
-            f"set {TOKEN_VARIABLE}, or serve on 127.0.0.1",
+            f"set {TOKEN_VARIABLE}, say --auth-issuer, or serve on 127.0.0.1",
         )
-    if token and len(token) < MIN_TOKEN_CHARACTERS:
-        raise InputError(f"{TOKEN_VARIABLE} must have {MIN_TOKEN_CHARACTERS} characters or more")
-    if token:
-        server = _with_token(toolbox, host, port, token, options)
-    else:
-        server = build_server(toolbox, options)
-    calls = Calls()
-    add_probes(server, toolbox.service, calls, token)
-    config = server_config(http_app(server, host, port, names, options.origins))
-    DrainingServer(config, calls, toolbox.service).run(sockets=[listen(host, port)])
+
+
+def protected_app(
+    toolbox: Toolbox,
+    settings: ServeSettings,
+    access: Access,
+    calls: Calls,
+    *,
+    stateless: bool = False,
+) -> Starlette:
+    """Return the ASGI application with all that stands around the tools; see `serve_http`.
+
+    Args:
+        toolbox: the tools.
+        settings: of the server.
+        access: who may call.
+        calls: under way, counted here.
+        stateless: keep no sessions, so that every request may go to another process.
+    """
+    host, port = settings.host, settings.port
+    address = f"http://{_bracketed(host)}:{port}{PATH}"
+    options = ServerOptions(settings.max_picture_kb, settings.tools, settings.playground)
+    server = build_server(toolbox, options, **access.options_of(address))
+    add_probes(server, toolbox.service, calls, access)
+    server.middleware.append(Gate(toolbox.limiter, settings.call_seconds).middleware)
+    app = http_app(
+        server,
+        host,
+        port,
+        settings.allow_hosts,
+        settings.allow_origins,
+        stateless=stateless,
+    )
+    app.router.routes[:0] = access.routes_of(address)
+    return app
 
 
 def http_app(
@@ -109,6 +116,8 @@ def http_app(
     port: int,
     names: Sequence[str] = (),
     origins: Sequence[str] = (),
+    *,
+    stateless: bool = False,
 ) -> Starlette:
     """Return the ASGI application of a server that is reached at these addresses only.
 
@@ -118,6 +127,7 @@ def http_app(
         port: likewise.
         names: further `HOST:PORT` of it.
         origins: of web pages that may call it, each as https://HOST or http://HOST:PORT.
+        stateless: keep no sessions.
 
     Raises:
         InputError: an origin is none.
@@ -128,6 +138,7 @@ def http_app(
     app = server.streamable_http_app(
         streamable_http_path=PATH,
         max_request_body_size=MAX_BODY_BYTES,
+        stateless_http=stateless,
         transport_security=_security(host, port, names, origins),
         host=host,
     )
@@ -161,18 +172,6 @@ def listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=_family(host))
     except OSError as error:
         raise InputError(f"cannot listen on {host}:{port}: {error.strerror}") from error
-
-
-def _with_token(
-    toolbox: Toolbox, host: str, port: int, token: str, options: ServerOptions
-) -> MCPServer[Any]:
-    url = AnyHttpUrl(f"http://{_bracketed(host)}:{port}{PATH}")
-    auth = AuthSettings(issuer_url=url, resource_server_url=url, validate_token_resource=False)
-    # A call that goes on after a question survives a restart, and may reach another replica.
-    state = RequestStateSecurity(keys=[hashlib.sha256(f"state {token}".encode()).digest()])
-    return build_server(
-        toolbox, options, auth=auth, token_verifier=SharedToken(token), request_state_security=state
-    )
 
 
 def _security(

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from sam3i_agent.tools.service import SegmentationService
+from sam3i_agent.tools.serving.access.access import Access
 from sam3i_agent.tools.serving.calls import Calls
 
 logger = logging.getLogger(__name__)
@@ -55,7 +56,7 @@ class DrainingServer(uvicorn.Server):
 
 
 def add_probes(
-    server: MCPServer[Any], service: SegmentationService, calls: Calls, token: str
+    server: MCPServer[Any], service: SegmentationService, calls: Calls, access: Access
 ) -> None:
     """Add `/healthz`, `/readyz` and, with the extra `serve`, `/metrics`.
 
@@ -63,7 +64,7 @@ def add_probes(
         server: before its application is made.
         service: the model.
         calls: under way.
-        token: that `/metrics` wants; empty where clients need none.
+        access: whose token `/metrics` wants, unless everybody may call.
     """
     server.middleware.append(calls.middleware)
 
@@ -89,6 +90,7 @@ def add_probes(
     @server.custom_route("/metrics", methods=["GET"])
     async def metrics(request: Request) -> Response:
         shown = request.headers.get("authorization", "").encode()
-        if token and not hmac.compare_digest(shown, f"Bearer {token}".encode()):
+        wanted = f"Bearer {access.token}".encode()
+        if not access.is_open and not (access.token and hmac.compare_digest(shown, wanted)):
             return PlainTextResponse("show the token\n", status_code=HTTPStatus.UNAUTHORIZED)
         return PlainTextResponse(counted.text())

@@ -8,9 +8,12 @@ from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from pydantic import BaseModel
 
 from sam3i_agent.segmodel.segmenter import Work
+from sam3i_agent.tools.mcp.refusals import TRY_AGAIN
 from sam3i_agent.tools.service import SegmentationService
+from sam3i_agent.tools.serving.access.tokens import caller_class
 from sam3i_agent.tools.serving.calls import TOOL_CALL
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
@@ -26,7 +29,7 @@ class Metrics:
     def __init__(self, service: SegmentationService) -> None:
         self._registry = CollectorRegistry()
         self._calls = Counter(
-            "sam3i_tool_calls", "Tool calls by how they ended.", ("tool", "outcome"),
+            "sam3i_tool_calls", "Tool calls by how they ended.", ("tool", "outcome", "caller"),
             registry=self._registry,
         )  # fmt: skip
         self._seconds = Histogram(
@@ -49,21 +52,25 @@ class Metrics:
         self._running.inc()
         try:
             result = await call_next(ctx)
-            failed = (
-                result.get("isError")
-                if isinstance(result, dict)
-                else (getattr(result, "is_error", False))
-            )
-            outcome = "error" if failed else "ok"
+            outcome = _outcome_of(result)
             return result
         finally:
             self._running.dec()
-            self._calls.labels(tool, outcome).inc()
+            self._calls.labels(tool, outcome, caller_class()).inc()
             self._seconds.labels(tool).observe(time.perf_counter() - started)
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
         return generate_latest(self._registry)
+
+
+def _outcome_of(result: HandlerResult) -> str:
+    """Return ok, error or try_again."""
+    shown = result.model_dump(by_alias=True) if isinstance(result, BaseModel) else result or {}
+    if not shown.get("isError"):
+        return "ok"
+    data = shown.get("structuredContent") or {}
+    return TRY_AGAIN if data.get("error") == TRY_AGAIN else "error"
 
 
 class _ModelCollector(Collector):

@@ -56,7 +56,9 @@ class LoadReport(Frozen):
 
 
 @dataclass
-class _Case:
+class Case:
+    """A client's picture, what it asks, and the right answer."""
+
     path: Path
     instruction: str
     masks: Masks
@@ -86,7 +88,7 @@ def measure_load(
     Raises:
         ModelError: the server does not start.
     """
-    cases = _cases(folder, model, clients)
+    cases = make_cases(folder, model, clients)
     with _server(folder, model, replicas) as (url, process):
         seen, killed, took = asyncio.run(_run(url, cases, seconds, process if kill else None))
     times = np.array([one for _, one in seen.seconds])
@@ -108,10 +110,10 @@ def measure_load(
     )
 
 
-def _cases(folder: Path, model: str, count: int) -> list[_Case]:
+def make_cases(folder: Path, model: str, count: int) -> list[Case]:
     """Draw pictures and answer one question about each in this process, one by one."""
     segmenter = load_segmenter(model, device="cpu")
-    cases: list[_Case] = []
+    cases: list[Case] = []
     number = 0
     while len(cases) < count:
         scene, path = generate_scene(_SERIES, number), folder / f"{number}.png"
@@ -125,17 +127,17 @@ def _cases(folder: Path, model: str, count: int) -> list[_Case]:
             if result.instances:
                 size = (result.image.height, result.image.width)
                 masks = Masks(size, (one.mask.counts for one in result.instances))
-                cases.append(_Case(path, instruction, masks))
+                cases.append(Case(path, instruction, masks))
     return cases
 
 
 async def _run(
-    url: str, cases: list[_Case], seconds: float, process: "subprocess.Popen[bytes] | None"
+    url: str, cases: list[Case], seconds: float, process: "subprocess.Popen[bytes] | None"
 ) -> tuple[_Seen, float | None, float]:
     seen, started = _Seen(), time.perf_counter()
     killed: float | None = None
 
-    async def one_client(case: _Case) -> None:
+    async def one_client(case: Case) -> None:
         async with Client(url, read_timeout_seconds=_START_S) as client:
             while (begun := time.perf_counter() - started) < seconds:
                 await _ask(client, case, seen)
@@ -154,7 +156,7 @@ async def _run(
     return seen, killed, time.perf_counter() - started
 
 
-async def _ask(client: Client, case: _Case, seen: _Seen) -> None:
+async def _ask(client: Client, case: Case, seen: _Seen) -> None:
     arguments = {
         "image": str(case.path),
         "instruction": case.instruction,
@@ -169,10 +171,14 @@ async def _ask(client: Client, case: _Case, seen: _Seen) -> None:
     if answer.is_error:
         seen.errors.append(str(answer.content))
         return
-    found = [one["mask"]["counts"] for one in answer.structured_content["instances"]]
-    masks = Masks(case.masks.size_hw, found)
-    if len(masks) != len(case.masks) or union_iou(masks, case.masks) < _SAME_IOU:
+    if not is_same(answer.structured_content["instances"], case):
         seen.wrong += 1
+
+
+def is_same(instances: list[Any], case: Case) -> bool:
+    """Whether an answer's instances, with masks, are those of the case."""
+    masks = Masks(case.masks.size_hw, [one["mask"]["counts"] for one in instances])
+    return len(masks) == len(case.masks) and union_iou(masks, case.masks) >= _SAME_IOU
 
 
 @contextmanager

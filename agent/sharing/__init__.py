@@ -1,0 +1,1 @@
+"""What other machines find of a run."""

@@ -1,0 +1,1 @@
+"""Servers under load, and what they do when parts of them die."""

@@ -1,0 +1,1 @@
+"""The model on replicas and the tools on front ends, with Ray Serve (extra `serve`)."""

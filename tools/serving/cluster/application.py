@@ -1,0 +1,86 @@
+"""The application that Ray Serve runs: replicas of the model, and front ends before them."""
+
+import logging
+import os
+from typing import Any
+
+from sam3i_agent.core.errors import InputError, ModelError
+from sam3i_agent.core.model_choice import ModelChoice
+from sam3i_agent.tools.serving.cluster.replica import REQUESTS_PER_REPLICA, Replica
+from sam3i_agent.tools.serving.probes import DRAIN_S
+
+logger = logging.getLogger(__name__)
+
+APPLICATION = "sam3i"
+MODEL_DEPLOYMENT = "Segmentation"
+QUEUED_PER_REPLICA = 64
+"""Requests that wait in front of each replica; beyond that callers are told to try again."""
+_THINGS_PER_REPLICA = 256
+"""Photos and clips whose home a replica is known to be; their features are bounded in bytes."""
+_PROBE_S = "2"
+
+
+def prepare_ray() -> None:
+    """Set what Ray reads when it is imported.
+
+    Raises:
+        ModelError: it is not installed.
+    """
+    # A busy replica on few cores answers Ray's probes later than in 0.1 s.
+    os.environ.setdefault("RAY_SERVE_QUEUE_LENGTH_RESPONSE_DEADLINE_S", _PROBE_S)
+    try:
+        import ray  # noqa: F401 (whether it is there)
+        from ray import serve  # noqa: F401
+    except ImportError as error:
+        raise ModelError(
+            "--replicas needs Ray Serve", "install the extra: pip install 'sam3i-agent[serve]'"
+        ) from error
+
+
+def model_deployment(model: ModelChoice, replicas: int, max_replicas: int | None) -> Any:
+    """Return the bound deployment of the model.
+
+    Args:
+        model: each replica gets a GPU of its own unless the device is `cpu`.
+        replicas: how many.
+        max_replicas: so many under load; None keeps their number.
+
+    Raises:
+        InputError: there are to be fewer under load than without.
+    """
+    from ray import serve
+
+    if max_replicas is not None and max_replicas < replicas:
+        raise InputError(f"--max-replicas {max_replicas} is less than --replicas {replicas}")
+    # A subclass here: Ray's decorators need Ray, which most installations do without.
+    at_home = serve.multiplexed(max_num_models_per_replica=_THINGS_PER_REPLICA)
+    body: Any = type(MODEL_DEPLOYMENT, (Replica,), {"feel_at_home": at_home(Replica.feel_at_home)})
+    scaling: dict[str, Any] = {"num_replicas": replicas}
+    if max_replicas is not None:
+        scaling = {
+            "autoscaling_config": {
+                "min_replicas": replicas,
+                "max_replicas": max_replicas,
+                "target_ongoing_requests": REQUESTS_PER_REPLICA / 2,
+            }
+        }
+    most = max_replicas or replicas
+    deployment: Any = serve.deployment(
+        body,
+        max_ongoing_requests=REQUESTS_PER_REPLICA,
+        max_queued_requests=QUEUED_PER_REPLICA * most,
+        graceful_shutdown_timeout_s=DRAIN_S,
+        ray_actor_options={
+            # A core each, or its share: more replicas than cores would wait for ever.
+            "num_cpus": min(1, _resource("CPU") / most),
+            "num_gpus": int(model.device != "cpu" and _resource("GPU") > 0),
+        },
+        **scaling,
+    )
+    return deployment.bind(model)
+
+
+def _resource(name: str) -> float:
+    import ray
+
+    return ray.cluster_resources().get(name, 0)

@@ -1,0 +1,117 @@
+"""The service whose model is on replicas: started here, or found on a cluster."""
+
+import logging
+import os
+from typing import Any
+
+from sam3i_agent.core.errors import InputError, ModelError
+from sam3i_agent.core.model_choice import ModelChoice
+from sam3i_agent.segmodel.segmenter import Segmenter
+from sam3i_agent.tools.service import SegmentationService
+from sam3i_agent.tools.serving.cluster.application import (
+    APPLICATION,
+    MODEL_DEPLOYMENT,
+    model_deployment,
+    prepare_ray,
+)
+from sam3i_agent.tools.serving.cluster.remote import ReplicatedSegmenter
+
+RAY_ADDRESS = "RAY_ADDRESS"
+
+
+class ServedModel(SegmentationService):
+    """The model of a deployment.
+
+    Args:
+        model: what it serves.
+        handle: of it.
+    """
+
+    def __init__(self, model: ModelChoice, handle: Any) -> None:
+        super().__init__(model)
+        self._handle = handle
+
+    def _load(self) -> Segmenter:
+        return ReplicatedSegmenter(self._handle, self.model.name)
+
+
+class JoinedService(SegmentationService):
+    """The model on the replicas that somebody else has started on a Ray cluster.
+
+    Args:
+        model: what they serve, in name.
+    """
+
+    def _load(self) -> Segmenter:
+        prepare_ray()
+        import ray
+        from ray import serve
+
+        if not ray.is_initialized():
+            if not os.environ.get(RAY_ADDRESS):
+                raise InputError("--join needs a cluster", f"set {RAY_ADDRESS}=HOST:PORT")
+            ray.init(log_to_driver=False, logging_level=logging.WARNING)
+        try:
+            handle = serve.get_deployment_handle(MODEL_DEPLOYMENT, APPLICATION)
+        except Exception as error:  # Ray raises several kinds
+            raise ModelError(
+                "no replicas run on the cluster",
+                "start them with sam3i serve --replicas N, or serve deploy deploy/serve.yaml",
+            ) from error
+        return ReplicatedSegmenter(handle, self.model.name)
+
+
+class ReplicatedService(SegmentationService):
+    """The model on replicas, started at the first call.
+
+    Args:
+        model: each replica gets a GPU of its own unless the device is `cpu`.
+        replicas: how many.
+        max_replicas: so many under load; None keeps their number.
+    """
+
+    def __init__(self, model: ModelChoice, replicas: int, max_replicas: int | None) -> None:
+        super().__init__(model)
+        if max_replicas is not None and max_replicas < replicas:
+            raise InputError(f"--max-replicas {max_replicas} is less than --replicas {replicas}")
+        self._replicas = replicas
+        self._max_replicas = max_replicas
+        self._owns_ray = False
+
+    def stop(self) -> None:
+        """Let the replicas finish what they do, and end them."""
+        if self._segmenter is not None:
+            import ray
+            from ray import serve
+
+            serve.delete(APPLICATION)
+            if self._owns_ray:
+                serve.shutdown()
+                ray.shutdown()
+            self._segmenter = None
+
+    def _load(self) -> Segmenter:
+        return ReplicatedSegmenter(self._start(), self.model.name)
+
+    def _start(self) -> Any:
+        prepare_ray()
+        import ray
+        from ray import serve
+
+        self._owns_ray = not ray.is_initialized()
+        if self._owns_ray:
+            start_ray()
+        serve.start(proxy_location="Disabled")  # clients talk to the tools, not to Ray
+        app = model_deployment(self.model, self._replicas, self._max_replicas)
+        try:
+            return serve.run(app, name=APPLICATION, route_prefix=None)
+        except RuntimeError as error:
+            raise ModelError(f"the replicas do not start: {error}") from error
+
+
+def start_ray() -> None:
+    """Join the cluster that `RAY_ADDRESS` names, or start one on this machine."""
+    import ray
+
+    own: dict[str, Any] = {} if os.environ.get(RAY_ADDRESS) else {"include_dashboard": False}
+    ray.init(log_to_driver=False, logging_level=logging.WARNING, **own)
