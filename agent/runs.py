@@ -260,8 +260,9 @@ class RecordedRun:
 
     def finish(self) -> None:
         """Keep the result where other machines show it, once it is written."""
-        for path in sorted(self.result_folder.iterdir()):
-            self._push(path)
+        for path in sorted(self.result_folder.rglob("*")):
+            if path.is_file():
+                self._push(path)
 
     def _push(self, path: Path) -> None:
         if self._mirror is not None:

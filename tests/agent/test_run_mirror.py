@@ -39,7 +39,8 @@ def test_another_machine_finds_all_of_a_run(tmp_path: Path, monkeypatch: pytest.
     mask = Masks.encode([block(1, 2, 30, 40)], (100, 100))
     run.save_candidates([Candidate("star", mask, (1.0, 2.0, 30.0, 40.0), 0.5)])
     run.save_picture("round 1".replace(" ", "-"), Image.new("RGB", (4, 4)))
-    run.result_folder.mkdir()
+    (run.result_folder / "masks").mkdir(parents=True)
+    (run.result_folder / "masks" / "1.png").write_bytes(b"mask")
     (run.result_folder / "result.json").write_text("{}")
     run.finish()
     shutil.rmtree(tmp_path / "here")
@@ -54,6 +55,7 @@ def test_another_machine_finds_all_of_a_run(tmp_path: Path, monkeypatch: pytest.
     assert candidate.key == "star" and candidate.counts == mask.counts[0]
     assert [path.name for path in found.pictures] == ["round-1.png"]
     assert (found.result_folder / "result.json").read_text() == "{}"
+    assert (found.result_folder / "masks" / "1.png").read_bytes() == b"mask"
     again = found.ledger()
     assert (again.find("ask:1"), again.calls, again.tokens) == ('{"content": "yes"}', 1, 7)
     again.close()
