@@ -143,7 +143,7 @@ async def _resources(era: str) -> None:
             else:
                 assert text.startswith(("<svg", "0 ", "<?xml"))
         templates = (await client.list_resource_templates()).resource_templates
-        assert len(templates) == 14
+        assert len(templates) == 16
         id_ = found["result_id"]
         ref = ResourceTemplateReference(uri=templates[0].uri_template)
         completed = await client.complete(ref, {"name": "id", "value": id_[:3]})
