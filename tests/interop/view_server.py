@@ -1,6 +1,6 @@
 """A server whose model finds discs, takes boxes and clicks, for the view to show.
 
-python -m tests.interop.view_server ORIGIN --http HOST:PORT [--playground]
+python -m tests.interop.view_server ORIGIN --http HOST:PORT
 """
 
 import sys
@@ -17,10 +17,11 @@ from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Click, Prompt
 from sam3i_agent.core.rle import tight_box
 from sam3i_agent.segmodel.segmenter import Box
-from sam3i_agent.tools.mcp.server import ServerOptions
 from sam3i_agent.tools.results.store import ResultStore
 from sam3i_agent.tools.service import SegmentationService
+from sam3i_agent.tools.serving.access.access import Access
 from sam3i_agent.tools.serving.http import parse_address, serve_http
+from sam3i_agent.tools.serving.settings import ServeSettings
 from sam3i_agent.tools.sources.sources import ImageSource
 from sam3i_agent.tools.toolbox import Toolbox
 from tests.conftest import KnowingImage, KnowingSegmenter
@@ -106,12 +107,13 @@ def grid(size_hw: tuple[int, int], count: int) -> list[NDArray[np.bool_]]:
 def main() -> None:
     """Serve."""
     origin = sys.argv[1]
-    address = parse_address(sys.argv[sys.argv.index("--http") + 1])
+    host, port = parse_address(sys.argv[sys.argv.index("--http") + 1])
     service = SegmentationService(ModelChoice("discs", device="cpu"))
     model = DiscSegmenter()
     service.segmenter = lambda: model
     toolbox = Toolbox(service, ImageSource(ResultStore()))
-    serve_http(toolbox, *address, options=ServerOptions(origins=(origin,)))
+    settings = ServeSettings(host=host, port=port, allow_origins=(origin,))
+    serve_http(toolbox, settings, Access())
 
 
 if __name__ == "__main__":

@@ -55,11 +55,13 @@ export async function openView(browser, port, server, { tool = 'segment', args, 
 }
 
 async function viewFrame(page) {
-  for (;;) {
+  const deadline = Date.now() + 60_000;
+  while (Date.now() < deadline) {
     const frame = page.frames().find((one) => one.parentFrame()?.parentFrame());
     if (frame && (await frame.$('#app[data-ready]').catch(() => null))) return frame;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+  throw new Error('the view did not come up');
 }
 
 /** Wait until nothing is under way. */
