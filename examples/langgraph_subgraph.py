@@ -10,8 +10,8 @@ from typing import Any
 from langgraph.graph import END, START, StateGraph
 from typing_extensions import TypedDict
 
-from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
 from sam3i_agent.tools.langchain.subgraph import segmentation_graph
+from sam3i_agent.tools.service import SegmentationService
 
 LARGE = 0.1
 
@@ -38,7 +38,7 @@ def judge(state: Inspection) -> Inspection:
 
 
 builder = StateGraph(Inspection)
-builder.add_node("segment", segmentation_graph(lambda: load_segmenter("tiny")))
+builder.add_node("segment", segmentation_graph(SegmentationService()))
 builder.add_node("judge", judge)
 builder.add_edge(START, "segment")
 builder.add_edge("segment", "judge")

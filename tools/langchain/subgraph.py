@@ -5,8 +5,6 @@ inside. The steps of the inner graph stream through it (`astream_events`, `subgr
 """
 
 import asyncio
-from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any, NotRequired
 
@@ -16,11 +14,11 @@ from langgraph.graph.state import CompiledStateGraph
 from typing_extensions import TypedDict
 
 from sam3i_agent.agent.language.factory import LanguageFactory, offline_planner
-from sam3i_agent.agent.run import segment_photo
+from sam3i_agent.agent.requests import make_request
 from sam3i_agent.core.contracts import RouteChoice
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.photo import read_photo
-from sam3i_agent.segmodel.segmenter import Segmenter
+from sam3i_agent.tools.service import SegmentationService
 
 
 class Question(TypedDict):
@@ -47,28 +45,22 @@ Subgraph = CompiledStateGraph[Answered, None, Question, Answered]
 
 
 def segmentation_graph(
-    open_segmenter: Callable[[], Segmenter], language: LanguageFactory = offline_planner
+    service: SegmentationService, language: LanguageFactory = offline_planner
 ) -> Subgraph:
     """Return a graph with one node, `segment`, whose custom stream is the trace.
 
     Args:
-        open_segmenter: called once, when the first question comes.
+        service: loads its model when the first question comes.
         language: the agent's language side.
     """
-    opened = cache(open_segmenter)
 
     async def segment(state: Question) -> dict[str, Any]:
         try:
             route = _route_of(state.get("route", RouteChoice.AUTO))
             photo = await asyncio.to_thread(read_photo, Path(state["image"]))
-            segmenter = await asyncio.to_thread(opened)
-            result = await segment_photo(
-                segmenter,
-                photo,
-                state["instruction"],
-                language=language,
-                on_step=get_stream_writer(),
-                route=route,
+            request = make_request(photo, state["instruction"], route=route)
+            result = await service.answer(
+                photo, request, language=language, on_step=get_stream_writer()
             )
         except InputError as error:
             return {"error": str(error)}
