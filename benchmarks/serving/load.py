@@ -4,25 +4,20 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import subprocess
-import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import numpy as np
 from mcp import Client
 from PIL import Image
 
 from sam3i_agent.agent.run import segment_photo_sync
+from sam3i_agent.benchmarks.serving.process import served
 from sam3i_agent.core.contracts import Frozen, RouteChoice
-from sam3i_agent.core.errors import ModelError
 from sam3i_agent.core.masks import Masks, union_iou
 from sam3i_agent.core.photo import read_photo
 from sam3i_agent.data.scenes import generate_scene
@@ -32,8 +27,6 @@ _SERIES = 930
 _SAME_IOU = 0.98
 """Floats of a larger batch differ in their last digits, and so may a pixel at an edge."""
 _START_S = 300
-_STOP_S = 90
-_PROBE_S = 5
 
 
 class LoadReport(Frozen):
@@ -89,8 +82,10 @@ def measure_load(
         ModelError: the server does not start.
     """
     cases = make_cases(folder, model, clients)
-    with _server(folder, model, replicas) as (url, process):
-        seen, killed, took = asyncio.run(_run(url, cases, seconds, process if kill else None))
+    options = ("--root", str(folder), "--model", model, "--device", "cpu")
+    with served(*options, "--replicas", str(replicas), start_s=_START_S) as (base, process):
+        victim = process if kill else None
+        seen, killed, took = asyncio.run(_run(f"{base}/mcp", cases, seconds, victim))
     times = np.array([one for _, one in seen.seconds])
     after = [one for begun, one in seen.seconds if killed is not None and begun + one > killed]
     p50, p90, p99 = np.percentile(times, (50, 90, 99)).round(3).tolist()
@@ -179,39 +174,6 @@ def is_same(instances: list[Any], case: Case) -> bool:
     """Whether an answer's instances, with masks, are those of the case."""
     masks = Masks(case.masks.size_hw, [one["mask"]["counts"] for one in instances])
     return len(masks) == len(case.masks) and union_iou(masks, case.masks) >= _SAME_IOU
-
-
-@contextmanager
-def _server(
-    folder: Path, model: str, replicas: int
-) -> "Iterator[tuple[str, subprocess.Popen[bytes]]]":
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    command = [sys.executable, "-m", "sam3i_agent.cli", "serve", "--http", address]
-    command += ["--root", str(folder), "--model", model, "--device", "cpu"]
-    # Ray writes to its standard output, which here is for the report.
-    process = subprocess.Popen([*command, "--replicas", str(replicas)], stdout=sys.stderr)
-    try:
-        _wait_until(lambda: _is_ready(f"http://{address}/readyz"), process)
-        yield f"http://{address}/mcp", process
-    finally:
-        process.terminate()
-        process.wait(_STOP_S)
-
-
-def _is_ready(url: str) -> bool:
-    with contextlib.suppress(OSError), urlopen(url, timeout=_PROBE_S) as answer:
-        return answer.status == HTTPStatus.OK
-    return False
-
-
-def _wait_until(condition: Callable[[], bool], process: "subprocess.Popen[bytes]") -> None:
-    end = time.monotonic() + _START_S
-    while not condition():
-        if process.poll() is not None or time.monotonic() > end:
-            raise ModelError("the server does not start; see above")
-        time.sleep(0.5)
 
 
 def _replica_pids(server: int) -> list[int]:

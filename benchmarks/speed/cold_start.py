@@ -4,16 +4,15 @@ Whole processes in turn, by the system's own accounting of each that has ended.
 """
 
 import os
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from sam3i_agent.benchmarks.serving.process import served
 from sam3i_agent.core.contracts import Frozen
 from sam3i_agent.core.errors import ModelError
 
@@ -65,7 +64,7 @@ def measure_cold_start(
     """
     library = [sys.executable, "-c", IMPORT]
     turns: list[list[tuple[float, float, float]]] = []
-    with tempfile.TemporaryDirectory() as folder, _server() as url:
+    with tempfile.TemporaryDirectory() as folder, served(start_s=_START_S) as (url, _):
         words = [*_SAM3I, "segment", str(image), instruction, "--out"]
         commands = (
             library,
@@ -114,41 +113,3 @@ def _run(command: Sequence[str]) -> tuple[float, float, float]:
     if process.returncode != 0:
         raise ModelError(f"{' '.join(command)} ended with exit code {process.returncode}")
     return wall, used.ru_utime + used.ru_stime, used.ru_maxrss / _KIB_IN_MIB
-
-
-@contextmanager
-def _server() -> Iterator[str]:
-    """Serve with a model that is loaded."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    process = subprocess.Popen([*_SAM3I, "serve", "--http", address])
-    try:
-        _wait_for(address, process)
-        yield f"http://{address}"
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _wait_for(address: str, process: "subprocess.Popen[bytes]") -> None:
-    """Wait until the server says that it is ready.
-
-    Raises:
-        ModelError: it ends, or takes too long.
-    """
-    from http.client import OK, HTTPConnection
-
-    deadline = time.monotonic() + _START_S
-    while time.monotonic() < deadline and process.poll() is None:
-        connection = HTTPConnection(address, timeout=1)
-        try:
-            connection.request("GET", "/readyz")
-            if connection.getresponse().status == OK:
-                return
-        except OSError:
-            pass  # it does not listen yet
-        finally:
-            connection.close()
-        time.sleep(0.1)
-    raise ModelError(f"a server at {address} did not get ready")
