@@ -1,13 +1,10 @@
 // No program at all: a file that holds a result, to look at and to save from.
 
-import { Events } from '../events.js';
-import { anchorDownload } from './common.js';
+import { PageHost } from './page.js';
 
-export class FileHost extends Events {
+export class FileHost extends PageHost {
   kind = 'file';
-  context = {};
   can = { call: false, read: true, tell: false, download: true };
-  canFill = true;
   #resources;
 
   /** `embedded.resources` has contents by name, `embedded.result_id` what they are about. */
@@ -24,16 +21,4 @@ export class FileHost extends Events {
     if (!(name in this.#resources)) throw new Error(`The file does not hold ${name}.`);
     return this.#resources[name];
   }
-
-  async tell() {}
-
-  async save(name, mime, base64) {
-    anchorDownload(name, mime, base64);
-  }
-
-  async fill(wanted) {
-    await (wanted ? document.documentElement.requestFullscreen() : document.exitFullscreen());
-  }
-
-  resized() {}
 }

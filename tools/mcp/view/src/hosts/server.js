@@ -1,17 +1,15 @@
 // The server itself, over streamable HTTP: the page that `sam3i serve --playground` shows.
 
-import { Events } from '../events.js';
-import { anchorDownload, textOf } from './common.js';
+import { textOf } from './common.js';
+import { PageHost } from './page.js';
 
 const PROTOCOL = '2025-11-25';
 const UNAUTHORIZED = 401;
 const NOT_FOUND = 404;
 
-export class ServerHost extends Events {
+export class ServerHost extends PageHost {
   kind = 'server';
-  context = {};
   can = { call: true, read: true, tell: false, download: true };
-  canFill = true;
   #session;
   #token = sessionStorage.getItem('sam3i-token') ?? '';
   #next = 1;
@@ -39,18 +37,6 @@ export class ServerHost extends Events {
   async read(uri) {
     return (await this.#ask('resources/read', { uri })).contents[0];
   }
-
-  async tell() {}
-
-  async save(name, mime, base64) {
-    anchorDownload(name, mime, base64);
-  }
-
-  async fill(wanted) {
-    await (wanted ? document.documentElement.requestFullscreen() : document.exitFullscreen());
-  }
-
-  resized() {}
 
   /** Show this token from now on. */
   useToken(token) {
