@@ -3,7 +3,6 @@
 import getpass
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.tools.servers import free_port
 
 _USER = "postgres"
 
@@ -31,9 +32,7 @@ def postgres() -> Iterator[str]:
     base = Path(tempfile.mkdtemp(prefix="sam3i-postgres-"))
     if as_user:
         shutil.chown(base, _USER)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     data, owner = base / "data", _USER if as_user else getpass.getuser()
 
     def run(*command: str) -> None:

