@@ -12,6 +12,7 @@ import torch
 from sam3i_agent.core.contracts import Frozen
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Prompt
+from sam3i_agent.segmodel.hardware import device_name, dtype_name
 from sam3i_agent.segmodel.network.compiling import compile_encoder
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
 from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
@@ -79,7 +80,7 @@ def measure_encoder(
     device = segmenter.model.device
     return EncoderTimes(
         model=segmenter.name,
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        device=device_name(device),
         threads=torch.get_num_threads(),
         image_side=segmenter.input_side,
         queries=segmenter.query_count,
@@ -112,7 +113,7 @@ def _measure(
         round(1000 * statistics.median(one), 2) for one in (uploads, encodes, answers)
     )
     return EncoderTime(
-        dtype=str(segmenter.model.dtype).removeprefix("torch."),
+        dtype=dtype_name(segmenter.model.dtype),
         channels_last=channels_last,
         compiled=compiled,
         upload_ms=upload,

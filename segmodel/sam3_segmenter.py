@@ -32,6 +32,7 @@ from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Click, Prompt
 from sam3i_agent.segmodel.checkpoints.repository import has_video_half
 from sam3i_agent.segmodel.exemplars import check_box, pad_exemplars
+from sam3i_agent.segmodel.hardware import dtype_name
 from sam3i_agent.segmodel.network.answering import Find, Question, RowAnswer, answer
 from sam3i_agent.segmodel.network.finding import find
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
@@ -149,7 +150,7 @@ class Sam3Segmenter:
     @property
     def description(self) -> str:
         """Name, device and precision, for a log line."""
-        return f"{self.name} on {self.model.device.type} in {str(self.model.dtype)[6:]}"
+        return f"{self.name} on {self.model.device.type} in {dtype_name(self.model.dtype)}"
 
     @property
     def tokens(self) -> InstructionTokenizer:

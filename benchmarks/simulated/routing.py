@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from sam3i_agent.agent.instructions import kind_of
+from sam3i_agent.agent.language.choice import PromptsVersion
 from sam3i_agent.agent.language.simulated import ErrorRates, simulated_language
 from sam3i_agent.agent.run import segment_photo_sync
 from sam3i_agent.benchmarks.language import Question
@@ -73,7 +74,9 @@ def measure_routing(
                     one.photo,
                     one.text,
                     route=route,
-                    language=simulated_language(one.truth, rates, series + one.number, "v2"),
+                    language=simulated_language(
+                        one.truth, rates, series + one.number, PromptsVersion.V2
+                    ),
                 )
                 values.append(union_iou(result.masks(), one.wanted))
                 advance()

@@ -26,6 +26,7 @@ from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Prompt
 from sam3i_agent.data.scenes import generate_scene
+from sam3i_agent.segmodel.hardware import device_name, dtype_name
 from sam3i_agent.segmodel.network.instruction_sam3 import is_instruction_head_key
 from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
 
@@ -197,10 +198,10 @@ def measure_peers(
     device = segmenter.model.device
     return Peers(
         model=segmenter.name,
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        device=device_name(device),
         threads=torch.get_num_threads(),
         image_side=segmenter.input_side,
-        dtype=str(segmenter.model.dtype).removeprefix("torch."),
+        dtype=dtype_name(segmenter.model.dtype),
         repeats=repeats,
         cases=measured,
     )

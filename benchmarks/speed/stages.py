@@ -14,6 +14,7 @@ from sam3i_agent.core.contracts import Frozen
 from sam3i_agent.core.instances import Instances
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.photo import Photo
+from sam3i_agent.segmodel.hardware import device_name, dtype_name
 from sam3i_agent.segmodel.network.answering import Question, RowAnswer, answer
 from sam3i_agent.segmodel.network.compiling import compile_encoder, compile_finder
 from sam3i_agent.segmodel.network.photo_features import PhotoFeatures
@@ -91,10 +92,10 @@ def measure_stages(
     device = model.device
     return Stages(
         model=segmenter.name,
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        device=device_name(device),
         threads=torch.get_num_threads(),
         image_side=segmenter.input_side,
-        dtype=str(model.dtype).removeprefix("torch."),
+        dtype=dtype_name(model.dtype),
         compiled=compiled,
         tflops=round(bench.rate / 1e12, 3),
         gbytes_per_s=round(bench.bandwidth / 1e9, 1),

@@ -22,6 +22,7 @@ from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Click, Prompt
 from sam3i_agent.segmodel.clicks import check_clicks
 from sam3i_agent.segmodel.exemplars import check_box
+from sam3i_agent.segmodel.hardware import dtype_name
 from sam3i_agent.segmodel.open_vocabulary.detector import Boxes, Detector, Patches, pick
 from sam3i_agent.segmodel.open_vocabulary.masker import Masker
 from sam3i_agent.segmodel.segmenter import Box, Lookups, Passes, Tracker, Work
@@ -91,7 +92,7 @@ class OpenVocabularySegmenter:
     def description(self) -> str:
         """Name, device and precision, for a log line."""
         model = self.detector.model
-        return f"{self.name} on {model.device.type} in {str(model.dtype)[6:]}"
+        return f"{self.name} on {model.device.type} in {dtype_name(model.dtype)}"
 
     def count_tokens(self, text: str) -> int:
         """Return the ids that `text` needs, start and end markers included."""
