@@ -40,13 +40,19 @@ def provenance(
         "dataset": f"{dataset.name}{_hash_of([dataset] if dataset.is_file() else [])}",
         **_of_model(segmenter),
         **{f"language: {name}": value for name, value in language.items()},
-        "prompts": language.get("prompts", "none: no language model"),
+        "prompts": _prompts(language),
         "thresholds": f"score from {MIN_SCORE}, hit from IoU {HIT_IOU}",
         "intervals": f"{BOOTSTRAP_ROUNDS} resamples of photos, seed {BOOTSTRAP_SEED}",
     }
     for name, path in elsewhere.items():
         found[f"predictions {name}"] = f"{path.name}{_hash_of([path])}"
     return found
+
+
+def _prompts(language: Mapping[str, str]) -> str:
+    """Return the versions of the words that the language models read."""
+    versions = [value for name, value in language.items() if name.split()[-1] == "prompts"]
+    return ", ".join(dict.fromkeys(versions)) or "none: no language model"
 
 
 def language_settings(choice: LanguageChoice | None, name: str = "") -> dict[str, str]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sam3i_agent.agent.language.choice import LanguageChoice
+from sam3i_agent.agent.language.choice import LanguageChoice, PromptsVersion
 from sam3i_agent.core.contracts import RunStatus, Usage
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.model_choice import ModelChoice
@@ -222,3 +222,18 @@ def test_a_way_that_answered_fewer_cases_is_not_the_best(images):
     said = [_cost(case, "direct", 0, 1, HALF) for case in cases]
     (way,) = best_ways(compare_answers(cases, [*said, _cost(cases[0], "agent", 1, 1, WHOLE)]).kinds)
     assert way.route == "direct" and way.cases == 2
+
+
+def test_the_settings_of_several_language_models_say_whose_they_are(tmp_path):
+    dataset = tmp_path / "d.json"
+    dataset.write_text("{}")
+    choices = {
+        name: LanguageChoice(url="http://h/v1", model=name, prompts=PromptsVersion(version))
+        for name, version in (("one", "v1"), ("two", "v2"))
+    }
+    settings = {
+        k: v for name, one in choices.items() for k, v in language_settings(one, name).items()
+    }
+    said = provenance(dataset, ModelChoice("tiny", "cpu"), {"name": "both", **settings}, {})
+    assert said["language: one model"] == "one" and said["language: two model"] == "two"
+    assert said["prompts"] == "v1, v2"
