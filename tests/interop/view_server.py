@@ -6,6 +6,7 @@ python -m tests.interop.view_server ORIGIN --http HOST:PORT
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ class _DiscImage(KnowingImage):
         return [self._found(one) for one in prompts]
 
     def _found(self, prompt: Prompt) -> Instances:
-        masks = grid(self.size_hw, COUNTS.get(prompt.text.rstrip("s"), 0))
+        masks = list(grid(self.size_hw, COUNTS.get(prompt.text.rstrip("s"), 0)))
         for one in prompt.exemplars:
             x0, y0, x1, y1 = one.box_xyxy
             here = np.zeros(self.size_hw, bool)
@@ -91,17 +92,18 @@ def disc(size_hw: tuple[int, int], x: float, y: float, radius: float) -> NDArray
     return (far < radius * (0.92 + 0.07 * np.sin(9 * angle))) & (far > radius * 0.2)
 
 
-def grid(size_hw: tuple[int, int], count: int) -> list[NDArray[np.bool_]]:
+@cache
+def grid(size_hw: tuple[int, int], count: int) -> tuple[NDArray[np.bool_], ...]:
     """So many discs in rows."""
     height, width = size_hw
     across = max(1, round(np.sqrt(count * width / height)))
     down = max(1, -(-count // across))
     radius = 0.4 * min(width / across, height / down)
     places = [divmod(number, across) for number in range(count)]
-    return [
+    return tuple(
         disc(size_hw, (column + 0.5) * width / across, (row + 0.5) * height / down, radius)
         for row, column in places
-    ]
+    )
 
 
 def main() -> None:

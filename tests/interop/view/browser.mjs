@@ -10,6 +10,8 @@ const text = (name) => readFileSync(new URL(name, here), 'utf8');
 // The specification's default where a view names no domains.
 const POLICY = "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; media-src 'self' data:; connect-src 'none'; object-src 'none'; base-uri 'self'; frame-src 'self'";
 
+const LONGEST_MS = 120_000; // of a step, on a machine that is busy
+
 export async function launch() {
   return puppeteer.launch({
     args: [...chromium.args, '--no-sandbox'],
@@ -44,6 +46,7 @@ export async function serveHost(port) {
 /** Open the host with a tool's answer; returns its page and the frame of the view. */
 export async function openView(browser, port, server, { tool = 'segment', args, width = 1280, height = 900, theme = 'light', touch = false }) {
   const page = await browser.newPage();
+  page.setDefaultTimeout(LONGEST_MS);
   const errors = [];
   page.on('pageerror', (error) => errors.push(String(error)));
   page.on('console', (line) => line.type() === 'error' && errors.push(line.text()));
@@ -66,5 +69,5 @@ async function viewFrame(page) {
 
 /** Wait until nothing is under way. */
 export async function idle(frame) {
-  await frame.waitForFunction(() => document.getElementById('app').getAttribute('aria-busy') === 'false' && !document.querySelector('.world.moving'), { timeout: 60_000 });
+  await frame.waitForFunction(() => document.getElementById('app').getAttribute('aria-busy') === 'false' && !document.querySelector('.world.moving'), { timeout: LONGEST_MS });
 }

@@ -53,7 +53,7 @@ async function another(frame, job) {
   const id = () => frame.$eval('#app', (one) => one.dataset.result);
   const before = await id();
   await job();
-  await frame.waitForFunction((old) => document.getElementById('app').dataset.result !== old, { timeout: 60_000 }, before);
+  await frame.waitForFunction((old) => document.getElementById('app').dataset.result !== old, {}, before);
   await idle(frame);
 }
 
