@@ -8,6 +8,7 @@ import asyncio
 import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Annotated, Any, Protocol, TypedDict
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -163,4 +164,12 @@ class Agent:
             checkpointer: keeps each finished step, so that a killed run can go on; None keeps
                 nothing.
         """
+        if checkpointer is None:
+            return _compiled(self)
         return self.graph().compile(checkpointer=checkpointer)
+
+
+@lru_cache(maxsize=16)
+def _compiled(agent: Agent) -> CompiledStateGraph[Any, Workspace, InputState, Any]:
+    """Compile once for all runs that keep nothing: it takes longer than the nodes of most."""
+    return agent.graph().compile()

@@ -6,7 +6,9 @@ from typing import Any
 
 from sam3i_agent.benchmarks.agent_pattern import AgentPattern
 from sam3i_agent.benchmarks.growth import Growth
-from sam3i_agent.benchmarks.language import LEVELS, SWEEP, LanguageBench, stops_paying_at
+from sam3i_agent.benchmarks.simulated.error_sets import ERROR_SETS, NO_ERRORS, SWEEP
+from sam3i_agent.benchmarks.simulated.questions import LEVELS
+from sam3i_agent.benchmarks.simulated.rows import LanguageBench, Row, stops_paying_at
 from sam3i_agent.benchmarks.speed.peers import Peers
 from sam3i_agent.core.contracts import RouteChoice
 from sam3i_agent.core.errors import ModelError
@@ -66,7 +68,7 @@ def plot_language(measured: LanguageBench, sweep: str, path: Path) -> None:
     for axis, level in zip(axes, LEVELS, strict=True):
         for route in RouteChoice:
             rows = [one for one in measured.rows if one.route is route]
-            values = [one.simple if level == "simple" else one.complex for one in rows]
+            values = [one.of_level(level) for one in rows]
             if route is RouteChoice.DIRECT and values:
                 axis.axhline(values[0].giou, color="grey", label="direct head")
             elif len(values) == len(SWEEP):
@@ -78,6 +80,44 @@ def plot_language(measured: LanguageBench, sweep: str, path: Path) -> None:
         axis.set_ylabel("gIoU, percent")
         axis.set_ylim(0, 100)
         axis.legend()
+    figure.savefig(path)
+
+
+def plot_ways(measured: LanguageBench, path: Path) -> None:
+    """Draw gIoU and questions over the sets of error rates as a PNG: a line for each way.
+
+    Raises:
+        ModelError: matplotlib is not installed.
+    """
+    figure, (left, middle, right) = _figure(3)
+    ways: dict[str, list[Row]] = {}
+    for one in measured.rows:
+        ways.setdefault(one.way, []).append(one)
+    asked = [one for one in measured.rows if one.route is not RouteChoice.DIRECT]
+    sets = list(dict.fromkeys(one.error_set for one in asked or measured.rows))
+    for name, rows in ways.items():
+        at = [sets.index(one.error_set) for one in rows if one.error_set in sets]
+        for axis, level in ((left, LEVELS[0]), (middle, LEVELS[1])):
+            values = [one.of_level(level).giou for one in rows]
+            if rows[0].route is RouteChoice.DIRECT:
+                axis.axhline(values[0], color="grey", label="direct head")
+            else:
+                axis.plot(at, values, "o-", label=name)
+        if rows[0].route is not RouteChoice.DIRECT:
+            right.plot(at, [one.calls for one in rows], "o-", label=name)
+    for axis, level in ((left, LEVELS[0]), (middle, LEVELS[1])):
+        axis.axhline(measured.oracle[level], color="grey", ls=":", label="best union of candidates")
+    titles = (*(f"gIoU of {level} texts, percent" for level in LEVELS), "questions for each text")
+    named = [
+        one if one in ERROR_SETS or one == NO_ERRORS else f"set {i}"
+        for i, one in enumerate(sets, start=1)
+    ]
+    for axis, title, top in zip((left, middle, right), titles, (100, 100, None), strict=True):
+        axis.set(title=title, xlabel="errors of the model", xticks=range(len(sets)))
+        axis.set_xticklabels(named, rotation=20)
+        axis.set_ylim(0, top)
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8)
     figure.savefig(path)
 
 

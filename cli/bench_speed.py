@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sam3i_agent.cli.commands.bench import bench_app
+from sam3i_agent.cli.bench_language import bench_app
 from sam3i_agent.cli.options import DeviceOption
 from sam3i_agent.core.errors import InputError
 

@@ -6,24 +6,17 @@ import numpy as np
 
 from sam3i_agent.agent.instructions import kind_of
 from sam3i_agent.agent.language.choice import PromptsVersion
-from sam3i_agent.agent.language.simulated import ErrorRates, simulated_language
-from sam3i_agent.agent.run import segment_photo_sync
-from sam3i_agent.benchmarks.language import Question
+from sam3i_agent.agent.language.simulated import simulated_language
+from sam3i_agent.benchmarks.simulated.answering import Answerer
+from sam3i_agent.benchmarks.simulated.error_sets import ERROR_SETS
+from sam3i_agent.benchmarks.simulated.questions import Question
 from sam3i_agent.core.contracts import Frozen, RouteChoice, TextKind
 from sam3i_agent.core.masks import union_iou
 from sam3i_agent.segmodel.segmenter import Segmenter
 
 ROUTES = (RouteChoice.DIRECT, RouteChoice.AGENT, RouteChoice.AGENT_PLAN)
-ERROR_SETS = (
-    ErrorRates(),
-    ErrorRates.parse(
-        {"verify": 0.1, "select": 0.1, "propose": 0.2, "absent": 0.2, "false_absent": 0.05}
-    ),
-    ErrorRates.parse(
-        {"verify": 0.3, "select": 0.2, "propose": 0.4, "absent": 0.4, "false_absent": 0.1}
-    ),
-)
-"""Without errors, mixed and heavy, as in docs/agent.md."""
+SETS = ("none", "mixed", "heavy")
+"""Of `error_sets.ERROR_SETS`."""
 MIN_TEXTS = 10
 """Of a kind; from fewer nothing follows."""
 
@@ -56,31 +49,27 @@ def measure_routing(
 
     Args:
         segmenter: a loaded model.
-        questions: see `benchmarks.language.read_questions`.
+        questions: see `benchmarks.simulated.questions.read_questions`.
         series: that they are of.
         advance: called after each answer.
     """
     kinds = [kind_of(one.text) for one in questions]
     ious: dict[RouteChoice, list[list[float]]] = {route: [] for route in ROUTES}
-    for route in ROUTES:
-        for rates in ERROR_SETS:
-            if route is RouteChoice.DIRECT and ious[route]:
-                ious[route].append(ious[route][0])  # it asks nobody
-                continue
-            values: list[float] = []
-            for one in questions:
-                result = segment_photo_sync(
-                    segmenter,
-                    one.photo,
-                    one.text,
-                    route=route,
-                    language=simulated_language(
+    with Answerer(segmenter) as answerer:
+        for route in ROUTES:
+            for rates in (ERROR_SETS[name] for name in SETS):
+                if route is RouteChoice.DIRECT and ious[route]:
+                    ious[route].append(ious[route][0])  # it asks nobody
+                    continue
+                values: list[float] = []
+                for one in questions:
+                    side = simulated_language(
                         one.truth, rates, series + one.number, PromptsVersion.V2
-                    ),
-                )
-                values.append(union_iou(result.masks(), one.wanted))
-                advance()
-            ious[route].append(values)
+                    )
+                    result, _ = answerer.answer(one, route, side)
+                    values.append(union_iou(result.masks(), one.wanted))
+                    advance()
+                ious[route].append(values)
     rows: list[KindRow] = []
     for kind in TextKind:
         some = [i for i, one in enumerate(kinds) if one is kind]
@@ -104,7 +93,7 @@ def measure_routing(
 
 def routing_table(bench: RoutingBench) -> str:
     """Return the rows as lines of text."""
-    lines = [f"series {bench.series}; gIoU without errors, mixed, heavy"]
+    lines = [f"series {bench.series}; gIoU by set of errors: {', '.join(SETS)}"]
     for row in bench.rows:
         ways = "  ".join(
             f"{route} " + " ".join(f"{one:.1f}" for one in row.giou[route]) for route in ROUTES

@@ -17,7 +17,7 @@ from sam3i_agent.agent.language.replies import ProposeReply
 from sam3i_agent.agent.language.side import Role, View
 from sam3i_agent.agent.planner.worded import PlanPart, read_parts
 from sam3i_agent.agent.run import segment_photo_sync
-from sam3i_agent.benchmarks.language import read_questions
+from sam3i_agent.benchmarks.simulated.questions import read_questions
 from sam3i_agent.benchmarks.simulated.routing import measure_routing, routing_table
 from sam3i_agent.benchmarks.simulated.scene_plans import parts_of
 from sam3i_agent.core.contracts import Budgets, Route, RouteChoice, RunStatus, TextKind

@@ -16,12 +16,15 @@ from sam3i_agent.agent.language.simulated import (
     Truth,
     simulated_language,
 )
-from sam3i_agent.benchmarks.language import (
-    measure_language,
+from sam3i_agent.benchmarks.simulated.error_sets import (
+    ERROR_SETS,
+    NO_ERRORS,
+    named_sets,
     rates_to_measure,
-    read_questions,
-    stops_paying_at,
 )
+from sam3i_agent.benchmarks.simulated.language import measure_language
+from sam3i_agent.benchmarks.simulated.questions import read_questions
+from sam3i_agent.benchmarks.simulated.rows import stops_paying_at
 from sam3i_agent.core.contracts import Budgets, RouteChoice
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.levels import InstructionLevel
@@ -129,24 +132,35 @@ def test_rates_that_make_no_sense(errors, said):
 
 
 def test_sweeps():
-    rates = rates_to_measure('{"select": 0.1}', "verify")
+    rates = rates_to_measure('{"select": 0.1}', "verify").values()
     assert [one.false_reject for one in rates] == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
     assert {one.missed for one in rates} == {0.1}
-    assert [one.missed for one in rates_to_measure('{"select": 0.2}', "all")][-1] == 0.2
+    scaled = rates_to_measure('{"select": 0.2}', "all")
+    assert [one.missed for one in scaled.values()][-1] == 0.2
+    assert [*scaled][:2] == [NO_ERRORS, "missed 0.04, extra 0.04"]
+    with pytest.raises(InputError, match="gives none"):
+        rates_to_measure("{}", "all")
     with pytest.raises(ValidationError):
         ErrorRates(propose=1.5)
+
+
+def test_sets_of_rates_have_names():
+    assert named_sets("all") == ERROR_SETS
+    assert [*named_sets("coin,none")] == ["coin", "none"]
+    assert ERROR_SETS["heavy"].plan == ERROR_SETS["heavy"].propose == 0.4
+    with pytest.raises(InputError, match="'light' is no set"):
+        named_sets("none,light")
 
 
 def test_the_agent_gains_with_a_good_model_and_is_not_ruined_by_a_coin(tiny):
     """On a few scenes; the table in the documentation has the figures of many."""
     questions = read_questions(6, 990_001)
-    coin = dict.fromkeys(("verify", "select", "propose", "absent", "false_absent"), 0.5)
     bench = measure_language(
         tiny,
         questions,
         990_001,
         (RouteChoice.DIRECT, RouteChoice.AGENT),
-        [ErrorRates(), ErrorRates.parse(coin)],
+        named_sets("none, coin"),
         prompts="v2",
     )
     direct, good, torn = ((one.simple.giou + one.complex.giou) / 2 for one in bench.rows)
