@@ -28,7 +28,7 @@ from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Click, Prompt
 from sam3i_agent.core.stopping import StoppedError, check_stop, deadline
 from sam3i_agent.segmodel.segmenter import Box, Tracker
-from sam3i_agent.tools.serving.cluster.replica import About, Seen, UnknownClip
+from sam3i_agent.tools.serving.cluster.replica import About, Seen, Step, UnknownClip
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,10 @@ _POLL_S = 0.5
 """Between looks at whether the caller still waits."""
 _FULL_S = 2.0
 """To wait where too many requests wait already."""
+_HOME_S = 2.0
+"""How long a clip looks for the replica that has its memory, before another begins it anew."""
+_LOOK_S = 0.05
+"""Between two looks: Ray learns within a tenth of a second where a new clip is."""
 _FRAMES_TOLD = 400
 """Of a clip, to a replica that takes it over; trackers forget what is older."""
 
@@ -67,7 +71,7 @@ class ReplicatedSegmenter:
 
     def encode(self, photo: Photo, *, keep: bool = True) -> "RemoteImage":
         """Name a photo; a replica encodes it when it is asked about it, and always keeps it."""
-        return RemoteImage(self._at_home(photo.sha256), photo)
+        return RemoteImage(_at_home(self._handle, photo.sha256), photo)
 
     def click(
         self,
@@ -85,18 +89,13 @@ class ReplicatedSegmenter:
             ModelError: the model takes no clicks, or no replica answered in time.
             TryAgainError: too many requests wait, or the time is over.
         """
-        handle, pixels = self._at_home(photo.sha256), _shared(photo.pixels)
+        handle, pixels = _at_home(self._handle, photo.sha256), _shared(photo.pixels)
         given = tuple(clicks), box_xyxy, mask, several
         return _answer_of(lambda: handle.click.remote(pixels, photo.sha256, *given, deadline()))
 
     def follow(self, text: str) -> Tracker:
         """Return what follows a noun phrase through a clip, on one replica as long as it lives."""
-        clip = f"clip {secrets.token_hex(8)}"
-        return RemoteTracker(self._at_home(clip), clip, text)
-
-    def _at_home(self, name: str) -> Any:
-        """Return a handle that asks the replica which knows a photo or clip first."""
-        return self._handle.options(multiplexed_model_id=name)
+        return RemoteTracker(self._handle, text)
 
 
 @dataclass
@@ -130,15 +129,17 @@ class RemoteTracker:
     """Follows a noun phrase through a clip; see `Tracker`.
 
     Args:
-        handle: that asks the replica of the clip first.
-        clip: its number.
+        handle: of the deployment.
         text: the noun phrase.
     """
 
-    def __init__(self, handle: Any, clip: str, text: str) -> None:
-        self._handle = handle
-        self._clip = clip
+    def __init__(self, handle: Any, text: str) -> None:
+        self._all = self._handle = handle
         self._text = text
+        self.clip = ""
+        """Its name, until it moves to another replica."""
+        self._home: str | None = None
+        """Name of the replica that has its memory."""
         self._frames: deque[tuple[int, dict[int, Box]]] = deque(maxlen=_FRAMES_TOLD)
         self._highest: tuple[int, dict[int, Box]] = (0, {})
         """Where the highest number was seen last: the next new track gets a higher one."""
@@ -153,20 +154,10 @@ class RemoteTracker:
             TryAgainError: too many requests wait, or the time is over.
         """
         pixels = _shared(photo.pixels)
-        first = self._last is None and not self._frames
-        told = first  # nothing was seen: nothing to tell, and nothing to know
-        while True:
-            seen, seen_pixels = self._seen() if told else (None, None)
-            found = _answer_of(
-                lambda seen=seen, seen_pixels=seen_pixels: self._handle.track.remote(
-                    self._clip, self._text, frame, pixels, seen, seen_pixels, deadline()
-                )
-            )
-            if not isinstance(found, UnknownClip):
-                break
-            logger.info("clip %s goes on at frame %d on another replica", self._clip, frame)
-            told = True
-        numbers, instances = found
+        found = None if self._home is None else self._ask_home(frame, pixels)
+        if found is None:
+            found = self._hand_over(frame, pixels)
+        numbers, instances, self._home = found.numbers, found.instances, found.replica
         boxes = [(x0, y0, x1, y1) for x0, y0, x1, y1 in instances.boxes_xyxy.tolist()]
         self.see(frame, dict(zip(numbers, boxes, strict=True)))
         masks = {number: instances.masks[[place]] for place, number in enumerate(numbers)}
@@ -186,6 +177,28 @@ class RemoteTracker:
         packed = {number: Masks.encode([mask], photo.size_hw) for number, mask in masks.items()}
         self._last = photo, packed
 
+    def _ask_home(self, frame: int, pixels: Any) -> Step | None:
+        """Ask the replica that has the clip, which Ray may miss for a while; None: it is gone."""
+        end = time.monotonic() + _HOME_S
+        while True:
+            found = _answer_of(
+                lambda: self._handle.go_on.remote(self.clip, frame, pixels, deadline())
+            )
+            if not isinstance(found, UnknownClip):
+                return found
+            if found.replica == self._home or time.monotonic() > end:
+                return None
+            time.sleep(_LOOK_S)
+
+    def _hand_over(self, frame: int, pixels: Any) -> Step:
+        """Let any replica take the clip, under a new name: nothing goes to where it was."""
+        self.clip = f"clip {secrets.token_hex(8)}"
+        self._handle = _at_home(self._all, self.clip)
+        if self._home is not None:
+            logger.info("at frame %d another replica takes over, as %s", frame, self.clip)
+        given = self.clip, self._text, *self._seen(), frame, pixels
+        return _answer_of(lambda: self._handle.take_over.remote(*given, deadline()))
+
     def _seen(self) -> tuple[Seen, Any]:
         frames = list(self._frames)
         if self._highest[1] and (not frames or self._highest[0] < frames[0][0]):
@@ -194,6 +207,11 @@ class RemoteTracker:
             return Seen(tuple(frames), {}), None
         photo, masks = self._last
         return Seen(tuple(frames), masks), _shared(photo.pixels)
+
+
+def _at_home(handle: Any, name: str) -> Any:
+    """Return a handle that asks the replica which knows a photo or clip first."""
+    return handle.options(multiplexed_model_id=name)
 
 
 def _shared(pixels: NDArray[Any]) -> Any:

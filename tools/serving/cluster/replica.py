@@ -6,6 +6,7 @@ busy is answered together (`segmodel.sharing.combining`).
 """
 
 import os
+import secrets
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -68,8 +69,22 @@ class Seen:
     """Of the last frame, one in each, by track."""
 
 
+@dataclass(frozen=True)
+class Step:
+    """What is on the next frame of a clip."""
+
+    numbers: list[int]
+    """Of the tracks, one for each instance."""
+    instances: Instances
+    replica: str
+    """Name of the one that answered, and has the clip's memory."""
+
+
+@dataclass(frozen=True)
 class UnknownClip:
-    """The replica does not have the clip: it must be told what was seen."""
+    """The replica of this name does not have the clip: it must be told what was seen."""
+
+    replica: str
 
 
 @dataclass
@@ -93,6 +108,7 @@ class Replica:
         self._segmenter = TilingSegmenter(self._model, model.tiling)
         self._threads = ThreadPoolExecutor(REQUESTS_PER_REPLICA)
         self._clips: OrderedDict[str, _Clip] = OrderedDict()
+        self._name = secrets.token_hex(4)
 
     def about(self) -> About:
         """Describe the model."""
@@ -149,38 +165,64 @@ class Replica:
         await self.feel_at_home(sha256)
         return await self._answer(answer, end)
 
-    async def track(
+    async def go_on(
+        self, clip: str, frame: int, pixels: NDArray[Any], end: float | None
+    ) -> Step | UnknownClip | Sam3iError:
+        """Return what is on the next frame of a clip that this replica knows.
+
+        Args:
+            clip: its name.
+            frame: its index.
+            pixels: of the frame.
+            end: when the answer must be ready, in seconds since 1970.
+        """
+        known = self._clips.get(clip)
+        if known is None or known.next_frame != frame:
+            return UnknownClip(self._name)  # and nothing tells Ray that the clip is here
+        self._clips.move_to_end(clip)
+        return await self._step(clip, lambda: known, frame, pixels, end)
+
+    async def take_over(
         self,
         clip: str,
         text: str,
+        seen: Seen,
+        seen_pixels: NDArray[Any] | None,
         frame: int,
         pixels: NDArray[Any],
-        seen: Seen | None,
-        seen_pixels: NDArray[Any] | None,
         end: float | None,
-    ) -> tuple[list[int], Instances] | UnknownClip | Sam3iError:
-        """Return what is on the next frame of a clip, and the track of each.
+    ) -> Step | Sam3iError:
+        """Return what is on the next frame of a clip, which stays with this replica from here on.
 
         Args:
-            clip: its number.
+            clip: its name.
             text: the noun phrase to follow.
+            seen: before this frame.
+            seen_pixels: of the last frame of these; None where there was none.
             frame: its index.
             pixels: of the frame.
-            seen: before it; None hopes that this replica knows.
-            seen_pixels: of the last frame of these.
             end: when the answer must be ready, in seconds since 1970.
         """
 
-        def answer() -> tuple[list[int], Instances] | UnknownClip:
-            known = self._clips.get(clip)
-            if known is None or known.next_frame != frame:
-                if seen is None:
-                    return UnknownClip()
-                known = self._begin(clip, text, frame, seen, seen_pixels)
+        def begin() -> _Clip:
+            return self._begin(clip, text, frame, seen, seen_pixels)
+
+        return await self._step(clip, begin, frame, pixels, end)
+
+    async def _step(
+        self,
+        clip: str,
+        find: Callable[[], _Clip],
+        frame: int,
+        pixels: NDArray[Any],
+        end: float | None,
+    ) -> Step | Sam3iError:
+        def answer() -> Step:
+            known = find()
             with known.turn:
-                found = known.tracker.step(frame, Photo(pixels, f"{clip} {frame}"))
+                numbers, instances = known.tracker.step(frame, Photo(pixels, f"{clip} {frame}"))
                 known.next_frame = frame + 1
-            return found
+            return Step(numbers, instances, self._name)
 
         await self.feel_at_home(clip)
         return await self._answer(answer, end)
