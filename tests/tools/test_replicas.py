@@ -123,7 +123,7 @@ def test_a_photo_stays_with_its_replica(segmenter: ReplicatedSegmenter):
 
 def _states(segmenter: ReplicatedSegmenter) -> dict[int, ReplicaState]:
     found: dict[int, ReplicaState] = {}
-    end = time.monotonic() + 60
+    end = time.monotonic() + 150
     while len(found) < 2:  # a killed one comes back
         assert time.monotonic() < end
         state = segmenter._handle.state.remote().result(timeout_s=30)
