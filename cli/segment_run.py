@@ -25,9 +25,8 @@ from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.photo import Photo, read_photo
 from sam3i_agent.core.prompt import Click, Exemplar
 from sam3i_agent.core.results import empty_result
-from sam3i_agent.tools.purpose import with_caution
 from sam3i_agent.tools.results.export import check_writable, write_result
-from sam3i_agent.tools.results.refining import NO_EDITS, refine_by_clicks
+from sam3i_agent.tools.results.refining import NO_EDITS
 from sam3i_agent.tools.service import SegmentationService
 
 logger = logging.getLogger(__name__)
@@ -152,7 +151,6 @@ class SegmentCommand:
                     sys.stderr.write(f"{line}\n")
 
             result = self._corrected(self._answer(on_step), on_step)
-            result = with_caution(result, self.service.model, self.photo)
         for folder in (out, None if self.recorded is None else self.recorded.result_folder):
             if folder is not None:
                 write_result(result, self.photo, folder)
@@ -177,13 +175,11 @@ class SegmentCommand:
         self, result: SegmentationResult, on_step: Callable[[str], None]
     ) -> SegmentationResult:
         """Apply the clicks of the command line."""
-        edits, known = NO_EDITS, len(result.trace)
+        known = len(result.trace)
         if self.clicks or self.not_clicks:
             clicks = [Click(point) for point in self.clicks]
             clicks += [Click(point, positive=False) for point in self.not_clicks]
-            result, edits = refine_by_clicks(
-                self.service.segmenter(), self.photo, result, edits, tuple(clicks), None
-            )
+            result, _ = asyncio.run(self.service.click(self.photo, result, NO_EDITS, tuple(clicks)))
         for line in result.trace[known:]:
             on_step(line)
         return result

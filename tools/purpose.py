@@ -1,6 +1,7 @@
 """What the loaded model is for, and whether a picture is of that kind."""
 
 import re
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -47,11 +48,13 @@ def unlike_what_it_knows(model: ModelChoice, photo: Photo) -> str:
 
 
 def with_caution(
-    result: SegmentationResult, model: ModelChoice, photo: Photo
-) -> SegmentationResult:
-    """Return a result that warns, once, where its photo is not of the kind that the model knows."""
-    said = "" if PHOTO_WARNING in result.warnings else unlike_what_it_knows(model, photo)
-    return with_warning(result, said) if said else result
+    results: Sequence[SegmentationResult], model: ModelChoice, photo: Photo
+) -> list[SegmentationResult]:
+    """Return results that warn, once, where their photo is not of the kind that the model knows."""
+    said = unlike_what_it_knows(model, photo)
+    return [
+        with_warning(one, said) if said and said not in one.warnings else one for one in results
+    ]
 
 
 def soft_share(photo: Photo) -> float:

@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING
 from sam3i_agent.core.contracts import SegmentationResult, SegmentRequest
 from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.photo import Photo
+from sam3i_agent.core.prompt import Click
+from sam3i_agent.core.stopping import run_in_thread
 from sam3i_agent.segmodel.checkpoints.repository import read_ahead
 from sam3i_agent.tools.importing import quick_imports
+from sam3i_agent.tools.purpose import with_caution
+from sam3i_agent.tools.results.refining import Edits, refine_by_clicks
 
 if TYPE_CHECKING:
     from sam3i_agent.agent.language.factory import LanguageFactory
     from sam3i_agent.agent.language.ledger import Ledger
     from sam3i_agent.agent.runs import RecordedRun
-    from sam3i_agent.segmodel.segmenter import LoadedSegmenter, Segmenter
+    from sam3i_agent.segmodel.segmenter import EncodedImage, LoadedSegmenter, Segmenter
 
 
 @dataclass
@@ -71,23 +75,29 @@ class SegmentationService:
         language: "LanguageFactory | None" = None,
         recorded: "RecordedRun | None" = None,
         ledger: "Ledger | None" = None,
+        encoded: "EncodedImage | None" = None,
         on_step: Callable[[str], None] = lambda line: None,
     ) -> SegmentationResult:
-        """Answer a request about `photo`; see `agent.run.answer_request`."""
+        """Answer a request about `photo`; see `agent.run.answer_request`.
+
+        The result warns where the photo is not of the kind that the model knows.
+        """
         segmenter = await asyncio.to_thread(self.segmenter)
         with quick_imports():
             from sam3i_agent.agent.language.factory import offline_planner
             from sam3i_agent.agent.run import answer_request
 
-        return await answer_request(
+        result = await answer_request(
             segmenter,
             photo,
             request,
             language=language or offline_planner,
             recorded=recorded,
             ledger=ledger,
+            encoded=encoded,
             on_step=on_step,
         )
+        return (await self._cautious([result], photo))[0]
 
     async def answer_together(
         self, photo: Photo, requests: Sequence[SegmentRequest]
@@ -97,4 +107,29 @@ class SegmentationService:
         with quick_imports():
             from sam3i_agent.agent.run import answer_request
 
-        return [await answer_request(segmenter, photo, request) for request in requests]
+        results = [await answer_request(segmenter, photo, request) for request in requests]
+        return await self._cautious(results, photo)
+
+    async def click(
+        self,
+        photo: Photo,
+        result: SegmentationResult,
+        edits: Edits,
+        clicks: tuple[Click, ...],
+        number: int | None = None,
+        reading: int = 1,
+    ) -> tuple[SegmentationResult, Edits]:
+        """Correct one instance of a result, or add one; see `refining.refine_by_clicks`.
+
+        The result warns like that of `answer`.
+        """
+        segmenter = await asyncio.to_thread(self.segmenter)
+        changed, edits = await run_in_thread(
+            refine_by_clicks, segmenter, photo, result, edits, clicks, number, reading
+        )
+        return (await self._cautious([changed], photo))[0], edits
+
+    async def _cautious(
+        self, results: Sequence[SegmentationResult], photo: Photo
+    ) -> list[SegmentationResult]:
+        return await asyncio.to_thread(with_caution, results, self.model, photo)

@@ -20,7 +20,7 @@ from sam3i_agent.core.photo import FORMATS, MAX_PIXELS, Photo
 from sam3i_agent.core.prompt import Click, Exemplar
 from sam3i_agent.core.results import join_results
 from sam3i_agent.core.stopping import run_in_thread
-from sam3i_agent.tools.purpose import purpose_of, with_caution
+from sam3i_agent.tools.purpose import purpose_of
 from sam3i_agent.tools.results.clips import ClipStore
 from sam3i_agent.tools.results.edits.actions import Edit, edit_photo
 from sam3i_agent.tools.results.edits.store import EditStore
@@ -29,12 +29,7 @@ from sam3i_agent.tools.results.kept import KeptFiles
 from sam3i_agent.tools.results.measures import measure
 from sam3i_agent.tools.results.outputs import SCHEME, CapabilitiesOutput, EditOutput, MeasureOutput
 from sam3i_agent.tools.results.pictures import check_numbers, png_bytes
-from sam3i_agent.tools.results.refining import (
-    NO_EDITS,
-    Edits,
-    refine_by_clicks,
-    request_with_exemplars,
-)
+from sam3i_agent.tools.results.refining import NO_EDITS, Edits, request_with_exemplars
 from sam3i_agent.tools.results.store import Concept, Results, StoredResult
 from sam3i_agent.tools.service import SegmentationService
 from sam3i_agent.tools.serving.access.limits import Limiter
@@ -137,7 +132,7 @@ class Toolbox:
             )
 
         result = await (answer() if dialogue is None else dialogue.finish(answer))
-        stored = await self._add(await self._warned(result, photo), photo)
+        stored = await self._add(result, photo)
         if dialogue is None:
             return stored
         chosen = await dialogue.choose(stored.result, f"{SCHEME}/{stored.id}/overlay.png")
@@ -167,8 +162,7 @@ class Toolbox:
             id_ = (await self._add(result, photo)).id
             concepts.append(Concept(result.instruction, id_, range(first, end)))
             first = end
-        joined = await self._warned(join_results(results), photo)
-        return await self._add(joined, photo, concepts=tuple(concepts))
+        return await self._add(join_results(results), photo, concepts=tuple(concepts))
 
     async def _open(self, image: str) -> Photo:
         photo = await self.source.open(image)
@@ -190,10 +184,6 @@ class Toolbox:
         concepts: tuple[Concept, ...] = (),
     ) -> StoredResult:
         return await asyncio.to_thread(self.results.add, result, photo, edits, parent, concepts)
-
-    async def _warned(self, result: SegmentationResult, photo: Photo) -> SegmentationResult:
-        """Return a result that says so where the photo is not of the kind that the model knows."""
-        return await asyncio.to_thread(with_caution, result, self.service.model, photo)
 
     async def refine(
         self,
@@ -231,13 +221,10 @@ class Toolbox:
             request, edits = request_with_exemplars(photo, stored.result, stored.edits, exemplars)
             result = await service.answer(photo, request)
         else:
-            segmenter = await asyncio.to_thread(service.segmenter)
             clicks = tuple(Click((x, y), positive) for x, y in points)
-            result, edits = await run_in_thread(
-                refine_by_clicks,
-                segmenter, photo, stored.result, stored.edits, clicks, instance, reading,
-            )  # fmt: skip
-        result = await self._warned(result, photo)
+            result, edits = await service.click(
+                photo, stored.result, stored.edits, clicks, instance, reading
+            )
         return await self._add(result, photo, edits, stored.id, stored.concepts)
 
     def edit(self, result_id: str, edit: Edit) -> "tuple[EditOutput, Image]":

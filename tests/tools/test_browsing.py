@@ -14,6 +14,7 @@ from mcp_types import PromptReference, ResourceTemplateReference
 from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.photo import Photo, read_photo
 from sam3i_agent.data.scenes import generate_scene
+from sam3i_agent.tools.langchain.subgraph import Question, segmentation_graph
 from sam3i_agent.tools.mcp.browsing import MAX_LISTED_RESULTS
 from sam3i_agent.tools.purpose import MAX_SOFT_SHARE, purpose_of, soft_share, unlike_what_it_knows
 from tests.tools.fakes import client_of, picture_uri, text_of, toolbox_of
@@ -184,3 +185,12 @@ def test_an_answer_warns_of_a_photograph(tool: str):
 
     anyio.run(run)
     assert np.all(toolbox.results.get(toolbox.results.ids()[0]).photo.size_hw)
+
+
+def test_the_agent_as_a_node_warns_of_a_photograph():
+    service = toolbox_of().service
+    service.model = ModelChoice("tiny")
+    path = str(Path(skimage.__file__).parent / "data" / "chelsea.png")
+    question = Question(image=path, instruction="anvil", route="direct")
+    answer = anyio.run(segmentation_graph(service).ainvoke, question)
+    assert any("like a photograph" in one for one in answer["result"]["warnings"])

@@ -32,6 +32,7 @@ from sam3i_agent.tools.folders.pictures import (
     same_text,
 )
 from sam3i_agent.tools.folders.run import FolderSummary, run_folder
+from sam3i_agent.tools.service import SegmentationService
 from tests.conftest import KnowingImage, KnowingSegmenter, block
 from tests.tools.folder_readers import read_coco, read_label_studio, read_yolo
 
@@ -78,7 +79,9 @@ class Answering:
         self._settings = settings
 
     def __call__(self, pictures: Iterable[Picture]) -> Iterator[DrawnAnswer]:
-        for one in PictureAnswerer(self.segmenter, self._settings, 2).answer(pictures):
+        service = SegmentationService(self._settings.model)
+        service.segmenter = lambda: self.segmenter
+        for one in PictureAnswerer(service, self._settings, 2).answer(pictures):
             if len(self.answered) == self._fail_after:
                 raise ModelError("the machine went away")
             self.answered.append(one.answer.file)

@@ -16,7 +16,6 @@ from PIL import Image
 
 from sam3i_agent.agent.language.factory import LanguageFactory, offline_planner
 from sam3i_agent.agent.requests import make_request
-from sam3i_agent.agent.run import answer_request
 from sam3i_agent.core.contracts import (
     DEFAULT_BUDGETS,
     Budgets,
@@ -30,9 +29,8 @@ from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.photo import Photo, read_photo
 from sam3i_agent.core.results import join_results, with_usage
-from sam3i_agent.segmodel.segmenter import Segmenter
 from sam3i_agent.tools.folders.pictures import Picture
-from sam3i_agent.tools.purpose import with_caution
+from sam3i_agent.tools.service import SegmentationService
 
 AT_ONCE = 8
 """Pictures in work at a time: as many as are encoded in one pass at most."""
@@ -70,15 +68,16 @@ class PictureAnswerer:
     """Answers pictures, several at a time.
 
     Args:
-        segmenter: a loaded model.
+        service: the model, which is loaded.
         settings: how.
         at_once: pictures in work at a time.
     """
 
     def __init__(
-        self, segmenter: Segmenter, settings: FolderSettings, at_once: int = AT_ONCE
+        self, service: SegmentationService, settings: FolderSettings, at_once: int = AT_ONCE
     ) -> None:
-        self._segmenter = segmenter
+        self._service = service
+        self._segmenter = service.segmenter()
         self._settings = settings
         self._at_once = at_once
         each = max(1, settings.budgets.concurrency // at_once)
@@ -128,8 +127,7 @@ class PictureAnswerer:
         encoded = self._segmenter.encode(photo, keep=False)
         seconds = round(time.perf_counter() - started, 4)
         results = [
-            await answer_request(
-                self._segmenter,
+            await self._service.answer(
                 photo,
                 make_request(
                     photo,
@@ -145,7 +143,7 @@ class PictureAnswerer:
             for text in picture.texts
         ]
         results[0] = with_usage(results[0], Usage(seconds=seconds, image_encodings=1))
-        return [with_caution(one, self._settings.model, photo) for one in results]
+        return results
 
 
 def _jpeg(picture: Image.Image) -> bytes:
@@ -158,8 +156,6 @@ def answer_here(settings: FolderSettings) -> AnswerPictures:
     """Return what answers with a model in this process, loaded when the first picture comes."""
 
     def answer(pictures: Iterable[Picture]) -> Iterator[DrawnAnswer]:
-        from sam3i_agent.segmodel.checkpoints.loading import open_segmenter
-
-        yield from PictureAnswerer(open_segmenter(settings.model), settings).answer(pictures)
+        yield from PictureAnswerer(SegmentationService(settings.model), settings).answer(pictures)
 
     return answer

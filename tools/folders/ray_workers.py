@@ -20,6 +20,7 @@ from sam3i_agent.tools.folders.answering import (
     PictureAnswerer,
 )
 from sam3i_agent.tools.folders.pictures import Picture
+from sam3i_agent.tools.service import SegmentationService
 
 _TEXTS = TypeAdapter(tuple[PictureText, ...])
 
@@ -28,9 +29,7 @@ class _Worker:
     """Loads the model once and answers a few pictures at a time."""
 
     def __init__(self, settings: FolderSettings) -> None:
-        from sam3i_agent.segmodel.checkpoints.loading import open_segmenter
-
-        self._answerer = PictureAnswerer(open_segmenter(settings.model), settings)
+        self._answerer = PictureAnswerer(SegmentationService(settings.model), settings)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         pictures = [
