@@ -97,3 +97,32 @@ def test_no_folder_and_no_file_is_too_large():
         if (count := len(path.read_text().splitlines())) > 400
     }
     assert not crowded and not long
+
+
+def test_nothing_private_of_the_mcp_sdk_is_used():
+    wrong = []
+    for module, path in MODULES.items():
+        imported = {name for name in _imports(path) if name.split(".")[0] in ("mcp", "mcp_types")}
+        parts = {name: name.split(".") for name in imported}
+        wrong += [f"{module} imports {one}" for one in parts if any(map(_is_private, parts[one]))]
+        if imported:
+            wrong += [f"{module} uses {name}" for name in _foreign_private_names(path)]
+    assert not wrong
+
+
+def _is_private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("__")
+
+
+def _foreign_private_names(path: Path) -> set[str]:
+    """Return the private attributes that a module uses and does not itself define."""
+    tree = ast.parse(path.read_text())
+    own = {one.name for one in ast.walk(tree) if hasattr(one, "name") and isinstance(one.name, str)}
+    attributes = [one for one in ast.walk(tree) if isinstance(one, ast.Attribute)]
+    own |= {one.attr for one in attributes if isinstance(one.ctx, ast.Store)}
+    own |= {
+        one.target.id
+        for one in ast.walk(tree)
+        if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
+    }
+    return {one.attr for one in attributes if _is_private(one.attr)} - own

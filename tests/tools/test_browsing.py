@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import skimage
 from mcp import Client
+from mcp.shared.exceptions import MCPDeprecationWarning
 from mcp_types import PromptReference, ResourceTemplateReference
 
 from sam3i_agent.core.model_choice import ModelChoice
@@ -71,6 +72,31 @@ def test_an_older_client_is_told_that_the_list_has_changed():
 
     anyio.run(run)
     assert told.count("notifications/resources/list_changed") == 1
+
+
+def test_older_clients_of_one_server_hear_what_each_has_asked_for():
+    heard: dict[str, list[str]] = {"all": [], "grave": []}
+
+    def client(server: Any, name: str) -> Client:
+        async def on_log(params: Any) -> None:
+            heard[name].append(params.level)
+
+        return Client(server, mode="legacy", logging_callback=on_log)
+
+    async def run() -> None:
+        from sam3i_agent.tools.mcp.server import build_server
+
+        server = build_server(toolbox_of())
+        async with client(server, "all") as first, client(server, "grave") as second:
+            assert first.server_capabilities.logging is not None
+            with pytest.warns(MCPDeprecationWarning):
+                await second.set_logging_level("error")
+            for one in (first, second):
+                await one.call_tool("segment", STAR)
+            await anyio.sleep(0.05)
+
+    anyio.run(run)
+    assert heard["all"] == ["info"] and heard["grave"] == []
 
 
 def test_a_newer_client_that_listens_is_told():

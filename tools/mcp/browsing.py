@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from mcp.server import MCPServer
-from mcp.server.lowlevel import NotificationOptions
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.lowlevel.helper_types import ReadResourceContents
 from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ToolError, UnexpectedResourceError
@@ -103,11 +103,14 @@ def _listed(stored: StoredResult) -> ListedResource:
 
 def _promise_changes(server: MCPServer[Any]) -> None:
     """Let the handshake say that changes of the list are told, which the SDK leaves out."""
-    lowlevel = server._lowlevel_server
-    initial = lowlevel.create_initialization_options
-    lowlevel.create_initialization_options = lambda *_, **more: initial(
-        NotificationOptions(resources_changed=True), **more
-    )
+
+    async def promise(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        result = await call_next(ctx)
+        if ctx.method == "initialize" and isinstance(result, dict):
+            result["capabilities"]["resources"]["listChanged"] = True
+        return result
+
+    server.middleware.append(promise)
 
 
 def add_prompts(server: MCPServer[Any]) -> None:

@@ -7,6 +7,7 @@ import signal
 import socket
 import time
 from http import HTTPStatus
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -52,7 +53,11 @@ class DrainingServer(uvicorn.Server):
         AppStatus.should_exit = True
         await super().shutdown(sockets)
         await asyncio.to_thread(self._service.stop)
-        self._captured_signals.clear()  # not to be raised once more: this is a good end
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop; the signal is not raised once more afterwards, as this is a good end."""
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
 
 def add_probes(
