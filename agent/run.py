@@ -1,6 +1,7 @@
 """One request through the graph."""
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -30,6 +31,8 @@ from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.results import build_result, instance_of
 from sam3i_agent.segmodel.segmenter import EncodedImage, Segmenter
+
+logger = logging.getLogger(__name__)
 
 _AGENTS: Mapping[RouteChoice, Agent] = {RouteChoice.AGENT_TOOLS: TOOLS}
 """By the route that is asked for; the other routes are the graph's own."""
@@ -115,7 +118,13 @@ async def answer_request(
             state = await _run_graph(graph, workspace, request, recorded, on_step)
             seconds = time.perf_counter() - started
             result = _result(state, workspace, request, seconds, recorded)
-        span.set_attributes({"route": result.route, "status": result.status, "count": result.count})
+        said = {"route": result.route, "status": result.status, "count": result.count}
+        span.set_attributes(said)
+        rounds, asked = result.usage.rounds, result.usage.mllm_calls
+        logger.info(
+            "%s route: %s, %d instances, %d rounds, %d requests to a language model",
+            *said.values(), rounds, asked,
+        )  # fmt: skip
     return result
 
 
@@ -176,6 +185,7 @@ async def _run_graph(
                 continue
             for update in chunk.values():
                 for line in (update or {}).get("trace", ()):
+                    logger.debug("%s", line)
                     on_step(line)
         return state
 

@@ -28,7 +28,7 @@ from sam3i_agent.agent.language.conversation import (
 )
 from sam3i_agent.agent.language.replies import schema_of
 from sam3i_agent.agent.language.streaming import IncomingReply
-from sam3i_agent.agent.telemetry import tracer
+from sam3i_agent.agent.telemetry import outgoing_headers, tracer
 from sam3i_agent.core.errors import LanguageError
 
 logger = logging.getLogger(__name__)
@@ -238,6 +238,7 @@ class ChatClient(Conversation):
             text = json.dumps([*question.messages, reply.message])
             tokens = len(text) // CHARACTERS_PER_TOKEN
             tokens += _TOKENS_PER_PICTURE * len(question.pictures)
+        logger.info("%s answered %s: %d tokens", self.model, question.function, tokens)
         return reply.message, tokens
 
     async def _receive(self, body: dict[str, Any]) -> IncomingReply:
@@ -255,6 +256,7 @@ class ChatClient(Conversation):
                     "/chat/completions",
                     cast_to=object,
                     body=body,
+                    options={"headers": outgoing_headers()},
                     stream=True,
                     stream_cls=AsyncStream[object],
                 )

@@ -19,6 +19,7 @@ from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.model_choice import ModelChoice, Tiling
 from sam3i_agent.core.storage.blobs import MEMORY, STORE_VARIABLE
 from sam3i_agent.tools.results.limits import DEFAULT_PICTURE_KB
+from sam3i_agent.tools.serving.logs import LogFormat
 
 
 @with_language
@@ -109,6 +110,9 @@ def serve(
     user_gb: Annotated[
         float | None, typer.Option(help="That a store keeps for each user, at most.", min=0.001)
     ] = None,
+    log_format: Annotated[
+        LogFormat, typer.Option(help="Of the log on standard error; json has a line per call.")
+    ] = LogFormat.TEXT,
     verbose: VerboseOption = False,
 ) -> None:
     """Serve the tools over MCP, on standard input and output or over HTTP."""
@@ -157,7 +161,10 @@ def serve(
         max_replicas=max_replicas,
         join=join,
         front_ends=front_ends,
+        log_format=log_format,
+        verbose=verbose,
     )
+    settings.watch("server")
     if front_ends is not None:
         from sam3i_agent.tools.serving.cluster.front_end import serve_front_ends
 

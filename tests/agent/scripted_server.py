@@ -52,6 +52,8 @@ class ScriptedServer:
     url: str
     log: list[Body]
     """Bodies of all requests, in order of arrival."""
+    headers: list[dict[str, str]]
+    """Likewise, with names in small letters."""
 
 
 def offered(body: Body) -> list[str]:
@@ -151,6 +153,7 @@ def _parts(text: str, count: int = 4) -> list[str]:
 def serve(script: Script) -> Iterator[ScriptedServer]:
     """Run a server that answers by `script`."""
     log: list[Body] = []
+    headers: list[dict[str, str]] = []
     lock = threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -161,6 +164,7 @@ def serve(script: Script) -> Iterator[ScriptedServer]:
             with lock:
                 number = len(log)
                 log.append(body)
+                headers.append({name.lower(): value for name, value in self.headers.items()})
             reply = script(body, number)
             if reply.delay_s:
                 time.sleep(reply.delay_s)
@@ -218,7 +222,7 @@ def serve(script: Script) -> Iterator[ScriptedServer]:
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     try:
-        yield ScriptedServer(f"http://127.0.0.1:{server.server_address[1]}/v1", log)
+        yield ScriptedServer(f"http://127.0.0.1:{server.server_address[1]}/v1", log, headers)
     finally:
         server.shutdown()
         server.server_close()

@@ -37,17 +37,21 @@ def free_port() -> int:
 
 
 @contextmanager
-def http_server(*command: str, token: str = "") -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def http_server(
+    *command: str, token: str = "", log: Path | None = None
+) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """Start a server; yield its URL and process.
 
     Args:
         *command: a module and its arguments, without the address.
         token: that clients must show.
+        log: file for what it says on standard error.
     """
     port = free_port()
     environment = {**os.environ, TOKEN_VARIABLE: token}
     arguments = [sys.executable, "-m", *command, "--http", f"127.0.0.1:{port}"]
-    process = subprocess.Popen(arguments, env=environment)
+    said = None if log is None else log.open("wb")
+    process = subprocess.Popen(arguments, env=environment, stderr=said)
     try:
         deadline = time.monotonic() + _START_S
         while time.monotonic() < deadline and process.poll() is None:
@@ -58,3 +62,5 @@ def http_server(*command: str, token: str = "") -> Iterator[tuple[str, subproces
     finally:
         process.terminate()
         process.wait(timeout=_STOP_S)
+        if said is not None:
+            said.close()

@@ -26,6 +26,7 @@ from sam3i_agent.tools.mcp.browsing import (
     icon,
     website,
 )
+from sam3i_agent.tools.mcp.call_ids import name_calls
 from sam3i_agent.tools.mcp.calls.describe_capabilities import describe_capabilities_tool
 from sam3i_agent.tools.mcp.calls.edit import edit_tool
 from sam3i_agent.tools.mcp.calls.measure import measure_tool
@@ -109,6 +110,7 @@ def build_server(
         token_verifier=token_verifier,
         request_state_security=request_state_security,
     )
+    server.middleware.append(name_calls)
     log.offer(server)
     add_resources(server, toolbox)
     add_view_data(server, toolbox)

@@ -13,6 +13,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.middleware.cors import CORSMiddleware
 
+from sam3i_agent.agent.telemetry import REQUEST_ID_HEADER
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.tools.mcp.server import ServerOptions, build_server
 from sam3i_agent.tools.serving.access.access import Access
@@ -21,6 +22,7 @@ from sam3i_agent.tools.serving.addresses import PATH, TOKEN_VARIABLE
 from sam3i_agent.tools.serving.calls import Calls
 from sam3i_agent.tools.serving.probes import DRAIN_S, DrainingServer, add_probes
 from sam3i_agent.tools.serving.settings import ServeSettings
+from sam3i_agent.tools.serving.tracing import IncomingCalls
 from sam3i_agent.tools.toolbox import Toolbox
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
@@ -107,6 +109,7 @@ def protected_app(
         stateless=stateless,
     )
     app.router.routes[:0] = access.routes_of(address)
+    app.add_middleware(IncomingCalls, answers=not stateless)  # stateless is behind Ray's proxy
     return app
 
 
@@ -148,7 +151,7 @@ def http_app(
             allow_origins=list(origins),
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"],
-            expose_headers=[MCP_SESSION_ID_HEADER],
+            expose_headers=[MCP_SESSION_ID_HEADER, REQUEST_ID_HEADER],
         )
     return app
 
@@ -159,7 +162,13 @@ def server_config(app: Starlette) -> uvicorn.Config:
     By h11, also where httptools is installed: that one leaves white space in header values, which
     the protocol wants trimmed.
     """
-    return uvicorn.Config(app, http="h11", log_level="warning", timeout_graceful_shutdown=DRAIN_S)
+    return uvicorn.Config(
+        app,
+        http="h11",
+        log_config=None,  # its lines look like ours
+        log_level="warning",
+        timeout_graceful_shutdown=DRAIN_S,
+    )
 
 
 def listen(host: str, port: int) -> socket.socket:

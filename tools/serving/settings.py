@@ -11,6 +11,7 @@ from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.storage.blobs import MEMORY
 from sam3i_agent.tools.results.limits import DEFAULT_PICTURE_KB
 from sam3i_agent.tools.serving.access.limits import NO_LIMITS, UserLimits
+from sam3i_agent.tools.serving.logs import LogFormat, log_as_json
 
 
 class ServeSettings(Frozen):
@@ -51,5 +52,23 @@ class ServeSettings(Frozen):
     max_replicas: Annotated[int, Field(ge=1)] | None = None
     join: bool = False
     """Use the replicas that run on the Ray cluster already."""
+    log_format: LogFormat = LogFormat.TEXT
+    verbose: bool = False
+    """Log all that is worth knowing, not warnings alone."""
     front_ends: Annotated[int, Field(ge=1)] | None = None
     """Processes of the tools, on Ray; None serves from this one."""
+
+    def watch(self, part: str) -> None:
+        """Let this process log and trace as the settings say.
+
+        Args:
+            part: of the service that it is, such as replica.
+
+        Raises:
+            InputError: what the variables OTEL_* ask for is not installed.
+        """
+        from sam3i_agent.tools.serving.tracing import set_up_tracing
+
+        if self.log_format is LogFormat.JSON:
+            log_as_json(self.verbose)
+        set_up_tracing(part)

@@ -8,6 +8,7 @@ from sam3i_agent.core.errors import InputError, ModelError
 from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.tools.serving.cluster.replica import REQUESTS_PER_REPLICA, Replica
 from sam3i_agent.tools.serving.probes import DRAIN_S
+from sam3i_agent.tools.serving.settings import ServeSettings
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +19,7 @@ QUEUED_PER_REPLICA = 64
 _THINGS_PER_REPLICA = 256
 """Photos and clips whose home a replica is known to be; their features are bounded in bytes."""
 _PROBE_S = "2"
+_DEFAULTS = ServeSettings()
 
 
 def prepare_ray() -> None:
@@ -37,13 +39,19 @@ def prepare_ray() -> None:
         ) from error
 
 
-def model_deployment(model: ModelChoice, replicas: int, max_replicas: int | None) -> Any:
+def model_deployment(
+    model: ModelChoice,
+    replicas: int,
+    max_replicas: int | None,
+    settings: ServeSettings = _DEFAULTS,
+) -> Any:
     """Return the bound deployment of the model.
 
     Args:
         model: each replica gets a GPU of its own unless the device is `cpu`.
         replicas: how many.
         max_replicas: so many under load; None keeps their number.
+        settings: of the service, as far as replicas heed them.
 
     Raises:
         InputError: there are to be fewer under load than without.
@@ -77,7 +85,7 @@ def model_deployment(model: ModelChoice, replicas: int, max_replicas: int | None
         },
         **scaling,
     )
-    return deployment.bind(model)
+    return deployment.bind(model, settings)
 
 
 def _resource(name: str) -> float:

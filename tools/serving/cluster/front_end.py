@@ -110,6 +110,7 @@ class FrontEnd:
     """
 
     def __init__(self, settings: ServeSettings, access: Access, model: Any) -> None:
+        settings.watch("front end")
         limiter = SharedLimiter(settings.limits) if settings.limits.any else None
         toolbox = build_toolbox(settings, ServedModel(settings.model, model), limiter)
         self._app = protected_app(toolbox, settings, access, Calls(), stateless=True)
@@ -133,7 +134,9 @@ def build(settings: ServeSettings) -> Any:
 
     access = Access.from_environment(settings.auth_issuer, settings.auth_audience)
     check_access(settings.host, access)
-    model = model_deployment(settings.model, settings.replicas or 1, settings.max_replicas)
+    model = model_deployment(
+        settings.model, settings.replicas or 1, settings.max_replicas, settings
+    )
     front_end: Any = serve.deployment(
         serve.ingress()(FrontEnd),
         name=FRONT_DEPLOYMENT,

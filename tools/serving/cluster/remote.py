@@ -28,7 +28,7 @@ from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Click, Prompt
 from sam3i_agent.core.stopping import StoppedError, check_stop, deadline
 from sam3i_agent.segmodel.segmenter import Box, Tracker
-from sam3i_agent.tools.serving.cluster.replica import About, Seen, Step, UnknownClip
+from sam3i_agent.tools.serving.cluster.replica import About, Caller, Seen, Step, UnknownClip
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +91,7 @@ class ReplicatedSegmenter:
         """
         handle, pixels = _at_home(self._handle, photo.sha256), _shared(photo.pixels)
         given = tuple(clicks), box_xyxy, mask, several
-        return _answer_of(lambda: handle.click.remote(pixels, photo.sha256, *given, deadline()))
+        return _answer_of(lambda: handle.click.remote(pixels, photo.sha256, *given, Caller.now()))
 
     def follow(self, text: str) -> Tracker:
         """Return what follows a noun phrase through a clip, on one replica as long as it lives."""
@@ -120,7 +120,7 @@ class RemoteImage:
             self._pixels = _shared(self.photo.pixels)
         sha256, given = self.photo.sha256, tuple(prompts)
         found, self.encodings = _answer_of(
-            lambda: self.handle.segment.remote(self._pixels, sha256, given, deadline())
+            lambda: self.handle.segment.remote(self._pixels, sha256, given, Caller.now())
         )
         return found
 
@@ -182,7 +182,7 @@ class RemoteTracker:
         end = time.monotonic() + _HOME_S
         while True:
             found = _answer_of(
-                lambda: self._handle.go_on.remote(self.clip, frame, pixels, deadline())
+                lambda: self._handle.go_on.remote(self.clip, frame, pixels, Caller.now())
             )
             if not isinstance(found, UnknownClip):
                 return found
@@ -197,7 +197,7 @@ class RemoteTracker:
         if self._home is not None:
             logger.info("at frame %d another replica takes over, as %s", frame, self.clip)
         given = self.clip, self._text, *self._seen(), frame, pixels
-        return _answer_of(lambda: self._handle.take_over.remote(*given, deadline()))
+        return _answer_of(lambda: self._handle.take_over.remote(*given, Caller.now()))
 
     def _seen(self) -> tuple[Seen, Any]:
         frames = list(self._frames)

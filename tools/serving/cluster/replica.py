@@ -5,18 +5,22 @@ multiplexed model id, and the photo's hash is that id. What reaches a replica wh
 busy is answered together (`segmodel.sharing.combining`).
 """
 
+import logging
 import os
 import secrets
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sam3i_agent.agent.telemetry import outgoing_headers, part_of, tracer
 from sam3i_agent.core.errors import Sam3iError
 from sam3i_agent.core.instances import ClickMasks, Instances
 from sam3i_agent.core.levels import InstructionLevel
@@ -24,14 +28,18 @@ from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Click, Prompt
-from sam3i_agent.core.stopping import check_stop, run_in_pool, until
+from sam3i_agent.core.stopping import check_stop, deadline, run_in_pool, until
 from sam3i_agent.segmodel.segmenter import Box, TokenCounter, Tracker
+from sam3i_agent.tools.serving.settings import ServeSettings
+
+logger = logging.getLogger(__name__)
 
 REQUESTS_PER_REPLICA = 16
 """At a time; more wait in front, where a free replica may take them."""
 _CLIPS_PER_REPLICA = 4
 """Whose memory a replica keeps; another replica builds it anew."""
 R = TypeVar("R")
+_DEFAULTS = ServeSettings()
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,27 @@ class About:
     has_memory: bool
     context_length: int
     tokens: TokenCounter
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The call that a request to a replica is part of."""
+
+    end: float | None
+    """When the answer must be ready, in seconds since 1970."""
+    headers: dict[str, str]
+    """With the call's id and trace."""
+
+    @classmethod
+    def now(cls) -> "Caller":
+        """Return the current call."""
+        return cls(deadline(), outgoing_headers())
+
+    @contextmanager
+    def acting(self) -> Iterator[None]:
+        """Let everything inside be part of the call."""
+        with until(self.end), part_of(self.headers):
+            yield
 
 
 @dataclass(frozen=True)
@@ -100,7 +129,8 @@ class Replica:
     What is wrong with a request comes back as a value: Ray would wrap what is raised.
     """
 
-    def __init__(self, model: ModelChoice) -> None:
+    def __init__(self, model: ModelChoice, settings: ServeSettings = _DEFAULTS) -> None:
+        settings.watch("replica")
         from sam3i_agent.segmodel.checkpoints.loading import load_by_choice
         from sam3i_agent.segmodel.tiling import TilingSegmenter
 
@@ -128,7 +158,7 @@ class Replica:
         return ReplicaState(os.getpid(), kept.hits + kept.misses, kept.misses, len(self._clips))
 
     async def segment(
-        self, pixels: NDArray[Any], sha256: str, prompts: Sequence[Prompt], end: float | None
+        self, pixels: NDArray[Any], sha256: str, prompts: Sequence[Prompt], caller: Caller
     ) -> tuple[list[Instances], int] | Sam3iError:
         """Return the instances of each prompt and the passes through the encoder.
 
@@ -136,7 +166,7 @@ class Replica:
             pixels: of the photo, (H, W, 3).
             sha256: of its file.
             prompts: any number.
-            end: when the answer must be ready, in seconds since 1970.
+            caller: who asks.
         """
 
         def answer() -> tuple[list[Instances], int]:
@@ -144,7 +174,7 @@ class Replica:
             return image.segment(prompts), image.encodings
 
         await self.feel_at_home(sha256)
-        return await self._answer(answer, end)
+        return await self._answer(answer, caller)
 
     async def click(
         self,
@@ -154,7 +184,7 @@ class Replica:
         box_xyxy: Box | None,
         mask: NDArray[np.bool_] | None,
         several: bool,
-        end: float | None,
+        caller: Caller,
     ) -> ClickMasks | Sam3iError:
         """Return the masks that clicks mean; see `Segmenter.click`."""
 
@@ -163,10 +193,10 @@ class Replica:
             return self._segmenter.click(photo, clicks, box_xyxy, mask, several=several)
 
         await self.feel_at_home(sha256)
-        return await self._answer(answer, end)
+        return await self._answer(answer, caller)
 
     async def go_on(
-        self, clip: str, frame: int, pixels: NDArray[Any], end: float | None
+        self, clip: str, frame: int, pixels: NDArray[Any], caller: Caller
     ) -> Step | UnknownClip | Sam3iError:
         """Return what is on the next frame of a clip that this replica knows.
 
@@ -174,13 +204,13 @@ class Replica:
             clip: its name.
             frame: its index.
             pixels: of the frame.
-            end: when the answer must be ready, in seconds since 1970.
+            caller: who asks.
         """
         known = self._clips.get(clip)
         if known is None or known.next_frame != frame:
             return UnknownClip(self._name)  # and nothing tells Ray that the clip is here
         self._clips.move_to_end(clip)
-        return await self._step(clip, lambda: known, frame, pixels, end)
+        return await self._step(clip, lambda: known, frame, pixels, caller)
 
     async def take_over(
         self,
@@ -190,7 +220,7 @@ class Replica:
         seen_pixels: NDArray[Any] | None,
         frame: int,
         pixels: NDArray[Any],
-        end: float | None,
+        caller: Caller,
     ) -> Step | Sam3iError:
         """Return what is on the next frame of a clip, which stays with this replica from here on.
 
@@ -201,13 +231,13 @@ class Replica:
             seen_pixels: of the last frame of these; None where there was none.
             frame: its index.
             pixels: of the frame.
-            end: when the answer must be ready, in seconds since 1970.
+            caller: who asks.
         """
 
         def begin() -> _Clip:
             return self._begin(clip, text, frame, seen, seen_pixels)
 
-        return await self._step(clip, begin, frame, pixels, end)
+        return await self._step(clip, begin, frame, pixels, caller)
 
     async def _step(
         self,
@@ -215,7 +245,7 @@ class Replica:
         find: Callable[[], _Clip],
         frame: int,
         pixels: NDArray[Any],
-        end: float | None,
+        caller: Caller,
     ) -> Step | Sam3iError:
         def answer() -> Step:
             known = find()
@@ -225,7 +255,7 @@ class Replica:
             return Step(numbers, instances, self._name)
 
         await self.feel_at_home(clip)
-        return await self._answer(answer, end)
+        return await self._answer(answer, caller)
 
     async def feel_at_home(self, name: str) -> str:
         """Stand for a photo or a clip in Ray's routing; wrapped by `serve.multiplexed`."""
@@ -245,15 +275,18 @@ class Replica:
             self._clips.popitem(last=False)
         return made
 
-    async def _answer(self, call: Callable[[], R], end: float | None) -> R | Sam3iError:
+    async def _answer(self, call: Callable[[], R], caller: Caller) -> R | Sam3iError:
         """Call in a thread, unless nobody waits for it any more."""
 
         def in_time() -> R:
             check_stop()
             return call()
 
+        started = time.perf_counter()
         try:
-            with until(end):
-                return await run_in_pool(self._threads, in_time)
+            with caller.acting(), tracer.start_as_current_span("sam3i.replica"):
+                answer = await run_in_pool(self._threads, in_time)
+                logger.info("answered in %.3f s", time.perf_counter() - started)
+                return answer
         except Sam3iError as error:
             return error

@@ -15,8 +15,10 @@ from sam3i_agent.tools.serving.cluster.application import (
     prepare_ray,
 )
 from sam3i_agent.tools.serving.cluster.remote import ReplicatedSegmenter
+from sam3i_agent.tools.serving.settings import ServeSettings
 
 RAY_ADDRESS = "RAY_ADDRESS"
+_DEFAULTS = ServeSettings()
 
 
 class ServedModel(SegmentationService):
@@ -68,14 +70,22 @@ class ReplicatedService(SegmentationService):
         model: each replica gets a GPU of its own unless the device is `cpu`.
         replicas: how many.
         max_replicas: so many under load; None keeps their number.
+        settings: of the service, as far as replicas heed them.
     """
 
-    def __init__(self, model: ModelChoice, replicas: int, max_replicas: int | None) -> None:
+    def __init__(
+        self,
+        model: ModelChoice,
+        replicas: int,
+        max_replicas: int | None,
+        settings: ServeSettings = _DEFAULTS,
+    ) -> None:
         super().__init__(model)
         if max_replicas is not None and max_replicas < replicas:
             raise InputError(f"--max-replicas {max_replicas} is less than --replicas {replicas}")
         self._replicas = replicas
         self._max_replicas = max_replicas
+        self._settings = settings
         self._owns_ray = False
 
     def stop(self) -> None:
@@ -102,7 +112,7 @@ class ReplicatedService(SegmentationService):
         if self._owns_ray:
             start_ray()
         serve.start(proxy_location="Disabled")  # clients talk to the tools, not to Ray
-        app = model_deployment(self.model, self._replicas, self._max_replicas)
+        app = model_deployment(self.model, self._replicas, self._max_replicas, self._settings)
         try:
             return serve.run(app, name=APPLICATION, route_prefix=None)
         except RuntimeError as error:
