@@ -38,10 +38,9 @@ from sam3i_agent.core.files import write_whole
 from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.photo import Photo, decode_photo, read_photo
+from sam3i_agent.core.storage.blobs import CHECKPOINTS_VARIABLE
 
 FOLDER_VARIABLE = "SAM3I_RUNS"
-CHECKPOINTS_VARIABLE = "SAM3I_CHECKPOINTS"
-"""A `postgresql://` URL keeps the checkpoints of all runs there instead of beside each run."""
 _RUN_NAME = "run.json"
 _CHECKPOINTS_NAME = "checkpoints.sqlite"
 _CALLS_NAME = "calls.sqlite"

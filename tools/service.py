@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sam3i_agent.core.contracts import SegmentationResult, SegmentRequest
+from sam3i_agent.core.errors import ModelError, Sam3iError
 from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Click
@@ -30,6 +31,7 @@ class SegmentationService:
     model: ModelChoice = field(default_factory=ModelChoice)
     _segmenter: "Segmenter | None" = field(default=None, init=False, repr=False)
     _loaded: "LoadedSegmenter | None" = field(default=None, init=False, repr=False)
+    _failure: str = field(default="", init=False, repr=False)
     _loading: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def segmenter(self) -> "Segmenter":
@@ -41,7 +43,11 @@ class SegmentationService:
         """
         with self._loading:
             if self._segmenter is None:
-                self._segmenter = self._load()
+                try:
+                    self._segmenter = self._load()
+                except Sam3iError as error:
+                    self._failure = error.message
+                    raise
             return self._segmenter
 
     def _load(self) -> "Segmenter":
@@ -63,6 +69,16 @@ class SegmentationService:
     def is_ready(self) -> bool:
         """Whether a call is answered without loading the model first."""
         return self._segmenter is not None
+
+    def check(self) -> str:
+        """Say that the model answers; asks it nothing.
+
+        Raises:
+            ModelError: it does not: it is still being loaded, or cannot be.
+        """
+        if self._segmenter is None:
+            raise ModelError(self._failure or "loading")
+        return "loaded"
 
     def stop(self) -> None:
         """End what the model needs outside this process: nothing."""

@@ -78,6 +78,7 @@ class Toolbox:
         self._language_name = language_name
         self.client_model = client_model
         self.limiter = limiter
+        self.files = files
         self.clips = ClipStore(files)
         self.edits = EditStore(files)
 

@@ -15,12 +15,15 @@ from sam3i_agent.core.errors import InputError, StorageError, TryAgainError
 
 STORE_VARIABLE = "SAM3I_STORE"
 """The URL that is used where none is given."""
+CHECKPOINTS_VARIABLE = "SAM3I_CHECKPOINTS"
+"""A `postgresql://` URL keeps the checkpoints of all runs there instead of beside each run."""
 logger = logging.getLogger(__name__)
 
 MEMORY = "memory:"
 """The URL that keeps nothing outside of the process."""
 _SCHEMES = frozenset({"file", "memory", "s3", "gs", "az"})
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
+_PROBE = "probe"
 _RETRIES = 4
 _PATIENCE = timedelta(seconds=20)
 """For a store that does not answer, all tries together."""
@@ -115,6 +118,15 @@ class Blobs:
             return None
         except Exception as error:
             raise _failed("read", error) from error
+
+    def check(self) -> None:
+        """Ask for something that there need not be.
+
+        Raises:
+            StorageError: the store refuses.
+            TryAgainError: it does not answer.
+        """
+        self.get(_PROBE)
 
     def list(self, folder: str = "") -> list[Blob]:
         """Return what lies in a folder of keys and below, in no order.

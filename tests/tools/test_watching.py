@@ -153,7 +153,7 @@ def test_a_call_is_one_trace_over_front_end_and_replica(monkeypatch: pytest.Monk
         options = ("--replicas", "1", "--log-format", "json")
         with http_server(*SERVE, *options) as (url, process):
             assert anyio.run(_ask, url).meta[META_KEY] == "order-17"
-            logs = "".join(one.read_text() for one in Path(ray).glob("session_*/logs/worker*.err"))
+            logs = "".join(one.read_text() for one in Path(ray).rglob("logs/worker*.err"))
     lines = [json.loads(line) for line in logs.splitlines() if "order-17" in line]
     assert any(line["logger"].endswith("cluster.replica") for line in lines)
     spans = [one for one in collector.spans if one.trace == TRACE]

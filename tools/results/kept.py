@@ -69,6 +69,16 @@ class KeptFiles:
         self._blobs.put(_key(kind, name), data)
         self._sweep_now_and_then()
 
+    def check(self) -> str:
+        """Say that the store answers.
+
+        Raises:
+            StorageError: it refuses.
+            TryAgainError: it does not answer.
+        """
+        self._blobs.check()
+        return "answers"
+
     def get(self, kind: str, name: str) -> bytes | None:
         """Return a file of the current user; None where there is none, or it is too old.
 

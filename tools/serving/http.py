@@ -20,6 +20,7 @@ from sam3i_agent.tools.serving.access.access import Access
 from sam3i_agent.tools.serving.access.gate import Gate
 from sam3i_agent.tools.serving.addresses import PATH, TOKEN_VARIABLE
 from sam3i_agent.tools.serving.calls import Calls
+from sam3i_agent.tools.serving.health import Health, dependencies_of, run_database
 from sam3i_agent.tools.serving.probes import DRAIN_S, DrainingServer, add_probes
 from sam3i_agent.tools.serving.settings import ServeSettings
 from sam3i_agent.tools.serving.tracing import IncomingCalls
@@ -46,8 +47,9 @@ def parse_address(text: str) -> tuple[str, int]:
 def serve_http(toolbox: Toolbox, settings: ServeSettings, access: Access) -> None:
     """Serve until stopped; calls under way are finished first.
 
-    `/healthz` says that the process lives, `/readyz` whether the model is loaded, `/metrics` what
-    it has done (with the extra `serve`; with the token, where one is set).
+    `/healthz` says that the process lives, `/readyz` whether calls can be answered, `/health` how
+    each thing is that it depends on, `/metrics` what it has done (with the extra `serve`; with the
+    token, where one is set).
 
     Args:
         toolbox: the tools.
@@ -98,7 +100,8 @@ def protected_app(
     address = f"http://{_bracketed(host)}:{port}{PATH}"
     options = ServerOptions(settings.max_picture_kb, settings.tools, settings.playground)
     server = build_server(toolbox, options, **access.options_of(address))
-    add_probes(server, toolbox.service, calls, access)
+    health = Health([*dependencies_of(toolbox), *access.dependencies(), *run_database()])
+    add_probes(server, toolbox.service, calls, access, health)
     server.middleware.append(Gate(toolbox.limiter, settings.call_seconds).middleware)
     app = http_app(
         server,

@@ -39,10 +39,15 @@ class JsonLines(logging.Formatter):
         span = trace.get_current_span().get_span_context()
         if span.is_valid:
             line["trace_id"] = trace.format_trace_id(span.trace_id)
-        line |= {name: one for name, one in vars(record).items() if name not in _STANDARD}
+        line |= {name: one for name, one in vars(record).items() if _was_given(name)}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str, ensure_ascii=False)
+
+
+def _was_given(name: str) -> bool:
+    """Whether an attribute of a record was given as `extra`; Ray adds some of its own, with `_`."""
+    return name not in _STANDARD and not name.startswith("_")
 
 
 def log_as_json(verbose: bool) -> None:

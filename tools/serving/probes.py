@@ -6,6 +6,7 @@ import logging
 import signal
 import socket
 import time
+from dataclasses import asdict
 from http import HTTPStatus
 from types import FrameType
 from typing import Any
@@ -14,11 +15,12 @@ import uvicorn
 from mcp.server import MCPServer
 from sse_starlette.sse import AppStatus
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from sam3i_agent.tools.service import SegmentationService
 from sam3i_agent.tools.serving.access.access import Access
 from sam3i_agent.tools.serving.calls import Calls
+from sam3i_agent.tools.serving.health import Health
 
 logger = logging.getLogger(__name__)
 
@@ -61,15 +63,20 @@ class DrainingServer(uvicorn.Server):
 
 
 def add_probes(
-    server: MCPServer[Any], service: SegmentationService, calls: Calls, access: Access
+    server: MCPServer[Any],
+    service: SegmentationService,
+    calls: Calls,
+    access: Access,
+    health: Health,
 ) -> None:
-    """Add `/healthz`, `/readyz` and, with the extra `serve`, `/metrics`.
+    """Add `/healthz`, `/readyz`, `/health` and, with the extra `serve`, `/metrics`.
 
     Args:
         server: before its application is made.
         service: the model.
         calls: under way.
         access: whose token `/metrics` wants, unless everybody may call.
+        health: of what the server depends on.
     """
     server.middleware.append(calls.middleware)
 
@@ -79,10 +86,20 @@ def add_probes(
 
     @server.custom_route("/readyz", methods=["GET"])
     async def readyz(request: Request) -> Response:
-        if service.is_ready and not calls.draining:
-            return PlainTextResponse("ready\n")
-        why = "stopping" if calls.draining else "loading"
-        return PlainTextResponse(f"{why}\n", status_code=HTTPStatus.SERVICE_UNAVAILABLE)
+        if calls.draining:
+            return PlainTextResponse("stopping\n", HTTPStatus.SERVICE_UNAVAILABLE)
+        states = await health.states()
+        wrong = [f"{name}: {one.says}\n" for name, one in states.items() if one.keeps_away]
+        if wrong:
+            return PlainTextResponse("".join(wrong), HTTPStatus.SERVICE_UNAVAILABLE)
+        return PlainTextResponse("ready\n")
+
+    @server.custom_route("/health", methods=["GET"])
+    async def all_health(request: Request) -> Response:
+        states = await health.states()
+        good = all(one.ok for one in states.values())
+        status = HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE
+        return JSONResponse({name: asdict(one) for name, one in states.items()}, status)
 
     try:
         from sam3i_agent.tools.serving.prometheus import Metrics
@@ -98,4 +115,5 @@ def add_probes(
         wanted = f"Bearer {access.token}".encode()
         if not access.is_open and not (access.token and hmac.compare_digest(shown, wanted)):
             return PlainTextResponse("show the token\n", status_code=HTTPStatus.UNAUTHORIZED)
+        counted.note(await health.states())
         return PlainTextResponse(counted.text())

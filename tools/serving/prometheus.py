@@ -1,7 +1,7 @@
 """What a server counts, in Prometheus form (extra `serve`): calls, seconds, the model's work."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
@@ -15,6 +15,7 @@ from sam3i_agent.tools.mcp.refusals import TRY_AGAIN
 from sam3i_agent.tools.service import SegmentationService
 from sam3i_agent.tools.serving.access.tokens import caller_class
 from sam3i_agent.tools.serving.calls import TOOL_CALL
+from sam3i_agent.tools.serving.health import State
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
@@ -39,6 +40,10 @@ class Metrics:
         self._running = Gauge(
             "sam3i_tool_calls_running", "Tool calls under way.", registry=self._registry
         )
+        self._up = Gauge(
+            "sam3i_dependency_up", "Whether what the server depends on answers.", ("dependency",),
+            registry=self._registry,
+        )  # fmt: skip
         self._registry.register(_ModelCollector(service))
 
     async def middleware(
@@ -58,6 +63,11 @@ class Metrics:
             self._running.dec()
             self._calls.labels(tool, outcome, caller_class()).inc()
             self._seconds.labels(tool).observe(time.perf_counter() - started)
+
+    def note(self, states: Mapping[str, State]) -> None:
+        """Take in how the server's dependencies are."""
+        for name, state in states.items():
+            self._up.labels(name).set(state.ok)
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""

@@ -4,6 +4,7 @@ import hashlib
 import os
 import secrets
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from mcp.server.auth.provider import TokenVerifier
@@ -22,6 +23,7 @@ from sam3i_agent.tools.serving.access.tokens import (
     SharedToken,
 )
 from sam3i_agent.tools.serving.addresses import TOKEN_VARIABLE
+from sam3i_agent.tools.serving.health import Dependency
 
 MIN_TOKEN_CHARACTERS = 16
 _NAME = "sam3i: segment by instruction"
@@ -54,8 +56,14 @@ class Access:
             )
         if (self.issuer is None) is not (self.audience is None):
             raise InputError("--auth-issuer and --auth-audience go together")
-        if self.issuer is not None and self.audience is not None:
-            IssuedTokens(self.issuer, self.audience)  # says what is wrong before anything starts
+        _ = self.issued  # says what is wrong before anything starts
+
+    @cached_property
+    def issued(self) -> IssuedTokens | None:
+        """What checks the issuer's tokens; None where there is no issuer."""
+        if self.issuer is None or self.audience is None:
+            return None
+        return IssuedTokens(self.issuer, self.audience)
 
     @classmethod
     def from_environment(cls, issuer: str | None, audience: str | None) -> "Access":
@@ -106,6 +114,10 @@ class Access:
             self._resource(address), [AnyHttpUrl(self.issuer)], list(SCOPES), _NAME
         )
 
+    def dependencies(self) -> list[Dependency]:
+        """Return the issuer, where there is one: without its keys no token can be checked."""
+        return [] if self.issued is None else [Dependency("issuer", self.issued.check)]
+
     def _resource(self, address: str) -> AnyHttpUrl:
         try:
             return AnyHttpUrl(self.audience or address)
@@ -114,6 +126,4 @@ class Access:
 
     def _verifier(self) -> TokenVerifier:
         known: list[TokenVerifier] = [SharedToken(self.token)] if self.token else []
-        if self.issuer is not None and self.audience is not None:
-            known.append(IssuedTokens(self.issuer, self.audience))
-        return AnyOf(known)
+        return AnyOf(known if self.issued is None else [*known, self.issued])

@@ -14,7 +14,7 @@ import jwt
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.auth.provider import AccessToken, TokenVerifier
 
-from sam3i_agent.core.errors import InputError
+from sam3i_agent.core.errors import InputError, TryAgainError
 
 logger = logging.getLogger(__name__)
 
@@ -108,6 +108,18 @@ class IssuedTokens:
             leeway=_LEEWAY_S,
             options={"require": list(_REQUIRED)},
         )
+
+    def check(self) -> str:
+        """Say that the issuer's keys are at hand.
+
+        Raises:
+            TryAgainError: they are not.
+        """
+        try:
+            return f"{len(self._key_client().get_jwk_set().keys)} keys"
+        except (jwt.PyJWTError, OSError, ValueError, KeyError) as error:
+            logger.warning("the issuer's keys: %s", error)
+            raise TryAgainError("its keys cannot be fetched", _ISSUER_S) from error
 
     def _key_client(self) -> jwt.PyJWKClient:
         with self._finding:

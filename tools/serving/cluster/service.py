@@ -18,10 +18,32 @@ from sam3i_agent.tools.serving.cluster.remote import ReplicatedSegmenter
 from sam3i_agent.tools.serving.settings import ServeSettings
 
 RAY_ADDRESS = "RAY_ADDRESS"
+_RUNNING = "RUNNING"
 _DEFAULTS = ServeSettings()
 
 
-class ServedModel(SegmentationService):
+class ReplicasService(SegmentationService):
+    """A model on replicas of a deployment of Ray Serve."""
+
+    def check(self) -> str:
+        """Say how many replicas run.
+
+        Raises:
+            ModelError: none does, or they have not been found yet.
+        """
+        super().check()
+        from ray import serve
+
+        application = serve.status().applications.get(APPLICATION)
+        deployment = application and application.deployments.get(MODEL_DEPLOYMENT)
+        states = deployment.replica_states if deployment else {}
+        running = sum(count for state, count in states.items() if state == _RUNNING)
+        if not running:
+            raise ModelError("no replica runs")
+        return f"{running} replica{'s' if running > 1 else ''}"
+
+
+class ServedModel(ReplicasService):
     """The model of a deployment.
 
     Args:
@@ -37,7 +59,7 @@ class ServedModel(SegmentationService):
         return ReplicatedSegmenter(self._handle, self.model.name)
 
 
-class JoinedService(SegmentationService):
+class JoinedService(ReplicasService):
     """The model on the replicas that somebody else has started on a Ray cluster.
 
     Args:
@@ -63,7 +85,7 @@ class JoinedService(SegmentationService):
         return ReplicatedSegmenter(handle, self.model.name)
 
 
-class ReplicatedService(SegmentationService):
+class ReplicatedService(ReplicasService):
     """The model on replicas, started at the first call.
 
     Args:
