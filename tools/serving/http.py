@@ -94,7 +94,8 @@ def protected_app(
         settings: of the server.
         access: who may call.
         calls: under way, counted here.
-        stateless: keep no sessions, so that every request may go to another process.
+        stateless: keep no sessions, so that every request may go to another process; so does what
+            joins a cluster, where a proxy stands before it and others like it.
     """
     host, port = settings.host, settings.port
     address = f"http://{_bracketed(host)}:{port}{PATH}"
@@ -109,7 +110,7 @@ def protected_app(
         port,
         settings.allow_hosts,
         settings.allow_origins,
-        stateless=stateless,
+        stateless=stateless or settings.join,
     )
     app.router.routes[:0] = access.routes_of(address)
     app.add_middleware(IncomingCalls, answers=not stateless)  # stateless is behind Ray's proxy
