@@ -33,7 +33,7 @@ from sam3i_agent.agent.sharing.run_mirror import (
     store_of_runs,
 )
 from sam3i_agent.core.contracts import Frozen, SegmentRequest
-from sam3i_agent.core.errors import InputError, StorageError
+from sam3i_agent.core.errors import InputError, StorageError, TryAgainError
 from sam3i_agent.core.files import write_whole
 from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.model_choice import ModelChoice
@@ -46,6 +46,8 @@ _CHECKPOINTS_NAME = "checkpoints.sqlite"
 _CALLS_NAME = "calls.sqlite"
 _CANDIDATES_NAME = "candidates.json"
 _PHOTO_FOLDER = "photo"
+_AWAY_S = 5
+"""To wait for a database that is away."""
 """Of the photo where a run comes from another machine."""
 _STATE_TYPES = (
     ("sam3i_agent.agent.belief", "Vote"),
@@ -216,6 +218,7 @@ class RecordedRun:
 
         Raises:
             StorageError: a Postgres URL is set and its extra is not installed.
+            TryAgainError: Postgres does not answer, or not any more.
         """
         serializer = JsonPlusSerializer(allowed_msgpack_modules=_STATE_TYPES)
         url = os.environ.get(CHECKPOINTS_VARIABLE)
@@ -229,14 +232,21 @@ class RecordedRun:
             from langgraph.checkpoint.postgres.aio import (  # pyright: ignore[reportMissingImports]
                 AsyncPostgresSaver,
             )
+            from psycopg import OperationalError
         except ModuleNotFoundError as error:
             raise StorageError(
                 f"{CHECKPOINTS_VARIABLE} needs Postgres support",
                 "pip install 'sam3i-agent[postgres]'",
             ) from error
-        async with AsyncPostgresSaver.from_conn_string(url, serde=serializer) as saver:
-            await saver.setup()
-            yield saver
+        try:
+            async with AsyncPostgresSaver.from_conn_string(url, serde=serializer) as saver:
+                await saver.setup()
+                yield saver
+        except OperationalError as error:
+            run_id = self.info.run_id
+            raise TryAgainError(
+                f"the database of checkpoints is away; run {run_id} goes on with --resume", _AWAY_S
+            ) from error
 
     def save_candidates(self, candidates: Sequence[Candidate]) -> None:
         """Keep all candidates of the run, whole or not at all."""

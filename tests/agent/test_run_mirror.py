@@ -1,5 +1,6 @@
 """Runs in a store: another machine shows them, and goes on with those that were killed."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -15,13 +16,14 @@ from PIL import Image
 from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.requests import make_request
 from sam3i_agent.agent.runs import RunStore
-from sam3i_agent.core.errors import InputError
+from sam3i_agent.core.errors import InputError, TryAgainError
 from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.photo import read_photo
 from tests.agent.postgres import postgres
 from tests.agent.scripted_server import Reply, asked, call, serve
 from tests.conftest import block
+from tests.tools.servers import free_port
 
 SCENE = Path(__file__).parent.parent.parent / "examples" / "scene.png"
 TEXT = "what could be a building block?"
@@ -62,6 +64,19 @@ def test_another_machine_finds_all_of_a_run(tmp_path: Path, monkeypatch: pytest.
     for wrong in ("../x", "nothing", "20990101-000000-abcdef"):
         with pytest.raises(InputError, match="no run"):
             there.open(wrong)
+
+
+def test_a_database_that_is_away_makes_a_run_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("langgraph.checkpoint.postgres", reason="needs the extra postgres")
+    monkeypatch.setenv("SAM3I_CHECKPOINTS", f"postgresql://x@127.0.0.1:{free_port()}/x")
+    run = RunStore(tmp_path).create(SCENE, make_request(read_photo(SCENE), "x"), ModelChoice())
+
+    async def open_checkpoints() -> None:
+        async with run.checkpointer():
+            pass
+
+    with pytest.raises(TryAgainError, match=f"run {run.info.run_id} goes on"):
+        asyncio.run(open_checkpoints())
 
 
 def _answer(body, number):
