@@ -4,6 +4,7 @@ import ipaddress
 import re
 import socket
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import uvicorn
@@ -56,11 +57,18 @@ def serve_http(toolbox: Toolbox, settings: ServeSettings, access: Access) -> Non
         settings: among them the address to listen on.
         access: who may call; an address but loopback must not be open to everybody.
 
+    What joins a cluster opens its address when it has reached the model: a proxy sends calls as
+    soon as it can.
+
     Raises:
         InputError: the address needs a token or an issuer, or is taken.
+        ModelError: there is no model to join.
     """
     host, port = settings.host, settings.port
     check_access(host, access)
+    if settings.join:
+        with ThreadPoolExecutor(1) as aside:  # where Ray leaves signals alone
+            aside.submit(toolbox.service.segmenter).result()
     calls = Calls()
     config = server_config(protected_app(toolbox, settings, access, calls))
     DrainingServer(config, calls, toolbox.service).run(sockets=[listen(host, port)])

@@ -1,5 +1,6 @@
 """The service whose model is on replicas: started here, or found on a cluster."""
 
+import importlib
 import logging
 import os
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from sam3i_agent.core.errors import InputError, ModelError
 from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.segmodel.segmenter import Segmenter
+from sam3i_agent.tools.importing import quick_imports
 from sam3i_agent.tools.service import SegmentationService
 from sam3i_agent.tools.serving.cluster.application import (
     APPLICATION,
@@ -56,7 +58,7 @@ class ServedModel(ReplicasService):
         self._handle = handle
 
     def _load(self) -> Segmenter:
-        return ReplicatedSegmenter(self._handle, self.model.name)
+        return _reached(self._handle, self.model)
 
 
 class JoinedService(ReplicasService):
@@ -82,7 +84,7 @@ class JoinedService(ReplicasService):
                 "no replicas run on the cluster",
                 "start them with sam3i serve --replicas N, or serve deploy deploy/serve.yaml",
             ) from error
-        return ReplicatedSegmenter(handle, self.model.name)
+        return _reached(handle, self.model)
 
 
 class ReplicatedService(ReplicasService):
@@ -123,7 +125,7 @@ class ReplicatedService(ReplicasService):
             self._segmenter = None
 
     def _load(self) -> Segmenter:
-        return ReplicatedSegmenter(self._start(), self.model.name)
+        return _reached(self._start(), self.model)
 
     def _start(self) -> Any:
         prepare_ray()
@@ -139,6 +141,13 @@ class ReplicatedService(ReplicasService):
             return serve.run(app, name=APPLICATION, route_prefix=None)
         except RuntimeError as error:
             raise ModelError(f"the replicas do not start: {error}") from error
+
+
+def _reached(handle: Any, model: ModelChoice) -> Segmenter:
+    """Return the model on replicas that answer; the first call imports nothing more."""
+    with quick_imports():
+        importlib.import_module("sam3i_agent.agent.run")
+    return ReplicatedSegmenter(handle, model.name)
 
 
 def start_ray() -> None:
