@@ -5,13 +5,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from urllib.request import urlopen
 
 from sam3i_agent.core.errors import ModelError
 
+HOST = "127.0.0.1"
 _PROBE_S = 5
 _PAUSE_S = 0.2
 _STOP_S = 90
@@ -28,22 +29,47 @@ def served(*arguments: str, start_s: float) -> "Iterator[tuple[str, subprocess.P
     Raises:
         ModelError: it ends before, or takes longer.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"{HOST}:{free_port()}"
     command = [sys.executable, "-m", "sam3i_agent.cli", "serve", "--http", address, *arguments]
     # Ray writes to its standard output, which here is for the report.
     process = subprocess.Popen(command, stdout=sys.stderr)
     try:
-        end = time.monotonic() + start_s
-        while not _is_ready(f"http://{address}/readyz"):
-            if process.poll() is not None or time.monotonic() > end:
-                raise ModelError("the server does not start; see above")
-            time.sleep(_PAUSE_S)
+        wait_ready(f"http://{address}/readyz", [process], start_s)
         yield f"http://{address}", process
     finally:
-        process.terminate()
-        process.wait(_STOP_S)
+        end_all([process])
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.socket() as free:
+        free.bind((HOST, 0))
+        return free.getsockname()[1]
+
+
+def wait_ready(url: str, processes: "Sequence[subprocess.Popen[bytes]]", start_s: float) -> None:
+    """Wait until a URL answers well.
+
+    Raises:
+        ModelError: one of the processes ends before, or it takes longer.
+    """
+    end = time.monotonic() + start_s
+    while not _is_ready(url):
+        if any(one.poll() is not None for one in processes) or time.monotonic() > end:
+            raise ModelError(f"{url} does not answer; see what the servers write")
+        time.sleep(_PAUSE_S)
+
+
+def end_all(processes: "Sequence[subprocess.Popen[bytes]]") -> None:
+    """Ask processes to end, and wait for them; who does not is killed."""
+    for one in processes:
+        one.terminate()
+    for one in processes:
+        try:
+            one.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            one.kill()
+            one.wait()
 
 
 def _is_ready(url: str) -> bool:

@@ -1,6 +1,7 @@
 """`sam3i bench`: speed, each as ratios or differences within one run."""
 
 import asyncio
+import json
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -130,15 +131,72 @@ def video(
     typer.echo(outcome.model_dump_json())
 
 
+@bench_app.command("killed-clip")
+def killed_clip(
+    frames: Annotated[int, typer.Option(help="Of the clip.", min=10)] = 2_000,
+    kills: Annotated[int, typer.Option(help="Of the replica that has it.", min=0)] = 2,
+    model: ModelOption = "tiny",
+) -> None:
+    """Compare a clip's tracks on replicas that are killed with those of one process."""
+    from sam3i_agent.benchmarks.serving.killed_clip import measure_killed_clip
+
+    typer.echo(measure_killed_clip(model, frames, kills).model_dump_json())
+
+
+@bench_app.command()
+def scaling(
+    clients: Annotated[int, typer.Option(help="At a time, each with its own picture.", min=1)] = 16,
+    seconds: Annotated[float, typer.Option(help="Of load, for each number.", min=1)] = 30,
+    replicas: Annotated[int, typer.Option(help="Copies of the model, at most.", min=1)] = 2,
+    front_ends: Annotated[int, typer.Option(help="Behind nginx, at most.", min=1)] = 2,
+    model: ModelOption = "tiny",
+) -> None:
+    """Measure answers a second over replicas and front ends (as `load --front-ends`)."""
+    from sam3i_agent.benchmarks.serving.scaling import measure_scaling
+    from sam3i_agent.cli.progress import progress_bar
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        progress_bar("asking", replicas * front_ends) as (bar, task),
+    ):
+        rows = measure_scaling(
+            Path(folder), model, clients, seconds, replicas, front_ends, lambda: bar.advance(task)
+        )
+    typer.echo(json.dumps([one.model_dump() for one in rows]))
+
+
 @bench_app.command()
 def load(
     clients: Annotated[int, typer.Option(help="At a time, each with its own picture.", min=1)] = 64,
     seconds: Annotated[float, typer.Option(help="How long.", min=1)] = 120,
     replicas: Annotated[int, typer.Option(help="Copies of the model.", min=1)] = 2,
-    kill: Annotated[bool, typer.Option("--kill", help="Kill a replica half-way.")] = False,
+    front_ends: Annotated[
+        int | None,
+        typer.Option(
+            help="Behind nginx, with PostgreSQL and moto's S3 server; without it, one server.",
+            min=1,
+        ),
+    ] = None,
+    nodes: Annotated[
+        int, typer.Option(help="Of Ray, all on this machine; goes with --front-ends.", min=1)
+    ] = 1,
+    kill: Annotated[
+        bool, typer.Option("--kill", help="Kill a replica half-way; or each part in turn.")
+    ] = False,
     model: ModelOption = "tiny",
 ) -> None:
-    """Measure a server on replicas under load, and check every answer (extra `serve`)."""
+    """Measure servers under load, and check every answer (extra `serve`)."""
+    if front_ends is not None:
+        from sam3i_agent.benchmarks.serving.cluster_load import measure_cluster_load
+
+        with tempfile.TemporaryDirectory() as folder:
+            report = measure_cluster_load(
+                Path(folder), model, clients, seconds, replicas, front_ends, nodes, kill=kill
+            )
+        typer.echo(report.model_dump_json())
+        return
+    if nodes != 1:
+        raise InputError("--nodes goes with --front-ends")
     from sam3i_agent.benchmarks.serving.load import measure_load
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,0 +1,132 @@
+"""Replicas of the model on one or several Ray nodes, all on this machine."""
+
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sam3i_agent.core.errors import ModelError
+from sam3i_agent.core.model_choice import ModelChoice
+from sam3i_agent.tools.serving.cluster.application import (
+    APPLICATION,
+    MODEL_DEPLOYMENT,
+    model_deployment,
+    prepare_ray,
+)
+from sam3i_agent.tools.serving.cluster.replica import ReplicaState
+from sam3i_agent.tools.serving.cluster.service import ServedModel
+
+_CPUS = 1
+"""Of a node; Ray counts them, and does not measure."""
+_STATE_S = 60
+_PROCESS = f"ServeReplica:{APPLICATION}:{MODEL_DEPLOYMENT}".encode()
+
+
+class Nodes:
+    """Ray nodes with replicas on them.
+
+    Args:
+        cluster: of Ray.
+        workers: its nodes but the head.
+        model: that is served.
+    """
+
+    def __init__(self, cluster: Any, workers: list[Any], model: ModelChoice) -> None:
+        self._cluster = cluster
+        self._workers = workers
+        self._model = model
+        self._handle: Any = None
+        self.address: str = cluster.address
+
+    @property
+    def several(self) -> bool:
+        """Whether one may die."""
+        return bool(self._workers)
+
+    def scale(self, replicas: int) -> None:
+        """Run so many replicas.
+
+        Raises:
+            ModelError: they do not start.
+        """
+        from ray import serve
+
+        deployment = model_deployment(self._model, replicas, None)
+        try:
+            self._handle = serve.run(deployment, name=APPLICATION, route_prefix=None)
+        except RuntimeError as error:
+            raise ModelError(f"the replicas do not start: {error}") from error
+
+    def service(self) -> ServedModel:
+        """Return the model on the replicas, for this process."""
+        return ServedModel(self._model, self._handle)
+
+    def kill_replica(self) -> None:
+        """Kill the process of a replica; Ray starts another.
+
+        Raises:
+            ModelError: there is none.
+        """
+        pids = self.replica_pids()
+        if not pids:
+            raise ModelError("no replica runs that could be killed")
+        os.kill(pids[0], signal.SIGKILL)
+
+    def kill_replica_with_clip(self) -> None:
+        """Kill the process of the replica that has a clip's memory."""
+        while True:  # Ray asks any of them
+            state: ReplicaState = self._handle.state.remote().result(timeout_s=_STATE_S)
+            if state.clips:
+                os.kill(state.pid, signal.SIGKILL)
+                return
+
+    def kill_node(self) -> None:
+        """End a node without a word, with all that runs on it, and start another in its place."""
+        self._cluster.remove_node(self._workers.pop(0), allow_graceful=False)
+        self._workers.append(self._cluster.add_node(num_cpus=_CPUS))
+
+    def replica_pids(self) -> list[int]:
+        """Return the processes of all replicas on this machine."""
+        found: list[int] = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if (folder / "cmdline").read_bytes().startswith(b"ray::" + _PROCESS):
+                    found.append(int(folder.name))
+        return sorted(found)
+
+
+@contextmanager
+def running_nodes(model: str, replicas: int, nodes: int) -> Iterator[Nodes]:
+    """Start nodes and replicas, and end them.
+
+    Args:
+        model: on the replicas.
+        replicas: how many.
+        nodes: one has all; of several the first has no replicas, so that any other may die.
+
+    Raises:
+        ModelError: Ray is not installed, or the replicas do not start.
+    """
+    prepare_ray()
+    import ray
+    from ray import serve
+    from ray.cluster_utils import Cluster
+
+    here = replicas * _CPUS if nodes == 1 else 0
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": here})
+    try:
+        workers = [cluster.add_node(num_cpus=_CPUS) for _ in range(nodes - 1)]
+        ray.init(cluster.address, log_to_driver=False, logging_level=logging.WARNING)
+        serve.start(proxy_location="Disabled")
+        running = Nodes(cluster, workers, ModelChoice(model, "cpu"))
+        running.scale(replicas)
+        yield running
+    finally:
+        if ray.is_initialized():
+            serve.shutdown()
+            ray.shutdown()
+        cluster.shutdown()
