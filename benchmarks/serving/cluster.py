@@ -1,6 +1,5 @@
 """A whole service on this machine: nginx, front ends, replicas on Ray, PostgreSQL, an S3 server."""
 
-import contextlib
 import os
 import secrets
 import shutil
@@ -21,11 +20,12 @@ from sam3i_agent.benchmarks.serving.nodes import Nodes, running_nodes
 from sam3i_agent.benchmarks.serving.postgres import Postgres, Programs, running_postgres
 from sam3i_agent.benchmarks.serving.process import HOST, end_all, free_port, wait_ready
 from sam3i_agent.core.errors import ModelError
-from sam3i_agent.core.storage.blobs import STORE_VARIABLE
+from sam3i_agent.core.storage.blobs import STORE_VARIABLE, Blobs
 from sam3i_agent.tools.serving.cluster.service import RAY_ADDRESS
 
 START_S = 600
 """Of all parts, on a machine that has other things to do."""
+FRONT_ENDS, REPLICAS = "front ends", "replicas"
 _PROBE_S = 5
 _RELOAD_S = 1
 _BUCKET = "results"
@@ -136,10 +136,16 @@ class Service:
         time.sleep(seconds)
         self.store.send_signal(signal.SIGCONT)
 
-    def resident_mb(self) -> tuple[float, float]:
-        """Return the memory of the front ends and of the replicas, in megabytes."""
-        front_ends = [one.pid for one in self.front_ends]
-        return _resident_mb(front_ends), _resident_mb(self.nodes.replica_pids())
+    def processes(self) -> dict[str, list[int]]:
+        """Return the processes that run now, by what they do."""
+        return {
+            FRONT_ENDS: [one.pid for one in self.front_ends],
+            REPLICAS: self.nodes.replica_pids(),
+        }
+
+    def kept_bytes(self) -> int:
+        """Return the bytes of all results in the store."""
+        return sum(one.size for one in Blobs(self.environment[STORE_VARIABLE]).list("results"))
 
     def calls_by_front_end(self) -> dict[str, int]:
         """Return how many requests nginx sent to each; `retried` to more than one."""
@@ -238,11 +244,3 @@ def _environment(variables: dict[str, str]) -> Iterator[None]:
             os.environ.pop(name)
             if value is not None:
                 os.environ[name] = value
-
-
-def _resident_mb(pids: list[int]) -> float:
-    pages = 0
-    for pid in pids:
-        with contextlib.suppress(OSError, IndexError):
-            pages += int((Path("/proc") / str(pid) / "statm").read_text().split()[1])
-    return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)

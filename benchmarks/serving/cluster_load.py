@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -27,6 +27,7 @@ from sam3i_agent.benchmarks.serving.rounds import (
     read_back,
     segment,
 )
+from sam3i_agent.benchmarks.serving.usage import Usage, UsageReport
 from sam3i_agent.core.contracts import Frozen
 from sam3i_agent.core.errors import TryAgainError
 from sam3i_agent.segmodel.checkpoints.repository import TINY
@@ -35,18 +36,10 @@ from sam3i_agent.tools.mcp.refusals import TRY_AGAIN
 _AWAY_S = 5.0
 """How long the store answers nobody, and how long a client waits at most before it tries again."""
 _SAMPLE_S = 2.0
-_MINUTE_S = 60.0
 _READERS = 8
 """That look for lost results at the end, at a time."""
 _SHOWN = 5
 T = TypeVar("T")
-
-
-class Memory(Frozen):
-    """Resident memory in megabytes, medians."""
-
-    first_minute: float
-    last_minute: float
 
 
 class ClusterLoadReport(Frozen):
@@ -85,8 +78,10 @@ class ClusterLoadReport(Frozen):
     """When what was killed, in seconds from the start."""
     calls_by_front_end: dict[str, int]
     """And those that nginx sent to a second one."""
-    front_ends_mb: Memory
-    replicas_mb: Memory
+    usage: dict[str, UsageReport]
+    """Of front ends and replicas; of those that begin meanwhile, their start counts in part."""
+    kept_bytes_per_result: int
+    """In the store, with the share of the photo."""
 
 
 @dataclass
@@ -99,8 +94,7 @@ class _Seen:
     results: list[tuple[str, Found]] = field(default_factory=list)
     """Ids of what was made, and what they must hold."""
     lost: int = 0
-    memory_mb: list[tuple[float, float, float]] = field(default_factory=list)
-    """When, of the front ends, of the replicas."""
+    usage: defaultdict[str, Usage] = field(default_factory=lambda: defaultdict(Usage))
     killed: dict[str, float] = field(default_factory=dict)
 
 
@@ -136,7 +130,7 @@ def measure_cluster_load(
     with running_service(folder, model, replicas, front_ends, nodes) as service:
         runs = RecordedRuns(service.nodes.service(), rounds[0])
         seen, took = asyncio.run(_run(service, rounds, seconds, runs, kill=kill))
-        by_front_end = service.calls_by_front_end()
+        by_front_end, kept_bytes = service.calls_by_front_end(), service.kept_bytes()
     kinds = sorted({kind for kind, _ in seen.seconds})
     times = {kind: [one for name, one in seen.seconds if name == kind] for kind in kinds}
     verdicts = seen.verdicts
@@ -162,8 +156,8 @@ def measure_cluster_load(
         runs=dict(runs.counts),
         killed=seen.killed,
         calls_by_front_end=by_front_end,
-        front_ends_mb=_memory([(at, one) for at, one, _ in seen.memory_mb]),
-        replicas_mb=_memory([(at, one) for at, _, one in seen.memory_mb]),
+        usage={name: one.report(len(seen.seconds)) for name, one in seen.usage.items()},
+        kept_bytes_per_result=kept_bytes // max(1, len(seen.results)),
     )
 
 
@@ -214,8 +208,8 @@ async def _run(
 
     async def sample() -> None:
         while passed() < seconds:
-            at = passed()
-            seen.memory_mb.append((at, *await asyncio.to_thread(service.resident_mb)))
+            for name, pids in (await asyncio.to_thread(service.processes)).items():
+                seen.usage[name].sample(passed(), pids)
             await asyncio.sleep(_SAMPLE_S)
 
     async def recorded() -> None:
@@ -327,12 +321,3 @@ async def _timed(kind: str, seen: _Seen, ask: Callable[[], Awaitable[T]]) -> T |
             return None
         seen.seconds.append((kind, time.perf_counter() - begun))
         return answer
-
-
-def _memory(samples: list[tuple[float, float]]) -> Memory:
-    last = max(at for at, _ in samples)
-    window = min(_MINUTE_S, last / 2)
-    return Memory(
-        first_minute=float(np.median([one for at, one in samples if at <= window])),
-        last_minute=float(np.median([one for at, one in samples if at >= last - window])),
-    )
