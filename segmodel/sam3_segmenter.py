@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.functional import pad
 from transformers.models.sam3.modeling_sam3 import (
     Sam3DetrDecoderLayer,
     Sam3DetrEncoderLayer,
@@ -45,7 +46,7 @@ from sam3i_agent.segmodel.sharing.combining import Combiner
 from sam3i_agent.segmodel.sharing.encoding_cache import EncodingCache
 from sam3i_agent.segmodel.sharing.text_cache import TextCache
 from sam3i_agent.segmodel.stop_hooks import stop_hook
-from sam3i_agent.segmodel.tokenization import InstructionTokenizer
+from sam3i_agent.segmodel.tokenization import PAD_ID, InstructionTokenizer
 from sam3i_agent.segmodel.video.linking import LinkingTracker
 
 if TYPE_CHECKING:
@@ -259,11 +260,10 @@ class Sam3Segmenter:
     def _answer_together(self, questions: Sequence[_Question]) -> list[list[RowAnswer]]:
         prompts = [prompt for one in questions for prompt in one.prompts]
         tokens = self.tokenizer([prompt.words for prompt in prompts])
-        input_ids = tokens.input_ids.to(self.model.device)
         levels = [prompt.level for prompt in prompts]
         features = self.texts.get(
             [(one.words, one.level, self.model.dtype, self.model.device) for one in prompts],
-            lambda rows: self.encode_texts(input_ids[rows], [levels[row] for row in rows]),
+            lambda rows: self.encode_texts(tokens.input_ids[rows], [levels[row] for row in rows]),
         )
         boxes = self._boxes(questions) if prompts[0].exemplars else {}
         asked = Question(
@@ -278,11 +278,24 @@ class Sam3Segmenter:
         return [[next(answers) for _ in one.prompts] for one in questions]
 
     def encode_texts(self, input_ids: Tensor, levels: Sequence[InstructionLevel]) -> Tensor:
-        """Return the features of texts, (N, L, C), kept by nobody; not for several threads."""
-        features = self.model.encode_text(input_ids, levels).pooler_output
+        """Return the features of texts, (N, L, C), kept by nobody; not for several threads.
+
+        Where the text encoder is causal what follows the longest text is not computed: it is
+        padding, which every later layer masks. The adapters of the other levels do look there.
+
+        Args:
+            input_ids: (N, L), on the CPU.
+            levels: of the texts.
+        """
+        length = input_ids.shape[1]
+        used = length
+        if not self.model.config.has_lite_text and set(levels) == {InstructionLevel.CONCEPT}:
+            used = 1 + int((input_ids != PAD_ID).any(0).nonzero().max())
+        asked = input_ids[:, :used].to(self.model.device)
+        features = self.model.encode_text(asked, levels).pooler_output
         if features is None:
             raise ValueError("the text encoder gave no features")
-        return features
+        return pad(features, (0, 0, 0, length - used))
 
     def _check(self, prompts: Sequence[Prompt], size_hw: tuple[int, int]) -> None:
         """Refuse bad prompts before they meet those of others."""

@@ -141,10 +141,9 @@ class _Bench:
         parts = (model.detr_encoder, model.detr_decoder, model.dot_product_scoring)
         for number in counts:
             tokens = segmenter.tokenizer([f"red circle {i}" for i in range(number)])
-            ids = tokens.input_ids.to(model.device)
             mask = tokens.attention_mask.to(model.device)
             levels = [concept] * number
-            encode = partial(segmenter.encode_texts, ids, levels)
+            encode = partial(segmenter.encode_texts, tokens.input_ids, levels)
             self._add("texts", number, encode, (model.text_encoder, model.text_projection))
             ask = _Asking(segmenter, image.features, encode(), mask, levels)
             self._add("find: fusion and decoder", number, ask.absent, parts)

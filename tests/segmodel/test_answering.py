@@ -200,3 +200,28 @@ def test_boxes_and_texts_share_no_pass_but_one_answer(segmenter: Sam3Segmenter):
     for prompt, found in zip(mixed, together, strict=True):
         (alone,) = image.segment([prompt])
         np.testing.assert_allclose(found.scores, alone.scores, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize("level", list(InstructionLevel))
+def test_texts_are_those_of_the_whole_length_where_anyone_looks(
+    segmenter: Sam3Segmenter, level: InstructionLevel
+):
+    model = segmenter.model
+    tokens = segmenter.tokenizer(["circle", "the red square!!"])
+    used = int(tokens.attention_mask.sum(1).max())
+    layers = model.get_submodule("text_encoder.text_model.encoder.layers")
+    seen: list[int] = []
+    hook = layers[0].register_forward_pre_hook(
+        lambda _, given, named: seen.append([*given, *named.values()][0].shape[1]),
+        with_kwargs=True,
+    )
+    with torch.inference_mode():
+        found = segmenter.encode_texts(tokens.input_ids, [level] * 2)
+        whole = model.encode_text(tokens.input_ids, level).pooler_output
+    hook.remove()
+    is_cut = level is InstructionLevel.CONCEPT
+    assert whole is not None and whole.shape == found.shape
+    assert seen == [used if is_cut else segmenter.context_length, segmenter.context_length]
+    looked_at = tokens.attention_mask.bool() if is_cut else torch.ones(2, found.shape[1]).bool()
+    torch.testing.assert_close(found[looked_at], whole[looked_at], atol=TOLERANCE, rtol=0)
+    assert not is_cut or not found[:, used:].any()
