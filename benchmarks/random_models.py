@@ -2,6 +2,8 @@
 # transformers' annotations hide what its configurations hold.
 # pyright: reportAttributeAccessIssue=false, reportOptionalMemberAccess=false
 
+from typing import Any
+
 import torch
 from transformers import initialization as init
 
@@ -67,10 +69,10 @@ def _random(
     grid = side // config.vision_config.backbone_config.patch_size
     config.vision_config.backbone_feature_sizes = [[grid * scale] * 2 for scale in (4, 2, 1)]
     with init.no_init_weights():
-        model = InstructionSam3(config)
+        model: Any = InstructionSam3(config)  # a decorator hides the type of `to`
     if dtype is None:
         dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    model.to(device, dtype)  # pyright: ignore[reportArgumentType] (a decorator hides it)
+    model.to(device, dtype)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(0, _STD)
@@ -78,5 +80,5 @@ def _random(
             if isinstance(module, torch.nn.LayerNorm | torch.nn.GroupNorm):
                 module.reset_parameters()  # or all queries would score the same
     if device.type == "cpu":
-        model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] (likewise)
+        model.to(memory_format=torch.channels_last)  # as loading does with models of this size
     return Sam3Segmenter(model.eval().requires_grad_(False), f"{name} at {side}")

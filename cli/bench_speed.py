@@ -1,10 +1,11 @@
-"""`sam3i bench cold-start`, `peers` and `gpu`: beside what else there is, and where time goes."""
+"""`sam3i bench cold-start`, `peers`, `gpu`, `guard`: beside what else there is; where time goes."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sam3i_agent.benchmarks.speed.parts import GuardPart
 from sam3i_agent.cli.bench_language import bench_app
 from sam3i_agent.cli.options import DeviceOption
 from sam3i_agent.core.errors import InputError
@@ -136,6 +137,42 @@ def gpu(
             f"{one.name:34} {one.batch:3} {one.ms:10.2f} ms, floor {one.floor_ms:10.2f} ms, "
             f"{one.gflop:10.1f} GFLOP"
         )
+
+
+@bench_app.command()
+def guard(
+    only: Annotated[
+        list[GuardPart] | None, typer.Option(help="A part alone; may be repeated.")
+    ] = None,
+    expected: Annotated[
+        Path | None, typer.Option(help="Ratios to compare with, instead of the repository's.")
+    ] = None,
+    update: Annotated[
+        Path | None, typer.Option(help="Write the ratios here as those to expect from now on.")
+    ] = None,
+    as_json: _JsonOption = False,
+) -> None:
+    """Measure the ratios of speed in about two minutes; exit code 1 where one got worse.
+
+    For before a release, on a machine with nothing else to do; small models on the CPU.
+    """
+    from sam3i_agent.benchmarks.speed.guard import (
+        as_expected,
+        measure_guard,
+        read_expected,
+        table_of,
+    )
+    from sam3i_agent.cli.progress import progress_bar
+
+    known = read_expected(expected)
+    parts = only or list(GuardPart)
+    with progress_bar("measuring", len(parts)) as (bar, task):
+        outcome = measure_guard(parts, known, lambda: bar.advance(task))
+    if update is not None:
+        update.write_text(as_expected(outcome, known), "utf-8")
+    typer.echo(outcome.model_dump_json() if as_json else table_of(outcome))
+    if outcome.regressions and update is None:
+        raise typer.Exit(1)
 
 
 def _segmenter(model: str | None, side: int, device: str, dtype: str | None) -> "Sam3Segmenter":
