@@ -14,6 +14,7 @@ Shapes: N rows, T tokens, C channels of the layer, A the bottleneck's width.
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, pad
 from transformers.models.clip.modeling_clip import CLIPEncoderLayer
@@ -26,6 +27,10 @@ from transformers.models.sam3_lite_text.modeling_sam3_lite_text import Sam3LiteT
 
 from sam3i_agent.segmodel.network.configuration import InstructionSam3Config
 from sam3i_agent.segmodel.network.switch import LevelSwitch
+
+_TOKENS_FOR_CPU = 2048
+"""That go through an MLP at a time: what it makes of them stays below the 32 MiB from which glibc
+asks the system for memory, and gives it back, each time."""
 
 
 class TextAdapter(nn.Module):
@@ -211,10 +216,17 @@ def attend_to_prompt(
         **kwargs,
     )
     cells = layer.dropout(attended) + cells
-    change = layer.dropout(layer.mlp(layer.layer_norm3(cells)))
+    change = layer.dropout(_in_parts(layer.mlp, layer.layer_norm3(cells)))
     if isinstance(layer, InstructionDetrEncoderLayer):
         return change + layer.adapted(cells)
     return change + cells
+
+
+def _in_parts(mlp: nn.Module, tokens: Tensor) -> Tensor:
+    """Return `mlp(tokens)`, of (N, T, C)."""
+    if tokens.device.type != "cpu" or torch.is_grad_enabled() or tokens.shape[1] <= _TOKENS_FOR_CPU:
+        return mlp(tokens)
+    return torch.cat([mlp(part) for part in tokens.split(_TOKENS_FOR_CPU, dim=1)], dim=1)
 
 
 class InstructionDetrDecoderLayer(Sam3DetrDecoderLayer):

@@ -25,8 +25,8 @@ from sam3i_agent.segmodel.network.photo_features import PhotoFeatures, doubling_
 if TYPE_CHECKING:
     from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 
-_CELLS_FOR_CPU = 4096
-"""Of the rows that a CPU works on at a time: more do not fit into its caches and are slower."""
+_CELLS_FOR_CPU = 2048
+"""Of the rows that a CPU works on at a time: what MLPs make of more is slower; see `adapters`."""
 Find = Callable[..., Findings]
 """`find`, or a compiled one."""
 

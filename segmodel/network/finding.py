@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
+from torch.nn.functional import linear, pad
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.models.sam3.modeling_sam3 import (
     Sam3DecoderMLP,
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _LOG_SCALE = 8
 """Of distances to a box's sides, whose logarithm the position bias is made of."""
+_PAIRS_FOR_CPU = 512
+"""Distances that a CPU embeds at a time."""
 _BOX_PADDING = -10
 """The label of a box that is none."""
 
@@ -212,4 +214,22 @@ def _part(embed: Sam3DecoderMLP, sides: Tensor, count: int) -> Tensor:
     places = torch.arange(count, device=sides.device, dtype=sides.dtype) / count
     away = (places[:, None] - sides[..., None, :]) * _LOG_SCALE  # (N, Q, count, 2)
     scaled = away.sign() * torch.log2(away.abs() + 1.0) / math.log2(_LOG_SCALE)
-    return pad(embed(scaled).permute(0, 3, 1, 2), (0, 0, 1, 0)).contiguous()
+    return pad(_embed(embed, scaled).permute(0, 3, 1, 2), (0, 0, 1, 0)).contiguous()
+
+
+def _embed(embed: Sam3DecoderMLP, pairs: Tensor) -> Tensor:
+    """Return `embed(pairs)`, of (..., 2).
+
+    Its hidden values are 128 times as many: a CPU makes as many at a time as its caches hold.
+    """
+    if pairs.device.type != "cpu" or torch.is_grad_enabled():
+        return embed(pairs)
+    first, second = embed.layer1, embed.layer2
+    # The bias is a third input's weight: added on its own it is first copied for every pair.
+    weight = torch.cat([first.weight, first.bias[:, None]], 1).T
+    given = pad(pairs, (0, 1), value=1.0).flatten(0, -2)
+    parts = [
+        linear((part @ weight).relu_(), second.weight, second.bias)
+        for part in given.split(_PAIRS_FOR_CPU)
+    ]
+    return torch.cat(parts).unflatten(0, pairs.shape[:-1])
