@@ -20,6 +20,7 @@ from sam3i_agent.agent.telemetry import tracer
 from sam3i_agent.agent.tool_calling.graph import TOOLS
 from sam3i_agent.core.contracts import (
     LevelChoice,
+    Provenance,
     Route,
     RouteChoice,
     RunStatus,
@@ -30,7 +31,7 @@ from sam3i_agent.core.contracts import (
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.results import build_result, instance_of
-from sam3i_agent.segmodel.segmenter import EncodedImage, Segmenter
+from sam3i_agent.segmodel.segmenter import EncodedImage, Segmenter, provenance_of
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +118,9 @@ async def answer_request(
             graph = agent or _AGENTS.get(request.route, GRAPH)
             state = await _run_graph(graph, workspace, request, recorded, on_step)
             seconds = time.perf_counter() - started
-            result = _result(state, workspace, request, seconds, recorded)
+            # Hashes may have to be waited for, the first time.
+            provenance = await asyncio.to_thread(provenance_of, segmenter)
+            result = _result(state, workspace, request, seconds, recorded, provenance)
         said = {"route": result.route, "status": result.status, "count": result.count}
         span.set_attributes(said)
         rounds, asked = result.usage.rounds, result.usage.mllm_calls
@@ -196,6 +199,7 @@ def _result(
     request: SegmentRequest,
     seconds: float,
     recorded: RecordedRun | None,
+    provenance: Provenance,
 ) -> SegmentationResult:
     ledger = workspace.meter.ledger
     chosen = [workspace.candidates[position] for position in state.get("chosen", ())]
@@ -219,6 +223,7 @@ def _result(
         ),
         warnings=state["warnings"],
         run_id=None if recorded is None else recorded.info.run_id,
+        provenance=provenance,
     )
 
 

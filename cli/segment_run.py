@@ -25,6 +25,7 @@ from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.photo import Photo, read_photo
 from sam3i_agent.core.prompt import Click, Exemplar
 from sam3i_agent.core.results import empty_result
+from sam3i_agent.segmodel.segmenter import provenance_of
 from sam3i_agent.tools.results.export import check_writable, write_result
 from sam3i_agent.tools.results.refining import NO_EDITS
 from sam3i_agent.tools.service import SegmentationService
@@ -160,7 +161,7 @@ class SegmentCommand:
 
     def _answer(self, on_step: Callable[[str], None]) -> SegmentationResult:
         if self.request is None:
-            return empty_result(self.photo)
+            return empty_result(self.photo, provenance_of(self.service.segmenter()))
         return asyncio.run(
             self.service.answer(
                 self.photo,

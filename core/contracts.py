@@ -207,6 +207,25 @@ class Usage(Frozen):
         return Usage(**{name: getattr(self, name) + getattr(other, name) for name in names})
 
 
+class WeightsFile(Frozen):
+    """A file of weights that a model was loaded from."""
+
+    model: str
+    """Hub id, or the name of its folder or file."""
+    name: str
+    """Of the file, without folders."""
+    sha256: str
+
+
+class Provenance(Frozen):
+    """What a result was made by."""
+
+    version: str
+    """Of this package."""
+    weights: tuple[WeightsFile, ...]
+    """None where the segmenter has no files."""
+
+
 class SegmentationResult(Frozen):
     """The answer to a `SegmentRequest`."""
 
@@ -228,6 +247,8 @@ class SegmentationResult(Frozen):
     warnings: tuple[str, ...]
     run_id: str | None = None
     """Names the run for `--resume` and `sam3i runs show`; None where it was not recorded."""
+    provenance: Provenance | None = None
+    """None in results of earlier versions."""
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

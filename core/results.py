@@ -10,6 +10,7 @@ from sam3i_agent.core.contracts import (
     CompressedMask,
     ImageInfo,
     InstanceResult,
+    Provenance,
     Route,
     RunStatus,
     SegmentationResult,
@@ -53,6 +54,7 @@ def build_result(
     usage: Usage,
     warnings: Sequence[str] = (),
     run_id: str | None = None,
+    provenance: Provenance | None = None,
 ) -> SegmentationResult:
     """Put the answer to a request together: best first, at most as many as were asked for.
 
@@ -68,6 +70,7 @@ def build_result(
         usage: what it cost.
         warnings: beside those of reading the photo.
         run_id: of the recorded run.
+        provenance: of the model that answered.
     """
     best = sorted(found, key=lambda one: -one.score)
     most = request.max_instances
@@ -87,10 +90,11 @@ def build_result(
         usage=usage,
         warnings=tuple(notes),
         run_id=run_id,
+        provenance=provenance,
     )
 
 
-def empty_result(photo: Photo) -> SegmentationResult:
+def empty_result(photo: Photo, provenance: Provenance | None = None) -> SegmentationResult:
     """Return a result of nothing asked and nothing found, for clicks to add to."""
     return SegmentationResult(
         image=_image_info(photo),
@@ -104,6 +108,7 @@ def empty_result(photo: Photo) -> SegmentationResult:
         trace=(),
         usage=Usage(),
         warnings=photo.notes,
+        provenance=provenance,
     )
 
 

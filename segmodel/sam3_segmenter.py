@@ -26,11 +26,13 @@ from transformers.models.sam3.modeling_sam3 import (
     Sam3ViTLayer,
 )
 
+from sam3i_agent.core.contracts import WeightsFile
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.instances import ClickMasks, Instances
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Click, Prompt
+from sam3i_agent.segmodel.checkpoints.hashes import RunningWeights
 from sam3i_agent.segmodel.checkpoints.repository import has_video_half
 from sam3i_agent.segmodel.exemplars import check_box, pad_exemplars
 from sam3i_agent.segmodel.hardware import dtype_name
@@ -91,6 +93,7 @@ class Sam3Segmenter:
 
     def __init__(self, model: InstructionSam3, name: str) -> None:
         self.name = name
+        self._weights = RunningWeights(name)
         self.model = model
         text = model.config.text_config
         self.tokenizer = InstructionTokenizer(text.vocab_size, text.max_position_embeddings)
@@ -122,6 +125,11 @@ class Sam3Segmenter:
     def takes_exemplars(self) -> bool:
         """Whether the model was trained on example boxes."""
         return self.model.config.takes_exemplars
+
+    @property
+    def weights(self) -> tuple[WeightsFile, ...]:
+        """Files that it was loaded from, with their hashes; see `Segmenter.weights`."""
+        return self._weights.files()
 
     @property
     def takes_clicks(self) -> bool:

@@ -6,11 +6,13 @@ test_segmenter_contract.py` holds every implementation to it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sam3i_agent.core.contracts import Provenance, WeightsFile
 from sam3i_agent.core.instances import ClickMasks, Instances
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.photo import Photo
@@ -75,6 +77,11 @@ class Segmenter(Protocol):
     @property
     def levels(self) -> tuple[InstructionLevel, ...]:
         """Levels that it was trained for; `concept` is always among them."""
+        ...
+
+    @property
+    def weights(self) -> tuple[WeightsFile, ...]:
+        """Files that it was loaded from, with their hashes; empty where there are none."""
         ...
 
     @property
@@ -143,6 +150,11 @@ class Segmenter(Protocol):
             ModelError: this segmenter does not follow clips, or what it needs cannot be loaded.
         """
         ...
+
+
+def provenance_of(segmenter: Segmenter) -> Provenance:
+    """Return what results of a segmenter are made by."""
+    return Provenance(version=version("sam3i-agent"), weights=segmenter.weights)
 
 
 class TokenCounter(Protocol):

@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sam3i_agent.core.contracts import WeightsFile
 from sam3i_agent.core.instances import ClickMasks, Instances
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.masks import Masks, encode_cut_out
@@ -157,6 +158,11 @@ class TilingSegmenter:
     def levels(self) -> tuple[InstructionLevel, ...]:
         """Levels that the model was trained for."""
         return self._segmenter.levels
+
+    @property
+    def weights(self) -> tuple[WeightsFile, ...]:
+        """Files that the model was loaded from, with their hashes."""
+        return self._segmenter.weights
 
     @property
     def takes_exemplars(self) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+from sam3i_agent.core.contracts import WeightsFile
 from sam3i_agent.core.errors import InputError, ModelError
 from sam3i_agent.core.instances import ClickMasks, Instances
 from sam3i_agent.core.levels import InstructionLevel
@@ -106,6 +107,7 @@ class KnowingSegmenter:
     takes_clicks: bool = False
     has_memory: bool = False
     context_length: int = 32
+    weights: tuple[WeightsFile, ...] = ()
 
     def count_tokens(self, text: str) -> int:
         return len(text.split()) + 2

@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from sam3i_agent.segmodel.checkpoints.heads import SAME_FOLDER, save_head
+from sam3i_agent.segmodel.checkpoints.heads import save_head
+from sam3i_agent.segmodel.checkpoints.repository import SAME_FOLDER
 from sam3i_agent.segmodel.network.configuration import InstructionSam3Config
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3, is_instruction_head_key
 

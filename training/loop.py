@@ -21,7 +21,8 @@ from torch import Tensor
 from sam3i_agent.core.claimed_folder import claim_folder
 from sam3i_agent.core.errors import ModelError
 from sam3i_agent.data.formats.dataset_format import LevelOf
-from sam3i_agent.segmodel.checkpoints.loading import base_model_of, load_model, pick_device
+from sam3i_agent.segmodel.checkpoints.loading import load_model, pick_device
+from sam3i_agent.segmodel.checkpoints.repository import base_model_of
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3, is_instruction_head_key
 from sam3i_agent.segmodel.progress import hide_progress_unless_terminal
 from sam3i_agent.training.batches import BatchPlan, TrainingBatch, stream_batches

@@ -107,7 +107,8 @@ def scorecard(
     """Measure what is claimed of the shipped model, on scenes that no training has seen."""
     from sam3i_agent.cli.progress import progress_bar
     from sam3i_agent.evaluation.scorecard import measure_claims
-    from sam3i_agent.segmodel.checkpoints.loading import base_model_of, load_segmenter
+    from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
+    from sam3i_agent.segmodel.checkpoints.repository import base_model_of
 
     with progress_bar("drawing scenes") as (bar, task):
 

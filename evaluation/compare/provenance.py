@@ -1,8 +1,7 @@
 """Where the numbers of a comparison come from: everything that someone needs to get them again."""
 
-import hashlib
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +11,7 @@ from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.evaluation.compare.scoring import HIT_IOU
 from sam3i_agent.evaluation.compare.significance import BOOTSTRAP_ROUNDS, BOOTSTRAP_SEED
 from sam3i_agent.evaluation.metrics.concept_f1 import MIN_SCORE
+from sam3i_agent.segmodel.checkpoints.hashes import RunningWeights, sha256_of
 from sam3i_agent.segmodel.segmenter import Segmenter
 
 _CPU_DTYPE = "float32; bfloat16 for a large model on a CPU with AMX"
@@ -37,7 +37,7 @@ def provenance(
     found = {
         "version": version("sam3i-agent") + (f", commit {commit}" if commit else ""),
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "dataset": f"{dataset.name}{_hash_of([dataset] if dataset.is_file() else [])}",
+        "dataset": f"{dataset.name}{_hashes([sha256_of(dataset)] if dataset.is_file() else [])}",
         **_of_model(segmenter),
         **{f"language: {name}": value for name, value in language.items()},
         "prompts": _prompts(language),
@@ -45,7 +45,7 @@ def provenance(
         "intervals": f"{BOOTSTRAP_ROUNDS} resamples of photos, seed {BOOTSTRAP_SEED}",
     }
     for name, path in elsewhere.items():
-        found[f"predictions {name}"] = f"{path.name}{_hash_of([path])}"
+        found[f"predictions {name}"] = f"{path.name}{_hashes([sha256_of(path)])}"
     return found
 
 
@@ -71,29 +71,22 @@ def language_settings(choice: LanguageChoice | None, name: str = "") -> dict[str
 
 def _of_model(segmenter: Segmenter | ModelChoice) -> dict[str, str]:
     if not isinstance(segmenter, ModelChoice):
-        return {"model": segmenter.name}
-    from sam3i_agent.segmodel.checkpoints.catalogue import files_of
+        return {"model": segmenter.name + _hashes(one.sha256 for one in segmenter.weights)}
     from sam3i_agent.segmodel.checkpoints.loading import pick_device
 
     device = pick_device(segmenter.device)
+    files = RunningWeights(segmenter.name).files()
     return {
-        "model": segmenter.name + _hash_of(files_of(segmenter.name)),
+        "model": segmenter.name + _hashes(one.sha256 for one in files),
         "device": str(device),
         "dtype": "bfloat16" if device.type == "cuda" else _CPU_DTYPE,
         "tiling": str(segmenter.tiling),
     }
 
 
-def _hash_of(paths: list[Path]) -> str:
-    """Return the start of a file's hash, or of that of several files' hashes; in words."""
-    if not paths:
-        return ""
-    hashes: list[str] = []
-    for path in paths:
-        with path.open("rb") as file:
-            hashes.append(hashlib.file_digest(file, "sha256").hexdigest())
-    one = hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
-    return f", sha256 {one[:_SHOWN]}"
+def _hashes(hashes: Iterable[str]) -> str:
+    """Return the starts of files' hashes, in words."""
+    return "".join(f", sha256 {one[:_SHOWN]}" for one in hashes)
 
 
 def _commit() -> str:

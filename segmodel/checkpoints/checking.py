@@ -1,6 +1,5 @@
 """Whether the files of a model are those that were published, and what it takes to run it."""
 
-import hashlib
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from sam3i_agent.segmodel.checkpoints.catalogue import (
     files_of,
     parts_of,
 )
+from sam3i_agent.segmodel.checkpoints.hashes import sha256_of
 from sam3i_agent.segmodel.checkpoints.hub import fetch
 from sam3i_agent.segmodel.checkpoints.memory import peak_bytes
 from sam3i_agent.segmodel.checkpoints.repository import hub_name
@@ -126,12 +126,6 @@ def try_model(choice: ModelChoice, photo: Photo, phrase: str) -> Checked:
         found=len(answer),
         memory=peak_bytes(),
     )
-
-
-def sha256_of(file: Path) -> str:
-    """Return the sha256 of a file."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _is_as_published(file: Path) -> bool:

@@ -6,28 +6,19 @@ folder, a model's short name, or `.` for a base model in the same folder.
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from sam3i_agent.core.errors import ModelError
+from sam3i_agent.segmodel.checkpoints.repository import (
+    ADAPTER_CONFIG_NAME,
+    OFFICIAL_BASE,
+    AdapterConfig,
+    read_head_config,
+)
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3, is_instruction_head_key
 
 ADAPTERS_NAME = "adapters.safetensors"
-ADAPTER_CONFIG_NAME = "adapter_config.json"
-OFFICIAL_BASE = "facebook/sam3"
-SAME_FOLDER = "."
-
-
-class AdapterConfig(BaseModel):
-    """What a head folder says about its head."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    base_model: str = OFFICIAL_BASE
-    adapter_dim: int
-    adapter_heads: int
-    adapter_scale: float
 
 
 def save_head(model: InstructionSam3, folder: Path, base_model: str = OFFICIAL_BASE) -> None:
@@ -52,18 +43,6 @@ def save_head(model: InstructionSam3, folder: Path, base_model: str = OFFICIAL_B
         adapter_scale=config.adapter_scale,
     )
     (folder / ADAPTER_CONFIG_NAME).write_text(about.model_dump_json(indent=2) + "\n", "utf-8")
-
-
-def read_head_config(folder: Path) -> AdapterConfig:
-    """Read what a head folder says about its head.
-
-    Raises:
-        ModelError: it says nothing usable.
-    """
-    try:
-        return AdapterConfig.model_validate_json((folder / ADAPTER_CONFIG_NAME).read_bytes())
-    except (OSError, ValidationError) as error:
-        raise ModelError(f"{str(folder)!r} holds no usable instruction head: {error}") from error
 
 
 def attach_head(base: InstructionSam3, folder: Path) -> InstructionSam3:

@@ -11,18 +11,18 @@ import torch
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.segmodel.checkpoints.heads import (
-    ADAPTER_CONFIG_NAME,
-    SAME_FOLDER,
     attach_head,
-    read_head_config,
 )
 from sam3i_agent.segmodel.checkpoints.hub import damage_named, fetch
 from sam3i_agent.segmodel.checkpoints.memory import check_memory, shortage_named
 from sam3i_agent.segmodel.checkpoints.repository import (
+    ADAPTER_CONFIG_NAME,
     OPEN_VOCABULARY,
+    SAME_FOLDER,
     TINY,
     hub_name,
     path_of,
+    read_head_config,
     two_models,
 )
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
@@ -154,17 +154,6 @@ def load_model(
     else:
         base = load_model(about.base_model, attn_implementation, with_head=False)
     return attach_head(base, path) if with_head else base
-
-
-def base_model_of(name: str) -> str:
-    """Return the name of the model that the head `name` is on top of; of a base model, its own."""
-    path = path_of(name)
-    if not (path / ADAPTER_CONFIG_NAME).is_file():
-        return name if name == TINY or not path.exists() else str(path.resolve())
-    base = read_head_config(path).base_model
-    if base == SAME_FOLDER:
-        return name if name == TINY else str(path.resolve())
-    return base
 
 
 def _load_plain(

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from sam3i_agent.core.errors import InputError, ModelError
 
 TINY = "tiny"
@@ -18,6 +20,9 @@ OPEN_VOCABULARY = "owlv2+sam2"
 """Two models as one: words to boxes, boxes to masks."""
 DETECTOR = "google/owlv2-base-patch16-ensemble"
 MASKER = "facebook/sam2.1-hiera-tiny"
+ADAPTER_CONFIG_NAME = "adapter_config.json"
+OFFICIAL_BASE = "facebook/sam3"
+SAME_FOLDER = "."
 _HUB_ID = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
 _CONFIG_NAME = "config.json"
 _WEIGHTS_SUFFIX = ".safetensors"
@@ -91,6 +96,40 @@ def _ask_for(paths: Sequence[Path]) -> None:
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
         except OSError:  # whoever loads it says what is wrong
             return
+
+
+class AdapterConfig(BaseModel):
+    """What a head folder says about its head."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base_model: str = OFFICIAL_BASE
+    adapter_dim: int
+    adapter_heads: int
+    adapter_scale: float
+
+
+def read_head_config(folder: Path) -> AdapterConfig:
+    """Read what a head folder says about its head.
+
+    Raises:
+        ModelError: it says nothing usable.
+    """
+    try:
+        return AdapterConfig.model_validate_json((folder / ADAPTER_CONFIG_NAME).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise ModelError(f"{str(folder)!r} holds no usable instruction head: {error}") from error
+
+
+def base_model_of(name: str) -> str:
+    """Return the name of the model that the head `name` is on top of; of a base model, its own."""
+    path = path_of(name)
+    if not (path / ADAPTER_CONFIG_NAME).is_file():
+        return name if name == TINY or not path.exists() else str(path.resolve())
+    base = read_head_config(path).base_model
+    if base == SAME_FOLDER:
+        return name if name == TINY else str(path.resolve())
+    return base
 
 
 def has_video_half(name: str) -> bool:

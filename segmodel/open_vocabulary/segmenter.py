@@ -15,11 +15,13 @@ from transformers import Owlv2ForObjectDetection, Sam2Model, Sam2VideoModel
 from transformers.models.owlv2.modeling_owlv2 import Owlv2EncoderLayer
 from transformers.models.sam2.modeling_sam2 import Sam2MultiScaleBlock, Sam2TwoWayAttentionBlock
 
+from sam3i_agent.core.contracts import WeightsFile
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.instances import ClickMasks, Instances
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Click, Prompt
+from sam3i_agent.segmodel.checkpoints.hashes import RunningWeights
 from sam3i_agent.segmodel.clicks import check_clicks
 from sam3i_agent.segmodel.exemplars import check_box
 from sam3i_agent.segmodel.hardware import dtype_name
@@ -58,6 +60,7 @@ class OpenVocabularySegmenter:
         video: Callable[[], Sam2VideoModel] | None = None,
     ) -> None:
         self.name = name
+        self._weights = RunningWeights(name)
         self.detector = Detector(detector)
         self.masker = Masker(masker)
         self.tokens = self.detector.tokenizer
@@ -72,6 +75,11 @@ class OpenVocabularySegmenter:
         for module in (*detector.modules(), *masker.modules()):
             if isinstance(module, _LAYERS):
                 module.register_forward_pre_hook(stop_hook)
+
+    @property
+    def weights(self) -> tuple[WeightsFile, ...]:
+        """Files that it was loaded from, with their hashes; see `Segmenter.weights`."""
+        return self._weights.files()
 
     @property
     def has_memory(self) -> bool:

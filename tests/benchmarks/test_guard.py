@@ -3,8 +3,10 @@
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from torch import Tensor
 from typer.testing import CliRunner
 
 from sam3i_agent.benchmarks.speed import guard
@@ -35,11 +37,11 @@ def test_a_slowed_path_is_a_regression(tmp_path: Path, monkeypatch: pytest.Monke
 
     encode = tiny.encode_texts
 
-    def slowly(*given: object):
+    def slowly(_: Sam3Segmenter, *given: Any) -> Tensor:
         time.sleep(1)
         return encode(*given)
 
-    monkeypatch.setattr(Sam3Segmenter, "encode_texts", lambda _, *given: slowly(*given))
+    monkeypatch.setattr(Sam3Segmenter, "encode_texts", slowly)
     second = CliRunner().invoke(app, [*command, str(written)])
     assert second.exit_code == 1, second.output
     assert f"| {_NAME} |" in second.output and "**slower**" in second.output

@@ -15,7 +15,8 @@ from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.evaluation.compare.provenance import provenance
 from sam3i_agent.segmodel.checkpoints import memory
 from sam3i_agent.segmodel.checkpoints.catalogue import expected_sha256, on_this_disk
-from sam3i_agent.segmodel.checkpoints.checking import check_files, get_model, sha256_of
+from sam3i_agent.segmodel.checkpoints.checking import check_files, get_model
+from sam3i_agent.segmodel.checkpoints.hashes import sha256_of
 from sam3i_agent.segmodel.checkpoints.hub import fetch, folder_of
 from sam3i_agent.segmodel.checkpoints.loading import load_by_choice, load_segmenter
 from sam3i_agent.segmodel.checkpoints.repository import HubName, hub_name

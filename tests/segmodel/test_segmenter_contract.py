@@ -74,6 +74,8 @@ def test_it_says_what_it_is(segmenter: Segmenter):
     assert InstructionLevel.CONCEPT in segmenter.levels
     for said in (segmenter.takes_exemplars, segmenter.takes_clicks, segmenter.has_memory):
         assert isinstance(said, bool)
+    for file in segmenter.weights:
+        assert "/" not in file.name and len(file.sha256) == 64
 
 
 def test_tokens_are_counted_in_the_units_of_the_context(segmenter: Segmenter):

@@ -12,7 +12,8 @@ from sam3i_agent.data.complex_texts import draw_complex_instructions
 from sam3i_agent.data.kinds import InstructionKind, SceneStyle
 from sam3i_agent.data.scenes import SceneLimits, generate_scene
 from sam3i_agent.data.simple_texts import draw_instructions
-from sam3i_agent.segmodel.checkpoints.loading import base_model_of, load_model
+from sam3i_agent.segmodel.checkpoints.loading import load_model
+from sam3i_agent.segmodel.checkpoints.repository import base_model_of
 from sam3i_agent.segmodel.tokenization import InstructionTokenizer
 from sam3i_agent.training.batches import BatchPlan, make_batch
 from sam3i_agent.training.config import TrainConfig

@@ -6,7 +6,8 @@ import pytest
 import yaml
 
 from sam3i_agent.core.errors import InputError
-from sam3i_agent.segmodel.checkpoints.loading import base_model_of, load_model
+from sam3i_agent.segmodel.checkpoints.loading import load_model
+from sam3i_agent.segmodel.checkpoints.repository import base_model_of
 from sam3i_agent.training.loop import train
 from sam3i_agent.training.plan import read_stages
 from tests.training.test_loop import SIZE

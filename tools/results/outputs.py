@@ -40,7 +40,7 @@ class Include(StrEnum):
     LINKS = "links"
     """The resources that hold masks and exports."""
     DETAILS = "details"
-    """The picture's hash, the trace, and what it took."""
+    """The picture's hash, the trace, what it took, and the hashes of the weights that ran."""
 
 
 class PictureSize(Frozen):
@@ -240,4 +240,5 @@ def _details(stored: StoredResult) -> dict[str, Any]:
         "level": result.level.value,
         "trace": list(result.trace),
         "usage": result.usage.model_dump(mode="json"),
+        "provenance": result.provenance and result.provenance.model_dump(mode="json"),
     }

@@ -63,6 +63,7 @@ class ReplicatedSegmenter:
         self.takes_clicks = about.takes_clicks
         self.has_memory = about.has_memory
         self.context_length = about.context_length
+        self.weights = about.weights
         self._tokens = about.tokens
 
     def count_tokens(self, text: str) -> int:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sam3i_agent.agent.telemetry import outgoing_headers, part_of, tracer
+from sam3i_agent.core.contracts import WeightsFile
 from sam3i_agent.core.errors import Sam3iError
 from sam3i_agent.core.instances import ClickMasks, Instances
 from sam3i_agent.core.levels import InstructionLevel
@@ -52,6 +53,7 @@ class About:
     has_memory: bool
     context_length: int
     tokens: TokenCounter
+    weights: tuple[WeightsFile, ...]
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,7 @@ class Replica:
             model.has_memory,
             model.context_length,
             model.tokens,
+            model.weights,
         )
 
     def state(self) -> ReplicaState:
