@@ -65,6 +65,13 @@ def small_segmenter() -> Sam3Segmenter:
     return _random(config, WINDOW_PX, torch.device("cpu"), torch.float32, "random small encoders")
 
 
+def reset_norms(model: torch.nn.Module) -> None:
+    """Give norms their starting weights: with random ones all queries score the same."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.LayerNorm | torch.nn.GroupNorm):
+            module.reset_parameters()
+
+
 def _random(
     config: InstructionSam3Config, side: int, device: torch.device, dtype: torch.dtype | None,
     name: str,
@@ -80,9 +87,7 @@ def _random(
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(0, _STD)
-        for module in model.modules():
-            if isinstance(module, torch.nn.LayerNorm | torch.nn.GroupNorm):
-                module.reset_parameters()  # or all queries would score the same
+    reset_norms(model)
     if device.type == "cpu":
         model.to(memory_format=torch.channels_last)  # as loading does with models of this size
     return Sam3Segmenter(model.eval().requires_grad_(False), f"{name} at {side}")

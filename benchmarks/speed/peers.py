@@ -147,7 +147,7 @@ class StockPeer:
         for phrase in phrases:
             output = self._output(vision, phrase)
             scores = output.pred_logits.sigmoid() * output.presence_logits.sigmoid()
-            floors.append(_between(scores[0].float().cpu().numpy(), kept))
+            floors.append(floor_of(scores[0].float().cpu().numpy(), kept))
         return floors
 
     def _encode(self, photo: Photo) -> Any:
@@ -217,7 +217,7 @@ def _measure(
     present = len(phrases) if case.present is None else case.present
     first = Photo(pixels, "peers first")
     there = [Prompt(one, min_score=0.0) for one in phrases[:present]]
-    mine = [_between(one.scores, case.kept) for one in segmenter.encode(first).segment(there)]
+    mine = [floor_of(one.scores, case.kept) for one in segmenter.encode(first).segment(there)]
     theirs = stock.floors(first, phrases[:present], case.kept)
     absent = [_NOTHING] * (len(phrases) - present)
     mine, theirs = [*mine, *absent], [*theirs, *absent]
@@ -288,7 +288,7 @@ def now(device: torch.device) -> float:
     return time.perf_counter()
 
 
-def _between(scores: np.ndarray, kept: int) -> float:
+def floor_of(scores: np.ndarray, kept: int) -> float:
     """Return a number that so many scores are above."""
     ordered = np.sort(scores)[::-1]
     if len(ordered) <= kept:
