@@ -37,6 +37,7 @@ class _Model:
     encodings = 1
 
     context_length = 32
+    weights = ()
 
     def count_tokens(self, text):
         return 1
