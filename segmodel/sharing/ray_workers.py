@@ -15,7 +15,8 @@ def map_with_ray(
 ) -> Iterator[Row]:
     """Give each row to one of `workers` Ray workers, and yield what they return as it is done.
 
-    Joins the cluster that `RAY_ADDRESS` names, or starts Ray on this machine.
+    Joins the cluster that `RAY_ADDRESS` names, or starts Ray on this machine. The rows of a machine
+    that is lost go to the others, and each comes back once.
 
     Args:
         rows: plain values.
@@ -42,7 +43,17 @@ def map_with_ray(
         worker,
         fn_constructor_args=(settings,),
         compute=ray.data.ActorPoolStrategy(size=workers),
-        num_cpus=1,
+        num_cpus=_cores_each(workers),
         num_gpus=1 if on_gpu else 0,
+        scheduling_strategy="SPREAD",
     )
     yield from answered.iter_rows()
+
+
+def _cores_each(workers: int) -> float:
+    """Return a core, or the share that leaves room for all workers where one machine is lost."""
+    import ray
+
+    cores = [one["Resources"].get("CPU", 0.0) for one in ray.nodes() if one["Alive"]]
+    left = sum(cores) - max(cores) if len(cores) > 1 else sum(cores)
+    return min(1.0, left / workers)
