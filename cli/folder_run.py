@@ -22,6 +22,7 @@ from sam3i_agent.core.contracts import (
 )
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.model_choice import ModelChoice, Tiling
+from sam3i_agent.core.storage.folders import kept_in
 from sam3i_agent.tools.folders.answering import AnswerPictures, FolderSettings, answer_here
 from sam3i_agent.tools.folders.pictures import (
     Picture,
@@ -56,6 +57,8 @@ class FolderCommand:
     model: ModelChoice
     language: LanguageChoice | None
     workers: int | None
+    store: str | None = None
+    """URL of where the results are kept, too."""
 
     def run_and_say(self, as_json: bool) -> None:
         """Run, and print what it came to.
@@ -80,13 +83,17 @@ class FolderCommand:
         settings = FolderSettings(
             self.model, self.route, self.use_head, self.budgets, language_factory(self.language)
         )
-        with progress_bar("segmenting", len(pictures), *rate_columns("pictures")) as (bar, task):
+        with (
+            kept_in(self.store, out) as keep,
+            progress_bar("segmenting", len(pictures), *rate_columns("pictures")) as (bar, task),
+        ):
+
+            def advance(done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total)
+                keep()
+
             return run_folder(
-                pictures,
-                self._answering(settings),
-                out,
-                settings=self._said(),
-                advance=lambda done, total: bar.update(task, completed=done, total=total),
+                pictures, self._answering(settings), out, settings=self._said(), advance=advance
             )
 
     def _pictures(self, out: Path) -> list[Picture]:

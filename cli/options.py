@@ -57,6 +57,16 @@ VerboseOption = Annotated[bool, typer.Option("--verbose", help="Log to standard 
 E = TypeVar("E", bound=StrEnum)
 
 
+JobStoreOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Keep the results there, too, so that another machine goes on: a folder, "
+        "s3://BUCKET/PREFIX (extra store).",
+    ),
+]
+
+
 def parse_list(kind: type[E], text: str, flag: str) -> tuple[E, ...]:
     """Read names separated by commas.
 

@@ -10,6 +10,7 @@ from sam3i_agent.agent.language.choice import LanguageChoice
 from sam3i_agent.cli.language import with_language
 from sam3i_agent.cli.options import (
     DeviceOption,
+    JobStoreOption,
     ModelOption,
     VerboseOption,
     log_to_stderr,
@@ -18,6 +19,7 @@ from sam3i_agent.cli.options import (
 from sam3i_agent.core.contracts import RouteChoice
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.model_choice import ModelChoice, Tiling
+from sam3i_agent.core.storage.folders import kept_in
 
 
 @with_language
@@ -50,6 +52,7 @@ def compare(
         int | None,
         typer.Option(help="Answer with so many Ray workers, here or on a cluster.", min=1),
     ] = None,
+    store: JobStoreOption = None,
     predictions: Annotated[
         list[str] | None,
         typer.Option(
@@ -81,6 +84,7 @@ def compare(
         limit=limit,
         shard=shard,
         workers=workers,
+        store=store,
         predictions=tuple(predictions or ()),
         pictures=pictures,
         model=ModelChoice(model, device, Tiling.OFF),
@@ -102,6 +106,7 @@ class CompareCommand:
     limit: int | None
     shard: str
     workers: int | None
+    store: str | None
     predictions: tuple[str, ...]
     pictures: int
     model: ModelChoice
@@ -132,7 +137,15 @@ class CompareCommand:
         dataset = open_dataset(self.dataset, self.images, level_of=classify_level)
         if self.split:
             dataset = dataset.of_split(self.split)
-        with progress_bar("answering", None, *columns) as (bar, task):
+        with (
+            kept_in(self.store, self.out) as keep,
+            progress_bar("answering", None, *columns) as (bar, task),
+        ):
+
+            def advance(done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total)
+                keep()
+
             comparison = compare_routes(
                 dataset,
                 self.routes,
@@ -152,6 +165,6 @@ class CompareCommand:
                 workers=self.workers,
                 elsewhere=parse_prediction_files(self.predictions),
                 pictures=self.pictures,
-                advance=lambda done, total: bar.update(task, completed=done, total=total),
+                advance=advance,
             )
         return "\n".join([*reading(comparison), f"report written to {self.out / HTML_NAME}"])

@@ -9,11 +9,13 @@ from sam3i_agent.agent.language.choice import LanguageChoice
 from sam3i_agent.cli.language import with_language
 from sam3i_agent.cli.options import (
     DeviceOption,
+    JobStoreOption,
     ModelOption,
     VerboseOption,
     log_to_stderr,
 )
 from sam3i_agent.core.model_choice import ModelChoice, Tiling
+from sam3i_agent.core.storage.folders import kept_in
 
 reproduce_app = typer.Typer(
     help="Measure the papers' tables, with the published numbers beside.", no_args_is_help=True
@@ -51,6 +53,7 @@ def sam3i(
     limit: LimitOption = None,
     shard: ShardOption = "1/1",
     workers: WorkersOption = None,
+    store: JobStoreOption = None,
     model: ModelOption = "tiny",
     device: DeviceOption = "auto",
     verbose: VerboseOption = False,
@@ -61,7 +64,7 @@ def sam3i(
     """
     log_to_stderr(verbose)
     choice = ModelChoice(model, device, Tiling.OFF)
-    _run("sam3i", annotations, images, image_folders, out, limit, shard, workers, choice)
+    _run("sam3i", annotations, images, image_folders, out, limit, shard, workers, store, choice)
 
 
 @reproduce_app.command("sam3-agent")
@@ -74,6 +77,7 @@ def sam3_agent(
     limit: LimitOption = None,
     shard: ShardOption = "1/1",
     workers: WorkersOption = None,
+    store: JobStoreOption = None,
     model: ModelOption = "facebook/sam3",
     device: DeviceOption = "auto",
     language: LanguageChoice | None = None,
@@ -86,8 +90,8 @@ def sam3_agent(
     log_to_stderr(verbose)
     choice = ModelChoice(model, device, Tiling.OFF)
     _run(
-        "sam3-agent", annotations, images, image_folders, out, limit, shard, workers, choice,
-        language,
+        "sam3-agent", annotations, images, image_folders, out, limit, shard, workers, store,
+        choice, language,
     )  # fmt: skip
 
 
@@ -100,6 +104,7 @@ def _run(
     limit: int | None,
     shard: str,
     workers: int | None,
+    store: str | None,
     model: ModelChoice,
     language: LanguageChoice | None = None,
 ) -> None:
@@ -114,7 +119,12 @@ def _run(
     )
     from sam3i_agent.evaluation.reproduce.tables import Paper
 
-    with progress_bar("reading") as (bar, task):
+    with kept_in(store, out) as keep, progress_bar("reading") as (bar, task):
+
+        def advance(name: str, done: int, total: int) -> None:
+            bar.update(task, description=name, completed=done, total=total)
+            keep()
+
         results = reproduce(
             Paper(paper),
             Roots(annotations, images, parse_image_folders(image_folders)),
@@ -125,9 +135,7 @@ def _run(
             limit=limit,
             shard=Shard.parse(shard),
             workers=workers,
-            advance=lambda name, done, total: bar.update(
-                task, description=name, completed=done, total=total
-            ),
+            advance=advance,
         )
     typer.echo(markdown_table(results), nl=False)
     typer.echo(f"table, answers and predictions written to {out}")

@@ -11,6 +11,7 @@ from sam3i_agent.cli.language import with_language
 from sam3i_agent.cli.options import (
     FAILURE,
     DeviceOption,
+    JobStoreOption,
     ModelOption,
     ServerOption,
     TilingOption,
@@ -76,6 +77,7 @@ def segment(
         int | None,
         typer.Option(help="Many pictures: on so many Ray workers, here or on a cluster.", min=1),
     ] = None,
+    store: JobStoreOption = None,
     route: Annotated[RouteChoice, typer.Option(help="Which pipeline answers.")] = RouteChoice.AUTO,
     agent: Annotated[
         AgentChoice,
@@ -209,12 +211,15 @@ def segment(
 
             many = FolderCommand(
                 pictures, instruction, instructions, out, route, level, not no_head, budgets,
-                chosen, language, workers,
+                chosen, language, workers, store,
             )  # fmt: skip
             many.run_and_say(as_json)
             return
-        if workers is not None:
-            raise InputError("--workers is for many pictures", "name a folder, or several pictures")
+        for option, value in (("--workers", workers), ("--store", store)):
+            if value is not None:
+                raise InputError(
+                    f"{option} is for many pictures", "name a folder, or several pictures"
+                )
         command = SegmentCommand.new(
             Path(pictures[0]),
             instruction,

@@ -1,6 +1,7 @@
 """Many pictures in one run: each answered once, whatever happens, and each in every export."""
 
 import json
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -288,9 +289,16 @@ def test_the_command_takes_folders_files_and_patterns(
     assert read_coco(Path("outputs/photos")).keys() == names
     again = CliRunner().invoke(app, [*command[:1], "photos", *command[2:]])
     assert again.exit_code == 0 and "3 pictures:" in again.stdout  # nothing left to answer
+    kept = CliRunner().invoke(app, [*command, "--store", "store"])
+    assert kept.exit_code == 0, kept.output
+    shutil.rmtree("outputs")  # another machine has the store alone
+    elsewhere = CliRunner().invoke(app, [*command, "--json", "--store", "store"])
+    assert json.loads(elsewhere.stdout)["answered"] == 0
+    assert read_coco(Path("outputs/photos")).keys() == names
     for wrong, said in (
         (["segment", "photos", "circle", "--point", "3,4"], "about one picture"),
         (["segment", "photos/0.png", "circle", "--workers", "2"], "many pictures"),
+        (["segment", "photos/0.png", "circle", "--store", "store"], "many pictures"),
         (["segment", "photos"], "an instruction are needed"),
         (["segment", "photos", "photos/0.png"], "an instruction is due"),
         (["segment", "photos", "nowhere.png", "circle"], "no picture or folder 'nowhere.png'"),
