@@ -110,6 +110,13 @@ def test_bad_input_is_one_line_without_a_server(
         (b"[1]", "status 200"),
         (b'{"error": {"message": "not today"}}', "not today"),
         (b'{"result": {"isError": true, "content": [{"text": "no such route"}]}}', "no such route"),
+        (
+            b'{"result": {"isError": true, "content": [],'
+            b' "_meta": {"io.github.sam3i-agent/request_id": "order-17"}}}',
+            "in the logs as request order-17",
+        ),
+        (b'{"error": {"message": "no", "data": {"request_id": "order-17"}}}', "request order-17"),
+        (b'{"error": {"message": "no", "data": "that is"}}', "the server answered: no"),
         (b'{"result": {"structuredContent": null}}', "an answer without a result"),
         (
             b'{"result": {"structuredContent": {"resources": ["a/result.json"]}, "contents": []}}',

@@ -23,7 +23,7 @@ from sam3i_agent.agent.telemetry import (
     request_id,
 )
 from sam3i_agent.core.errors import InputError, TryAgainError
-from sam3i_agent.tools.mcp.call_ids import META_KEY
+from sam3i_agent.tools.serving.addresses import REQUEST_ID_KEY
 from sam3i_agent.tools.serving.logs import JsonLines
 from sam3i_agent.tools.serving.tracing import set_up_tracing
 from tests.agent.scripted_server import call, serve
@@ -71,13 +71,13 @@ def test_each_answer_has_an_id_and_so_has_each_error():
         async with client_of(toolbox) as client:
             question = {"image": picture_uri(), "instruction": "star"}
             first, second = [await client.call_tool("segment", question) for _ in range(2)]
-            assert len({first.meta[META_KEY], second.meta[META_KEY]}) == 2
+            assert len({first.meta[REQUEST_ID_KEY], second.meta[REQUEST_ID_KEY]}) == 2
             wrong = await client.call_tool("measure", {"result_id": "none"})
-            assert wrong.is_error and len(wrong.meta[META_KEY]) == MADE
+            assert wrong.is_error and len(wrong.meta[REQUEST_ID_KEY]) == MADE
             toolbox.service.segmenter = _too_busy
             later = await client.call_tool("segment", question)
             assert later.structured_content["error"] == "try_again"
-            assert later.structured_content["request_id"] == later.meta[META_KEY]
+            assert later.structured_content["request_id"] == later.meta[REQUEST_ID_KEY]
             with pytest.raises(MCPError) as lost:
                 await client.read_resource("sam3i://results/none/result.json")
             assert len(lost.value.error.data["request_id"]) == MADE
@@ -126,7 +126,7 @@ def test_a_call_is_one_trace_and_one_id_from_its_sender_to_the_language_model(
         with http_server(*SERVE, *asked, log=log) as (url, process):
             answer = anyio.run(_ask, url)
             assert httpx.get(url, headers={"traceparent": PARENT}).headers["x-request-id"] == TRACE
-    assert answer.meta[META_KEY] == "order-17"
+    assert answer.meta[REQUEST_ID_KEY] == "order-17"
     assert {one.get("x-request-id") for one in model.headers} == {"order-17"}
     assert {one["traceparent"].split("-")[1] for one in model.headers} == {TRACE}
     spans = [one for one in collector.spans if one.trace == TRACE]
@@ -152,7 +152,7 @@ def test_a_call_is_one_trace_over_front_end_and_replica(monkeypatch: pytest.Monk
         monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "100")
         options = ("--replicas", "1", "--log-format", "json")
         with http_server(*SERVE, *options) as (url, process):
-            assert anyio.run(_ask, url).meta[META_KEY] == "order-17"
+            assert anyio.run(_ask, url).meta[REQUEST_ID_KEY] == "order-17"
             logs = "".join(one.read_text() for one in Path(ray).rglob("logs/worker*.err"))
     lines = [json.loads(line) for line in logs.splitlines() if "order-17" in line]
     assert any(line["logger"].endswith("cluster.replica") for line in lines)

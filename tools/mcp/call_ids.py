@@ -9,11 +9,10 @@ from mcp.shared.exceptions import MCPError
 from pydantic import BaseModel
 
 from sam3i_agent.agent.telemetry import REQUEST_ID_HEADER, chosen_id, identified_by
+from sam3i_agent.tools.serving.addresses import REQUEST_ID_KEY
 
 logger = logging.getLogger(__name__)
 
-META_KEY = "io.github.sam3i-agent/request_id"
-"""Of an answer's `_meta`."""
 _CALLS = {"tools/call": "name", "resources/read": "uri"}
 """Methods, and the parameter that says what of."""
 _TRACEPARENT = "traceparent"
@@ -47,7 +46,7 @@ def _with_id(result: HandlerResult, id_: str) -> dict[str, Any]:
     if isinstance(result, BaseModel):
         result = result.model_dump(by_alias=True, mode="json", exclude_none=True)
     sent = dict(result or {})
-    sent["_meta"] = {**(sent.get("_meta") or {}), META_KEY: id_}
+    sent["_meta"] = {**(sent.get("_meta") or {}), REQUEST_ID_KEY: id_}
     if sent.get("isError") and isinstance(data := sent.get("structuredContent"), dict):
         sent["structuredContent"] = {**data, "request_id": id_}
     return sent

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from sam3i_agent.core.contracts import SegmentationResult, SegmentRequest
 from sam3i_agent.core.errors import InputError, ModelError
-from sam3i_agent.tools.serving.addresses import PATH, TOKEN_VARIABLE
+from sam3i_agent.tools.serving.addresses import PATH, REQUEST_ID_KEY, TOKEN_VARIABLE
 
 _PROTOCOL = "2026-07-28"
 _META = "io.modelcontextprotocol"
@@ -64,7 +64,8 @@ class ServerClient:
         answer = self._call("tools/call", "segment", name="segment", arguments=arguments)
         if answer.get("isError"):
             said = " ".join(one.get("text", "") for one in answer.get("content", ()))
-            raise ModelError(f"the server answered: {said.strip()}")
+            id_ = (answer.get("_meta") or {}).get(REQUEST_ID_KEY)
+            raise ModelError(f"the server answered: {said.strip()}", _to_quote(id_))
         links = (answer.get("structuredContent") or {}).get("resources") or ()
         whole = next((one for one in links if one.endswith(_RESULT_NAME)), None)
         if whole is None:
@@ -101,7 +102,10 @@ class ServerClient:
         if "result" in reply:
             return reply["result"]
         if "error" in reply:
-            raise ModelError(f"the server answered: {reply['error'].get('message', status)}")
+            error = reply["error"]
+            data = error.get("data")
+            id_ = data.get("request_id") if isinstance(data, dict) else None
+            raise ModelError(f"the server answered: {error.get('message', status)}", _to_quote(id_))
         raise self._strange(f"status {status}")
 
     def _post(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
@@ -127,6 +131,11 @@ class ServerClient:
         return ModelError(
             f"the server {self.url} gave {what}", "is it a sam3i serve --http of this version?"
         )
+
+
+def _to_quote(request_id: str | None) -> str:
+    """Return what to tell the server's owner, where it named the call."""
+    return f"its owner finds it in the logs as request {request_id}" if request_id else ""
 
 
 def _read(url: str) -> SplitResult:
