@@ -36,6 +36,8 @@ _PHOTO_SIZE = (1024, 768)
 _TINY_HW = (16, 16)
 _KEPT = 5
 """Instances of a phrase that is there."""
+Clock = Callable[[torch.device], float]
+"""Seconds so far, when all that was asked of the device is done."""
 _NOTHING = 1.0
 """A threshold that nothing scores above."""
 
@@ -172,6 +174,7 @@ def measure_peers(
     repeats: int,
     advance: Callable[[], None],
     megapixels: float | None = None,
+    clock: Clock | None = None,
 ) -> Peers:
     """Time each case on each side.
 
@@ -181,6 +184,7 @@ def measure_peers(
         repeats: turns of each, after one that is not counted.
         advance: called after each case.
         megapixels: of the large photo, where not 24.
+        clock: to time with; None takes `now`.
 
     Raises:
         InputError: there is no such case.
@@ -194,7 +198,7 @@ def measure_peers(
         case = CASES[name]
         if case.megapixels is not None and megapixels is not None:
             case = replace(case, megapixels=megapixels)
-        measured.append(_measure(segmenter, stock, case, repeats, numbers))
+        measured.append(_measure(segmenter, stock, case, repeats, numbers, clock or now))
         advance()
     device = segmenter.model.device
     return Peers(
@@ -209,8 +213,9 @@ def measure_peers(
 
 
 def _measure(
-    segmenter: Sam3Segmenter, stock: StockPeer, case: Case, repeats: int, numbers: "count[int]"
-) -> PeerCase:
+    segmenter: Sam3Segmenter, stock: StockPeer, case: Case, repeats: int, numbers: "count[int]",
+    clock: Clock,
+) -> PeerCase:  # fmt: skip
     pixels = _pixels(case)
     phrases = [
         f"{_PHRASES[i % 8]} {i // 8}" if i >= 8 else _PHRASES[i] for i in range(sum(case.rounds))
@@ -254,7 +259,7 @@ def _measure(
     wanted = ([case.kept] * present + [0] * len(absent)) * case.photos
     ways = [ours, partial(peer, anew=False), *([partial(peer, anew=True)] if case.anew else [])]
     device = segmenter.model.device
-    turns = [[_run(device, way, wanted) for way in ways] for _ in range(repeats)]
+    turns = [[_run(device, clock, way, wanted) for way in ways] for _ in range(repeats)]
     seconds, mib = np.moveaxis(np.array(turns), -1, 0)  # (turns, ways) each
     medians = np.median(seconds, axis=0).round(3).tolist()
     ratios = np.median(seconds[:, :1] / seconds, axis=0).round(3).tolist()
@@ -272,13 +277,13 @@ def _measure(
 
 
 def _run(
-    device: torch.device, work: Callable[[], Sequence[int]], wanted: Sequence[int]
+    device: torch.device, clock: Clock, work: Callable[[], Sequence[int]], wanted: Sequence[int]
 ) -> tuple[float, float]:
     """Return seconds, and MiB beyond what was there before."""
     peak = PeakMemory(device)
-    started = now(device)
+    started = clock(device)
     counts = work()
-    seconds = now(device) - started
+    seconds = clock(device) - started
     if list(counts) != list(wanted):
         raise ValueError("a threshold keeps another number of instances than that of before")
     return seconds, peak.extra_mib()
