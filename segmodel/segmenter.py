@@ -6,6 +6,7 @@ test_segmenter_contract.py` holds every implementation to it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from typing import Protocol
 
@@ -154,7 +155,12 @@ class Segmenter(Protocol):
 
 def provenance_of(segmenter: Segmenter) -> Provenance:
     """Return what results of a segmenter are made by."""
-    return Provenance(version=version("sam3i-agent"), weights=segmenter.weights)
+    return Provenance(version=_version(), weights=segmenter.weights)
+
+
+@cache
+def _version() -> str:
+    return version("sam3i-agent")  # looked up among files
 
 
 class TokenCounter(Protocol):
