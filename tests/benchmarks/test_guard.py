@@ -71,6 +71,7 @@ def test_ratios_up_to_their_limit_are_no_regression():
 
 def test_the_repositorys_ratios_can_be_read_and_others_are_refused(tmp_path: Path):
     known = read_expected()
+    assert {f"{one.name}, to stock with features kept" for one in CASES.values()} < set(known)
     assert all(one.value > 0 and one.tolerance > 0 for one in known.values())
     broken = tmp_path / "expected.json"
     broken.write_text('{"one": 0.5}')
