@@ -15,7 +15,7 @@ from langgraph.types import Command
 
 from sam3i_agent.agent.candidates import HEAD_KEYS
 from sam3i_agent.agent.state import State, Workspace
-from sam3i_agent.agent.views import believed, best_doubted
+from sam3i_agent.agent.weighing.standing import believed, best_doubted
 from sam3i_agent.core.contracts import Route, RunStatus
 from sam3i_agent.core.errors import LanguageError
 

@@ -15,7 +15,6 @@ from langgraph.graph import START, StateGraph
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from sam3i_agent.agent.belief import absent_votes
 from sam3i_agent.agent.candidates import HEAD_KEYS, Candidate, candidates_of
 from sam3i_agent.agent.endings import (
     FINISH,
@@ -38,13 +37,21 @@ from sam3i_agent.agent.planner.parsing import concept_text
 from sam3i_agent.agent.planning import asks_once
 from sam3i_agent.agent.routing import Routing, decide, reason_to_escalate, surest_level
 from sam3i_agent.agent.state import Agent, InputState, State, Workspace
-from sam3i_agent.agent.views import open_positions, target_positions, view_of
+from sam3i_agent.agent.views import view_of
+from sam3i_agent.agent.weighing.belief import (
+    ABSENT_WEIGHT,
+    LAST_WORD_WEIGHT,
+    THERE_WEIGHT,
+    Statement,
+)
+from sam3i_agent.agent.weighing.standing import open_positions
 from sam3i_agent.core.contracts import Route, RouteChoice, RunStatus, SegmentRequest
 from sam3i_agent.core.errors import BudgetError, LanguageError, LanguageReplyError
 from sam3i_agent.core.instances import Instances
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.prompt import Prompt
 
+_THERE = Statement(there=True, weight=THERE_WEIGHT)
 STEPS_PER_ROUND = 5 + 2 * MAX_LOOKS
 STEPS_AROUND = 6
 """Graph steps of one agent round, and of everything before and after the rounds."""
@@ -231,6 +238,7 @@ async def propose(
             "round": number,
             "phrases": list(proposal.phrases),
             "plan": plan,
+            "statements": [] if state.get("tried") else [_THERE],
             "trace": lines,
         },
     )
@@ -241,14 +249,16 @@ def _absent(
 ) -> Command[Literal["propose", "segment", "inspect", "__end__"]]:
     """Weigh that it is said not to be there; where the head saw it, look at its masks."""
     once = asks_once(state, workspace)
-    votes = absent_votes(target_positions(state, workspace), last_word=once)
-    after: State = {**state, "votes": [*state.get("votes", []), *votes]}
+    weight = LAST_WORD_WEIGHT if once else ABSENT_WEIGHT
+    absent = [Statement(there=False, weight=weight)]
+    after: State = {**state, "statements": [*state.get("statements", []), *absent]}
     settled = not open_positions(after, workspace) or state.get("round", 0)
     if settled or once:
         return end_absent(after, workspace, reason)
     line = f"propose: round {number}: said to be absent ({reason}), but the head sees it"
     return Command(
-        goto="inspect", update={"round": number, "votes": votes, "tried": [], "trace": [line]}
+        goto="inspect",
+        update={"round": number, "statements": absent, "tried": [], "trace": [line]},
     )
 
 

@@ -6,7 +6,6 @@ from typing import Any, Literal
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from sam3i_agent.agent.belief import Planned, Vote, absent_votes
 from sam3i_agent.agent.endings import (
     end_absent,
     end_exhausted,
@@ -17,14 +16,16 @@ from sam3i_agent.agent.endings import (
 from sam3i_agent.agent.language.side import Decision, Role, Verdict, roles_of
 from sam3i_agent.agent.planning import asks_once, carry_out
 from sam3i_agent.agent.state import State, Workspace
-from sam3i_agent.agent.views import (
+from sam3i_agent.agent.views import view_of
+from sam3i_agent.agent.weighing.belief import ABSENT_WEIGHT, Planned, Statement, Vote
+from sam3i_agent.agent.weighing.evidence import same_things
+from sam3i_agent.agent.weighing.standing import (
     beliefs_of,
     believed,
     evidence_in,
     open_positions,
     shown_positions,
     target_positions,
-    view_of,
 )
 from sam3i_agent.core.errors import BudgetError, LanguageError, LanguageReplyError
 
@@ -96,15 +97,22 @@ def _sure_alone(state: State, workspace: Workspace) -> list[int]:
 
 
 def _sure_by_plan(state: State, workspace: Workspace) -> list[int]:
-    """Return what a plan takes, where that is exactly what the head found."""
+    """Return what a plan takes, where that is exactly what the head found.
+
+    Every phrase for what is asked for must have found some of it, if it found anything.
+    """
     if not state.get("planned") or state.get("votes"):
         return []
     evidence, found = evidence_in(state, workspace), beliefs_of(state, workspace)
-    targets = target_positions(state, workspace)
+    targets, roles = target_positions(state, workspace), roles_of(state.get("tried", ()))
     taken = [one for one in targets if evidence[one].planned is Planned.TAKEN]
     agreed = [one for one in targets if evidence[one].by_head]
+    same = same_things(workspace.candidates)
+    named = {workspace.candidates[one].key for one in targets}
+    named = {key for key in named if roles.get(key) is Role.TARGET}
+    agreeing = {workspace.candidates[one].key for one in targets if same[one, taken].any()}
     sure = all(found[one] >= SURE_ALONE for one in taken)
-    return taken if sure and taken == agreed else []
+    return taken if sure and taken == agreed and named <= agreeing else []
 
 
 async def select_instances(
@@ -128,9 +136,13 @@ async def select_instances(
         return end_failed(state, error)
     chosen = {positions[number - 1] for number in selection.numbers}
     targets = target_positions(state, workspace)
-    votes = [Vote(candidate=one, accepts=one in chosen) for one in targets]
-    if selection.absent:
-        votes = absent_votes(targets)
+    # What was not chosen because a better mask of the same thing was, is not thereby rejected.
+    same, taken = same_things(workspace.candidates), sorted(chosen)
+    left = [one for one in targets if one not in chosen and not same[one, taken].any()]
+    votes = [Vote(candidate=one, accepts=True) for one in taken]
+    if not selection.absent:
+        votes += [Vote(candidate=one, accepts=False) for one in left]
+    absent = [Statement(there=False, weight=ABSENT_WEIGHT)] if selection.absent else []
     marks = ", ".join(map(str, selection.numbers)) or "none"
     lines = [f"select: {marks} of {len(positions)}: {selection.reason}".rstrip(": ")]
     if selection.missing:
@@ -139,6 +151,7 @@ async def select_instances(
         goto="weigh",
         update={
             "votes": votes,
+            "statements": absent,
             "selected_from": len(workspace.candidates),
             "missing": selection.missing,
             "said_absent": selection.absent,
@@ -157,8 +170,8 @@ async def weigh(
     targets = target_positions(state, workspace)
     shown = ", ".join(f"{one + 1}: {found[one]:.2f}" for one in targets)
     line = f"weigh: {shown}"
-    if state.get("looks", 0) < MAX_LOOKS and open_positions(state, workspace):
-        return Command(goto="verify", update={"trace": [line]})
+    if positions := _next_look(state, workspace):
+        return Command(goto="verify", update={"looked_at": positions, "trace": [line]})
     chosen = believed(state, workspace)
     if state.get("missing") or not (chosen or state.get("said_absent")):
         return Command(goto="propose", update={"trace": [line], "chosen": chosen})
@@ -167,14 +180,19 @@ async def weigh(
     return end_selected(state, workspace, chosen, {"trace": [line]})
 
 
-async def verify(state: State, runtime: Runtime[Workspace]) -> Command[Literal["weigh", "__end__"]]:
-    """Ask for verdicts: on all candidates at the first look, then on what is open."""
-    workspace = runtime.context
-    looks = state.get("looks", 0) + 1
-    positions = open_positions(state, workspace)
-    if looks == 1:
+def _next_look(state: State, workspace: Workspace) -> list[int]:
+    """Return the positions that the next verdicts are to be about; none where none is needed."""
+    positions = open_positions(state, workspace) if state.get("looks", 0) < MAX_LOOKS else []
+    if positions and not state.get("looks", 0):
         # One sheet shows them all as well, and tells how far the side's word goes.
-        positions = target_positions(state, workspace)
+        return target_positions(state, workspace)
+    return positions
+
+
+async def verify(state: State, runtime: Runtime[Workspace]) -> Command[Literal["weigh", "__end__"]]:
+    """Ask for verdicts on what `weigh` wants looked at."""
+    workspace, positions = runtime.context, state["looked_at"]
+    looks = state.get("looks", 0) + 1
     view = view_of(state, workspace, state["round"], positions)
     try:
         workspace.meter.check_time()

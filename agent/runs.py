@@ -50,7 +50,8 @@ _AWAY_S = 5
 """To wait for a database that is away."""
 """Of the photo where a run comes from another machine."""
 _STATE_TYPES = (
-    ("sam3i_agent.agent.belief", "Vote"),
+    ("sam3i_agent.agent.weighing.belief", "Statement"),
+    ("sam3i_agent.agent.weighing.belief", "Vote"),
     ("sam3i_agent.core.contracts", "Budgets"),
     ("sam3i_agent.core.contracts", "LevelChoice"),
     ("sam3i_agent.core.contracts", "Route"),

@@ -16,12 +16,12 @@ from langgraph.graph import StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from PIL.Image import Image
 
-from sam3i_agent.agent.belief import Vote
 from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.language.budgets import Meter
 from sam3i_agent.agent.language.side import LanguageSide, ProposedPhrase, TriedPhrase, Verdict
 from sam3i_agent.agent.planner.plan import Plan
 from sam3i_agent.agent.telemetry import tracer
+from sam3i_agent.agent.weighing.belief import Statement, Vote
 from sam3i_agent.core.contracts import Budgets, Route, RunStatus, SegmentRequest
 from sam3i_agent.core.drawing import draw_marks
 from sam3i_agent.core.instances import Instances
@@ -128,6 +128,10 @@ class State(InputState, total=False):
     """Positions that are not shown: doubles, and what a certain side has rejected."""
     votes: Annotated[list[Vote], operator.add]
     """Of the language side, on candidates."""
+    statements: Annotated[list[Statement], operator.add]
+    """Of the language side, on whether what is asked for is there."""
+    looked_at: list[int]
+    """Positions that the next verdicts are about."""
     looks: int
     """Verdicts asked for in this round."""
     selected_from: int

@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from sam3i_agent.agent.belief import MODEL, Trust
 from sam3i_agent.agent.candidates import Candidate, doubles_of
 from sam3i_agent.agent.language.conversation import Conversation
 from sam3i_agent.agent.language.pictures import PHOTO_SIDE, ShownPictures
@@ -31,6 +30,7 @@ from sam3i_agent.agent.language.side import (
 )
 from sam3i_agent.agent.tool_calling.asking import ask_next_call
 from sam3i_agent.agent.tool_calling.calls import Call, Turn
+from sam3i_agent.agent.weighing.belief import MODEL, Trust
 from sam3i_agent.core.errors import BudgetError, LanguageReplyError
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.prompts.templates import PromptTemplate, complaint, has_prompt, load_prompt

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from sam3i_agent.agent.belief import Trust
 from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.planner.plan import Plan
+from sam3i_agent.agent.weighing.belief import Trust
 from sam3i_agent.core.contracts import Frozen
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.photo import Photo

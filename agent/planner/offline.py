@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sam3i_agent.agent.belief import CERTAIN
 from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.instructions import try_plan
 from sam3i_agent.agent.language.side import (
@@ -18,6 +17,7 @@ from sam3i_agent.agent.language.side import (
 from sam3i_agent.agent.planner.parsing import plan_instruction
 from sam3i_agent.agent.planner.selection import MIN_COLOUR_SHARE, colour_share, select
 from sam3i_agent.agent.planner.wordings import wordings
+from sam3i_agent.agent.weighing.belief import CERTAIN
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.prompt import SCORE_THRESHOLD
 

@@ -3,18 +3,21 @@
 import numpy as np
 import pytest
 
-from sam3i_agent.agent.belief import (
+from sam3i_agent.agent.candidates import HEAD_KEYS, Candidate
+from sam3i_agent.agent.language.side import Role
+from sam3i_agent.agent.weighing.belief import (
     CERTAIN,
     MODEL,
     Evidence,
+    Existence,
     Head,
     Phrases,
+    Planned,
+    Statement,
     Vote,
-    absent_votes,
     weigh_evidence,
 )
-from sam3i_agent.agent.candidates import HEAD_KEYS, Candidate
-from sam3i_agent.agent.evidence import evidence_of
+from sam3i_agent.agent.weighing.evidence import evidence_of, same_things
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.masks import Masks
 from tests.conftest import block
@@ -22,6 +25,9 @@ from tests.conftest import block
 FOUND = Evidence(0.9, Head.NOT_ASKED, Phrases.FOUND)
 AGREED = Evidence(0.9, Head.OWN, Phrases.FOUND)
 HEAD_ALONE = Evidence(0.9, Head.OWN, Phrases.NOT_ASKED)
+
+
+(HEAD_BELIEF,) = weigh_evidence([HEAD_ALONE], [], MODEL).candidates
 
 
 def _beliefs(evidence, *votes, trust=MODEL):
@@ -55,7 +61,7 @@ def test_of_many_that_a_phrase_found_few_are_meant():
     alone, crowd = (
         _beliefs([Evidence(0.9, Head.NOT_ASKED, Phrases.FOUND, rivals)])[0] for rivals in (1, 9)
     )
-    assert crowd < alone - 0.2
+    assert crowd < alone - 0.15
 
 
 def test_a_side_that_contradicts_itself_is_trusted_less():
@@ -71,11 +77,36 @@ def test_the_word_of_rules_is_final():
     assert found == pytest.approx([0, 1], abs=1e-6)
 
 
+def _with(evidence, *statements, presence=None, votes=()):
+    said = [Statement(there=there, weight=weight) for there, weight in statements]
+    existence = Existence(range(len(evidence)), said, presence)
+    return weigh_evidence(evidence, votes, MODEL, existence)
+
+
+def test_who_names_a_thing_says_that_it_is_there():
+    weak = [Evidence(0.4, Head.NEITHER, Phrases.FOUND)]
+    named, unsaid = _with(weak, (True, 1)).candidates, _with(weak).candidates
+    assert named[0] > unsaid[0] + 0.2
+    among_sure = [*weak, AGREED]
+    assert _with(among_sure, (True, 1)).candidates[0] == pytest.approx(
+        _with(among_sure).candidates[0], abs=0.05
+    )  # something is there anyway
+
+
 def test_saying_that_nothing_fits_is_one_statement_however_many_masks_there_are():
-    votes = absent_votes(range(5))
-    assert sum(one.weight for one in votes) == pytest.approx(1)
-    one, many = (weigh_evidence([HEAD_ALONE] * n, absent_votes(range(n)), MODEL) for n in (1, 5))
-    assert many.candidates[0] > one.candidates[0]
+    one, many = (_with([HEAD_ALONE] * n, (False, 1)).candidates for n in (1, 5))
+    assert many[0] > one[0]
+    assert _with([HEAD_ALONE], (False, 3)).candidates[0] < one[0] < HEAD_BELIEF
+
+
+def test_a_side_that_says_both_is_trusted_less():
+    assert _with([FOUND], (True, 1), (False, 1)).rate < _with([FOUND], (True, 1)).rate - 0.05
+
+
+def test_the_presence_that_the_head_gives_counts():
+    beliefs = [_with([FOUND], presence=one).candidates[0] for one in (0.0, 0.5, 1.0)]
+    assert beliefs == sorted(beliefs) and beliefs[0] < beliefs[1] - 0.2
+    assert beliefs[1] == pytest.approx(_with([FOUND]).candidates[0], abs=0.05)
 
 
 def test_evidence_is_read_off_candidates():
@@ -98,3 +129,22 @@ def test_evidence_is_read_off_candidates():
     without = evidence_of(found[:2], InstructionLevel.SIMPLE, {"star": 0.9})
     assert {one.head for one in without} == {Head.NOT_ASKED}
     assert np.isfinite(_beliefs(evidence)).all()
+
+
+def test_a_pool_says_less_than_what_is_asked_for():
+    def candidate(key, mask):
+        return Candidate(key, Masks.encode([mask], (100, 100)), (0, 0, 1, 1), 0.9)
+
+    left, right = block(10, 10, 30, 30), block(60, 10, 90, 40)
+    found = [candidate("red star", left), candidate("star", right), candidate("box", right)]
+    roles = {"red star": Role.TARGET, "star": Role.POOL, "box": Role.HELPER}
+    presences = dict.fromkeys(roles, 0.9)
+    concept = InstructionLevel.CONCEPT
+    evidence = evidence_of(found, concept, presences, [1], roles)
+    assert [one.phrases for one in evidence] == [Phrases.FOUND, Phrases.POOLED, Phrases.POOLED]
+    assert [one.planned for one in evidence] == [Planned.LEFT, Planned.TAKEN, Planned.TAKEN]
+    alone = evidence_of(found[1:], concept, presences, (), roles)
+    assert {one.phrases for one in alone} == {Phrases.FOUND}  # nothing else was found
+    assert same_things(found).tolist() == [
+        [True, False, False], [False, True, True], [False, True, True],
+    ]  # fmt: skip

@@ -144,7 +144,7 @@ def test_a_server_without_function_calls_is_asked_otherwise(grey_photo, status, 
         result = _run(server, grey_photo)
     assert result.status is RunStatus.SELECTED
     assert sum("tools" in body for body in server.log) == 1  # remembered after the first
-    assert sum("response_format" in body for body in server.log) == (3 if knows_schemas else 1)
+    assert sum("response_format" in body for body in server.log) == (2 if knows_schemas else 1)
 
 
 def _always(reply):

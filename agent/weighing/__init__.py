@@ -1,0 +1,1 @@
+"""What speaks for and against candidate masks, and what is believed of them."""
