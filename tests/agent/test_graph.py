@@ -41,7 +41,7 @@ def test_the_result_survives_json_and_keeps_masks(grey_photo):
     keys = set(json.loads(result.model_dump_json()))
     assert keys == {
         "image", "instruction", "route", "level", "status", "presence", "instances", "trace",
-        "usage", "warnings", "count", "run_id",
+        "usage", "warnings", "count", "run_id", "provenance",
     }  # fmt: skip
     (one,) = again.instances
     np.testing.assert_array_equal(decode_mask(one.mask.size, one.mask.counts), LEFT[0])
