@@ -108,9 +108,9 @@ def _sure_by_plan(state: State, workspace: Workspace) -> list[int]:
     taken = [one for one in targets if evidence[one].planned is Planned.TAKEN]
     agreed = [one for one in targets if evidence[one].by_head]
     same = same_things(workspace.candidates)
-    named = {workspace.candidates[one].key for one in targets}
-    named = {key for key in named if roles.get(key) is Role.TARGET}
-    agreeing = {workspace.candidates[one].key for one in targets if same[one, taken].any()}
+    keys = [one.key for one in workspace.candidates]
+    named = {key for key in keys if roles.get(key) is Role.TARGET}
+    agreeing = {key for i, key in enumerate(keys) if same[i, taken].any()}
     sure = all(found[one] >= SURE_ALONE for one in taken)
     return taken if sure and taken == agreed and named <= agreeing else []
 
