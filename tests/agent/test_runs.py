@@ -86,7 +86,7 @@ def agent(request):
 
 @pytest.fixture(scope="module")
 def unbroken(agent, tmp_path_factory):
-    """The result of a run that nobody kills, the number of its calls, and where it is recorded."""
+    """The result of a run that nobody kills, its requests, and where it is recorded."""
     runs = tmp_path_factory.mktemp("whole")
     with serve(_answer) as server:
         result = _segment(
@@ -94,7 +94,7 @@ def unbroken(agent, tmp_path_factory):
             "--mllm-model", "m", "--mllm-temperature", "0.5", runs=runs,
         )  # fmt: skip
         assert result["status"] == "selected"
-        return result, len(server.log), runs
+        return result, server.log, runs
 
 
 def _kill_and_resume(runs, agent, dies_at):
@@ -137,27 +137,27 @@ STEPS = {
 
 @pytest.mark.parametrize("step", range(4))
 def test_a_killed_run_goes_on_and_repeats_no_finished_call(unbroken, agent, tmp_path, step):
-    whole, calls, _ = unbroken
+    whole, requests, _ = unbroken
     resumed, log, before = _kill_and_resume(tmp_path, agent, STEPS[agent][step])
     kept, costs = _without_costs(resumed)
     wanted, wanted_costs = _without_costs(whole)
     assert kept == wanted
     # the one call that was under way when the process died is sent, and counted, again
-    assert len(log) == costs["mllm_calls"] == calls + 1
+    assert len(log) == costs["mllm_calls"] == len(requests) + 1
     assert before < len(log)
     assert costs["tokens"] == wanted_costs["tokens"]
     assert costs["prompts"] == wanted_costs["prompts"]
-    questions = [json.dumps(body["messages"]) for body in log]
-    assert len(set(questions)) == calls
+    first, again = ({json.dumps(one["messages"]) for one in some} for some in (requests, log))
+    assert len(again) == len(first)  # a closer look may ask the same twice
 
 
 def test_a_run_is_exported_and_played_back_without_its_server(unbroken, tmp_path, monkeypatch):
-    whole, calls, runs = unbroken
+    whole, requests, runs = unbroken
     monkeypatch.setenv("SAM3I_RUNS", str(runs))
     monkeypatch.setenv("SAM3I_MLLM_API_KEY", "a-secret-key")
     file = tmp_path / "run.json"
     say = CliRunner().invoke(app, ["runs", "export", whole["run_id"], str(file)])
-    assert say.output == f"{calls} answers written to {file}\n"
+    assert say.output == f"{len(requests)} answers written to {file}\n"
     assert "a-secret-key" not in file.read_text()
     shown = CliRunner().invoke(app, ["runs", "show", whole["run_id"]]).output
     assert "language: m (prompts v2, temperature 0.5)" in shown
