@@ -1,7 +1,6 @@
 """Many clients against `sam3i serve --replicas`; each answer is checked, a replica may die."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import subprocess
@@ -16,7 +15,7 @@ from mcp import Client
 from PIL import Image
 
 from sam3i_agent.agent.run import segment_photo_sync
-from sam3i_agent.benchmarks.serving.process import served
+from sam3i_agent.benchmarks.serving.process import replica_pids, served
 from sam3i_agent.core.contracts import Frozen, RouteChoice
 from sam3i_agent.core.masks import Masks, union_iou
 from sam3i_agent.core.photo import read_photo
@@ -141,7 +140,7 @@ async def _run(
     async def killer(victim: "subprocess.Popen[bytes]") -> None:
         nonlocal killed
         await asyncio.sleep(seconds / 2)
-        os.kill(_replica_pids(victim.pid)[0], signal.SIGKILL)
+        os.kill(replica_pids(victim.pid)[0], signal.SIGKILL)
         killed = time.perf_counter() - started
 
     work: list[Awaitable[None]] = [one_client(case) for case in cases]
@@ -174,24 +173,3 @@ def is_same(instances: list[Any], case: Case) -> bool:
     """Whether an answer's instances, with masks, are those of the case."""
     masks = Masks(case.masks.size_hw, [one["mask"]["counts"] for one in instances])
     return len(masks) == len(case.masks) and union_iou(masks, case.masks) >= _SAME_IOU
-
-
-def _replica_pids(server: int) -> list[int]:
-    """Return the processes below `server` that Ray Serve runs replicas in."""
-    parents: dict[int, int] = {}
-    replicas: list[int] = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, ValueError):
-            pid = int(folder.name)
-            parents[pid] = int((folder / "stat").read_text().rsplit(")", 1)[1].split()[1])
-            if b"ServeReplica" in (folder / "cmdline").read_bytes():
-                replicas.append(pid)
-
-    def is_below(pid: int) -> bool:
-        while pid in parents:
-            if pid == server:
-                return True
-            pid = parents[pid]
-        return False
-
-    return [pid for pid in replicas if is_below(pid)]

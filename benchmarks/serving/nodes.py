@@ -1,19 +1,17 @@
 """Replicas of the model on one or several Ray nodes, all on this machine."""
 
-import contextlib
 import logging
 import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
+from sam3i_agent.benchmarks.serving.process import replica_pids
 from sam3i_agent.core.errors import ModelError
 from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.tools.serving.cluster.application import (
     APPLICATION,
-    MODEL_DEPLOYMENT,
     model_deployment,
     prepare_ray,
 )
@@ -23,7 +21,6 @@ from sam3i_agent.tools.serving.cluster.service import ServedModel
 _CPUS = 1
 """Of a node; Ray counts them, and does not measure."""
 _STATE_S = 60
-_PROCESS = f"ServeReplica:{APPLICATION}:{MODEL_DEPLOYMENT}".encode()
 
 
 class Nodes:
@@ -90,13 +87,8 @@ class Nodes:
         self._workers.append(self._cluster.add_node(num_cpus=_CPUS))
 
     def replica_pids(self) -> list[int]:
-        """Return the processes of all replicas on this machine."""
-        found: list[int] = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                if (folder / "cmdline").read_bytes().startswith(b"ray::" + _PROCESS):
-                    found.append(int(folder.name))
-        return sorted(found)
+        """Return the processes of all replicas."""
+        return replica_pids(os.getpid())
 
 
 @contextmanager

@@ -8,11 +8,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
+from pathlib import Path
 from urllib.request import urlopen
 
 from sam3i_agent.core.errors import ModelError
+from sam3i_agent.tools.serving.cluster.application import APPLICATION, MODEL_DEPLOYMENT
 
 HOST = "127.0.0.1"
+_REPLICA = f"ServeReplica:{APPLICATION}:{MODEL_DEPLOYMENT}".encode()
 _PROBE_S = 5
 _PAUSE_S = 0.2
 _STOP_S = 90
@@ -70,6 +73,27 @@ def end_all(processes: "Sequence[subprocess.Popen[bytes]]") -> None:
         except subprocess.TimeoutExpired:
             one.kill()
             one.wait()
+
+
+def replica_pids(ancestor: int) -> list[int]:
+    """Return the processes below another that Ray Serve runs replicas of the model in."""
+    parents: dict[int, int] = {}
+    replicas: list[int] = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError):
+            pid = int(folder.name)
+            parents[pid] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if _REPLICA in (folder / "cmdline").read_bytes():
+                replicas.append(pid)
+
+    def is_below(pid: int) -> bool:
+        while pid in parents:
+            if pid == ancestor:
+                return True
+            pid = parents[pid]
+        return False
+
+    return [pid for pid in replicas if is_below(pid)]
 
 
 def _is_ready(url: str) -> bool:
