@@ -29,6 +29,8 @@ FRONT_ENDS, REPLICAS = "front ends", "replicas"
 _PROBE_S = 5
 _RELOAD_S = 1
 _BUCKET = "results"
+_USERS = "users"
+"""The folder of a store in which results are kept, by whose they are."""
 _ACCESS_LOG = "nginx-access.log"
 _NGINX = """
 {user}
@@ -144,8 +146,9 @@ class Service:
         }
 
     def kept_bytes(self) -> int:
-        """Return the bytes of all results in the store."""
-        return sum(one.size for one in Blobs(self.environment[STORE_VARIABLE]).list("results"))
+        """Return the bytes of all results in the store, with their photos."""
+        kept = Blobs(self.environment[STORE_VARIABLE]).list(_USERS)
+        return sum(one.size for one in kept)
 
     def calls_by_front_end(self) -> dict[str, int]:
         """Return how many requests nginx sent to each; `retried` to more than one."""
