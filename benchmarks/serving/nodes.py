@@ -109,7 +109,10 @@ def running_nodes(model: str, replicas: int, nodes: int) -> Iterator[Nodes]:
     from ray.cluster_utils import Cluster
 
     here = replicas * _CPUS if nodes == 1 else 0
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": here})
+    # Its hooks at the end can be set in the main thread alone, where no node is replaced.
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": here}, shutdown_at_exit=False
+    )
     try:
         workers = [cluster.add_node(num_cpus=_CPUS) for _ in range(nodes - 1)]
         ray.init(cluster.address, log_to_driver=False, logging_level=logging.WARNING)
