@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,25 @@ def test_the_applications_are_ones_that_ray_serve_takes(name: str):
     settings = ServeSettings.model_validate(application.args)
     assert settings.front_ends == 3 and settings.limits.calls_per_minute == 60
     assert settings.auth_audience and settings.store.startswith("s3://")
+
+
+def test_serve_build_writes_a_configuration_with_both_deployments(tmp_path: Path):
+    schema = pytest.importorskip("ray.serve.schema", reason="needs the extra serve")
+    (tmp_path / "service.py").write_text(
+        "from sam3i_agent.tools.serving.cluster.front_end import build\n"
+        "from sam3i_agent.tools.serving.settings import ServeSettings\n"
+        "app = build(ServeSettings(replicas=1, max_replicas=3, front_ends=2))\n"
+    )
+    out = tmp_path / "built.yaml"
+    command = [Path(sys.executable).parent / "serve", "build", "service:app", "-o", out]
+    if not command[0].exists():  # a checkout that borrows another's libraries
+        command[:1] = [sys.executable, "-m", "ray.serve.scripts"]
+    done = subprocess.run([*command, "-d", tmp_path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    config = schema.ServeDeploySchema.model_validate(yaml.safe_load(out.read_text()))
+    model, front = config.applications[0].deployments
+    assert model.autoscaling_config["max_replicas"] == 3 and front.num_replicas == 2
+    assert model.max_surge_percent == front.max_surge_percent == 1
 
 
 def test_the_dashboard_shows_metrics_that_there_are():

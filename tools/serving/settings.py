@@ -50,6 +50,13 @@ class ServeSettings(Frozen):
     replicas: Annotated[int, Field(ge=1)] | None = None
     """Of the model; None keeps it in the server's process."""
     max_replicas: Annotated[int, Field(ge=1)] | None = None
+    scale_up_s: Annotated[float, Field(gt=0)] = 10
+    """Of too many requests per replica, after which there is another one."""
+    scale_down_s: Annotated[float, Field(gt=0)] = 300
+    """Of too few, after which there is one less."""
+    max_surge_percent: Annotated[int, Field(ge=0, le=100)] = 1
+    """Of the replicas, rounded up, which an update of the model starts before old ones stop; where
+    no GPU is to spare, 0 stops the old ones first."""
     join: bool = False
     """Use the replicas that run on the Ray cluster already."""
     log_format: LogFormat = LogFormat.TEXT

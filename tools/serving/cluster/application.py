@@ -70,17 +70,21 @@ def model_deployment(
                 "min_replicas": replicas,
                 "max_replicas": max_replicas,
                 "target_ongoing_requests": REQUESTS_PER_REPLICA / 2,
+                "upscale_delay_s": settings.scale_up_s,
+                "downscale_delay_s": settings.scale_down_s,
             }
         }
-    most = max_replicas or replicas
+    most, cores = max_replicas or replicas, _resource("CPU")
     deployment: Any = serve.deployment(
         body,
         max_ongoing_requests=REQUESTS_PER_REPLICA,
         max_queued_requests=QUEUED_PER_REPLICA * most,
         graceful_shutdown_timeout_s=DRAIN_S,
+        max_surge_percent=settings.max_surge_percent,
         ray_actor_options={
-            # A core each, or its share: more replicas than cores would wait for ever.
-            "num_cpus": min(1, _resource("CPU") / most),
+            # A core each, or its share: more replicas than cores would wait for ever. One more is
+            # for an update.
+            "num_cpus": min(1, cores / (most + 1)) if cores else 1,
             "num_gpus": int(model.device != "cpu" and _resource("GPU") > 0),
         },
         **scaling,
@@ -89,6 +93,7 @@ def model_deployment(
 
 
 def _resource(name: str) -> float:
+    """Return how much the cluster has; 0 where it is not known, as for `serve build`."""
     import ray
 
-    return ray.cluster_resources().get(name, 0)
+    return ray.cluster_resources().get(name, 0) if ray.is_initialized() else 0

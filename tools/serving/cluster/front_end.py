@@ -143,6 +143,7 @@ def build(settings: ServeSettings) -> Any:
         num_replicas=settings.front_ends or 1,
         max_ongoing_requests=_CALLS_PER_FRONT_END,
         graceful_shutdown_timeout_s=DRAIN_S,
+        max_surge_percent=settings.max_surge_percent,
         ray_actor_options={"num_cpus": 0},
     )
     return front_end.bind(settings, access, model)
