@@ -1,6 +1,7 @@
 """Work parted over several workers or machines, each with a model of its own (extra `ray`)."""
 
 import logging
+import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -36,7 +37,11 @@ def map_with_ray(
             "--workers needs Ray", "install the extra: pip install 'sam3i-agent[ray]'"
         ) from error
     if not ray.is_initialized():
-        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
+        # Not one that somebody else has started on this machine, which Ray would join by itself.
+        address = os.environ.get("RAY_ADDRESS") or "local"
+        ray.init(
+            address, include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING
+        )
     ray.data.DataContext.get_current().enable_progress_bars = False  # the command draws its own
     on_gpu = model.device not in ("auto", "cpu")
     answered = ray.data.from_items(list(rows)).map(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sam3i_agent.tools.serving.cluster.service import start_ray
 from sam3i_agent.tools.serving.settings import ServeSettings
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
@@ -50,6 +51,16 @@ def test_serve_build_writes_a_configuration_with_both_deployments(tmp_path: Path
     model, front = config.applications[0].deployments
     assert model.autoscaling_config["max_replicas"] == 3 and front.num_replicas == 2
     assert model.max_surge_percent == front.max_surge_percent == 1
+
+
+def test_no_cluster_is_joined_but_the_one_that_is_named(monkeypatch: pytest.MonkeyPatch):
+    ray = pytest.importorskip("ray", reason="needs the extra serve")
+    asked: list[str] = []
+    monkeypatch.setattr(ray, "init", lambda address, **_: asked.append(address))
+    for name in ("", "ray-head:6379"):
+        monkeypatch.setenv("RAY_ADDRESS", name)
+        start_ray()
+    assert asked == ["local", "ray-head:6379"]
 
 
 def test_the_dashboard_shows_metrics_that_there_are():

@@ -154,5 +154,6 @@ def start_ray() -> None:
     """Join the cluster that `RAY_ADDRESS` names, or start one on this machine."""
     import ray
 
-    own: dict[str, Any] = {} if os.environ.get(RAY_ADDRESS) else {"include_dashboard": False}
-    ray.init(log_to_driver=False, logging_level=logging.WARNING, **own)
+    # Not one that somebody else has started on this machine, which Ray would join by itself.
+    address = os.environ.get(RAY_ADDRESS) or "local"
+    ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
