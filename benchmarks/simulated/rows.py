@@ -1,6 +1,5 @@
 """Rows of the table: a route under a set of error rates, kept in a file as they are finished."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -169,8 +168,9 @@ def markdown_of(bench: LanguageBench) -> str:
         "|---|---|---|---|---|---|---|---|",
         f"| | best union of candidates | {_oracle(bench)} | | | | | |",
     ]
-    for name in dict.fromkeys(one.error_set for one in _asked_nobody_first(bench.rows)):
-        for one in bench.rows:
+    rows = sorted(bench.rows, key=lambda one: one.route is not RouteChoice.DIRECT)
+    for name in dict.fromkeys(one.error_set for one in rows):
+        for one in rows:
             if one.error_set == name:
                 asks = one.route is not RouteChoice.DIRECT
                 lines.append(
@@ -180,10 +180,6 @@ def markdown_of(bench: LanguageBench) -> str:
                     f"{one.tokens:.0f} | {one.pictures:.1f} | {one.seconds:.2f} |"
                 )
     return "\n".join(lines)
-
-
-def _asked_nobody_first(rows: Sequence[Row]) -> list[Row]:
-    return sorted(rows, key=lambda one: one.route is not RouteChoice.DIRECT)
 
 
 def _oracle(bench: LanguageBench) -> str:
