@@ -31,7 +31,7 @@ def to_pixel_values(
     Returns:
         (1, 3, image_size, image_size) float32 in -1..1.
     """
-    pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None]
+    pixels = torch.from_numpy(np.require(image, requirements=["C", "W"])).permute(2, 0, 1)[None]
     size = (image_size, image_size)
     if device.type == "cuda":
         uploaded = pixels.pin_memory().to(device, non_blocking=True)
