@@ -4,6 +4,7 @@
 |---|---|
 | has selected | what is believed |
 | has nothing left to propose, or says it is absent | what is believed all the same, else nothing |
+| is rules, and has found nothing | the direct answer, where a head is sure of it |
 | has used up a budget | what is believed so far, else the direct answer, else the best mask |
 | has failed | the direct answer, where a head gave one |
 """
@@ -83,7 +84,7 @@ def end_planned(state: State, workspace: Workspace, update: Mapping[str, Any]) -
     chosen = believed(state, workspace)
     if chosen:
         return end_selected(state, workspace, chosen, update)
-    return _end_empty(state, "nobody else is asked", update)
+    return _end_empty(state, workspace, "nobody else is asked", update)
 
 
 def end_with_nothing(state: State, workspace: Workspace, reason: str) -> Command[Any]:
@@ -92,15 +93,24 @@ def end_with_nothing(state: State, workspace: Workspace, reason: str) -> Command
     if chosen:
         line = f"finish: {reason}; {len(chosen)} masks are believed all the same"
         return end_selected(state, workspace, chosen, {"trace": [line]})
-    return _end_empty(state, reason, {"trace": []})
+    return _end_empty(state, workspace, reason, {"trace": []})
 
 
-def _end_empty(state: State, reason: str, update: Mapping[str, Any]) -> Command[Any]:
+def _end_empty(
+    state: State, workspace: Workspace, reason: str, update: Mapping[str, Any]
+) -> Command[Any]:
     keys = {one.phrase.key: one.found for one in state.get("tried", ())}
     missing = [key for key, found in keys.items() if not found]
     because = (
         f"nothing found for {', '.join(map(repr, missing))}" if missing else "no candidate fits"
     )
+    line = f"finish: {because}; {reason}"
+    direct = _trusted_direct(state, workspace)
+    if direct:
+        line += "; the direct answer is sure, and stands"
+        trace = [*update["trace"], line]
+        update = {**update, "route": Route.DIRECT, "trace": trace}
+        return end_selected(state, workspace, direct, update)
     return Command(
         goto=FINISH,
         update={
@@ -108,9 +118,21 @@ def _end_empty(state: State, reason: str, update: Mapping[str, Any]) -> Command[
             "status": RunStatus.NO_TARGET,
             "chosen": [],
             "presence": min(_phrase_presences(state), default=0.0),
-            "trace": [*update["trace"], f"finish: {because}; {reason}"],
+            "trace": [*update["trace"], line],
         },
     )
+
+
+def _trusted_direct(state: State, workspace: Workspace) -> list[int]:
+    """Return the positions of a direct answer that stands against rules which found nothing.
+
+    Rules overlook what a text says otherwise; a model weighs the head's presence itself.
+    """
+    key = HEAD_KEYS[state["level"]]
+    presence = state.get("presences", {}).get(key, 0.0)
+    if workspace.language.keeps_unselected() or presence < state["request"].policy.trusted_presence:
+        return []
+    return [i for i, one in enumerate(workspace.candidates) if one.key == key]
 
 
 def _phrase_presences(state: State) -> list[float]:

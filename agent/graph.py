@@ -151,9 +151,8 @@ async def direct(
         doubt = reason_to_escalate(
             level, {**compared, level: answers[level]}, request.instruction, request.policy
         )
-        language = workspace.language
         kind = kind_of(request.instruction)
-        if language.judges and language.keeps_unselected() and kind in request.policy.agent_kinds:
+        if kind in request.policy.agent_kinds:
             doubt = doubt or f"a text of {kind}, which the agent measured better at"
     if for_agent:
         return Command(goto="propose", update=update)

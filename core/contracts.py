@@ -120,8 +120,10 @@ class RoutingPolicy(Frozen):
     language model could check."""
     min_agreement: Annotated[float, Field(ge=0, le=1)] = 0.8
     """IoU of the united masks at which two levels of the head still agree."""
+    trusted_presence: Annotated[float, Field(ge=0, le=1)] = 0.9
+    """A direct answer this sure stands where rules find nothing."""
     agent_kinds: frozenset[TextKind] = frozenset(TextKind) - {TextKind.NAME}
-    """Of texts that the agent answers in any case where a language model sees and judges: there it
+    """Of texts that the agent answers in any case, if its language side reads them: there it
     measured better (`sam3i bench routing`)."""
     check_levels: bool = True
     """Ask at the other instruction level too, in the same batch, and compare."""

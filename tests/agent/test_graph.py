@@ -111,7 +111,7 @@ def test_what_the_planner_refuses_is_a_failed_run(grey_photo):
     [
         ("star", (InstructionLevel.CONCEPT,), Route.DIRECT),
         ("the leftmost star", (InstructionLevel.CONCEPT,), Route.AGENT),  # no head for it
-        ("the leftmost star", ALL_LEVELS, Route.DIRECT),
+        ("the leftmost star", ALL_LEVELS, Route.AGENT),  # a kind that the agent is better at
         ("what would roll away", ALL_LEVELS, Route.DIRECT),
         ("star " + "and the star " * 12, ALL_LEVELS, Route.AGENT),  # over 32 tokens
     ],
@@ -155,10 +155,11 @@ def test_levels_that_disagree_send_a_request_to_the_agent(grey_photo):
             return image
 
     model = TwoMinds({"star": [LEFT, RIGHT]}, ALL_LEVELS)
-    result = segment_photo_sync(model, grey_photo, "the leftmost star")
+    by_doubt = RoutingPolicy(agent_kinds=frozenset())
+    result = segment_photo_sync(model, grey_photo, "the leftmost star", policy=by_doubt)
     assert any("agree by 0.00 only" in line for line in result.trace)
     assert [one.area for one in result.instances] == [400]
-    policy = RoutingPolicy(check_levels=False)
+    policy = RoutingPolicy(check_levels=False, agent_kinds=frozenset())
     trusting = segment_photo_sync(model, grey_photo, "the leftmost star", policy=policy)
     assert trusting.route is Route.DIRECT
 
@@ -210,3 +211,13 @@ def test_joint_asks_at_all_levels_in_one_batch_and_keeps_the_surest(grey_photo):
         model, grey_photo, "the star", route=RouteChoice.DIRECT, level=LevelChoice.JOINT
     )
     assert result.level is InstructionLevel.SIMPLE
+
+
+@pytest.mark.parametrize(("trusted", "route"), [(0.9, Route.DIRECT), (0.95, Route.AGENT)])
+def test_a_sure_head_stands_where_rules_find_nothing(grey_photo, trusted, route):
+    text = "the leftmost zvezda"  # a word that the segmenter does not know by itself
+    model = KnowingSegmenter({text: [LEFT]}, ALL_LEVELS)
+    policy = RoutingPolicy(trusted_presence=trusted)
+    result = segment_photo_sync(model, grey_photo, text, policy=policy)
+    assert result.route is route
+    assert result.count == (1 if route is Route.DIRECT else 0)

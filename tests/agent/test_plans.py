@@ -266,7 +266,7 @@ def test_kinds_of_texts(text, kind):
     assert kind_of(text) is kind
 
 
-def test_auto_gives_a_kind_to_the_agent_only_where_a_model_sees(grey_photo):
+def test_auto_gives_a_kind_to_the_agent_and_asks_a_blind_model_for_a_plan_alone(grey_photo):
     text = "the rightmost star"
     answers = {**ANSWERS, text: [(STARS["right"], 0.95)]}  # the head is sure, at both levels
     plan = _reply({"phrase": "star", "order": "right"})
@@ -277,10 +277,10 @@ def test_auto_gives_a_kind_to_the_agent_only_where_a_model_sees(grey_photo):
     assert seen.route is Route.AGENT and len(asked) == 1 and _names(seen) == {"right"}
     assert any("the head agrees" in line for line in seen.trace)
     blind, asked = _run(
-        grey_photo, text=text, route=RouteChoice.AUTO, levels=HEADED, answers=answers,
+        grey_photo, plan, text=text, route=RouteChoice.AUTO, levels=HEADED, answers=answers,
         text_only=True,
     )  # fmt: skip
-    assert blind.route is Route.DIRECT and not asked
+    assert blind.route is Route.AGENT_PLAN and len(asked) == 1 and _names(blind) == {"right"}
 
 
 def test_routes_are_measured_by_kind_of_text(tiny):

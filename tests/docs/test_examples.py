@@ -74,7 +74,7 @@ def test_the_segmentation_graph_serves_another_graph_and_streams_its_steps():
         return answer, steps
 
     answer, steps = asyncio.run(ask())
-    assert answer["report"].startswith("2 x diamond, little of the picture")
+    assert answer["report"].startswith("3 x diamond, little of the picture")
     assert {"propose", "inspect", "select", "judge"} <= steps
 
 
