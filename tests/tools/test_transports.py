@@ -112,12 +112,11 @@ class _Model:
                 self.spoil = False
                 return "They all look fine to me."
             count = re.search(r"all (\d+) questions", text)
-            no = {"verdict": "reject", "reason": ""}
-            if '"judgements"' in text:  # says yes to all at a glance, and no at a closer look
+            yes = {"verdict": "accept", "reason": ""}
+            if '"judgements"' in text:  # says yes to all, and chose but one before
                 masks = range(1, text.count("found by") + 1)
-                yes = [{"number": one, "reason": "", "verdict": "accept"} for one in masks]
-                return json.dumps({"judgements": yes})
-            return json.dumps({"answers": [no] * int(count[1])} if count else no)
+                return json.dumps({"judgements": [{"number": one} | yes for one in masks]})
+            return json.dumps({"answers": [yes] * int(count[1])} if count else yes)
         return f"Here you are: {json.dumps({'masks': [1], 'finished': True, 'absent': False})}"
 
 
@@ -137,7 +136,7 @@ def _ask_model(connect: Connect, era: str, model: _Model) -> dict[str, Any]:
             )
 
     result = _run(run)
-    assert result["status"] == "selected" and result["count"] == 1
+    assert result["status"] == "selected" and result["count"] == 3
     assert result["details"]["usage"]["mllm_calls"] == len(model.log)
     return result
 
