@@ -17,7 +17,7 @@ CARD_NAME = "MODEL_CARD.md"
 SCENES_ONLY = "tiny"
 """The model that knows generated scenes alone."""
 PHOTO_WARNING = (
-    f"this looks like a photograph, and the model {SCENES_ONLY} knows drawn shapes alone: do not "
+    f"this looks like a photograph, and the model {SCENES_ONLY} knows drawn pictures alone: do not "
     "trust the answer; photographs need another --model"
 )
 MAX_SOFT_SHARE = 0.12

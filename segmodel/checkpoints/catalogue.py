@@ -38,7 +38,7 @@ class KnownModel:
 CATALOGUE = (
     KnownModel(
         TINY, NO_LICENCE, False, 8_300_000,
-        "ships with the package, knows drawn shapes alone: all levels, example boxes",
+        "ships with the package, knows drawn pictures alone: all levels, example boxes",
     ),
     KnownModel(
         OPEN_VOCABULARY,

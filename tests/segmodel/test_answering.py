@@ -90,7 +90,9 @@ def test_answers_are_those_of_the_whole_network(segmenter: Sam3Segmenter, counts
     floors = [(0.0, ABSENT, 0.02)[i % 3] for i in range(rows)]
     wanted, found = _both(model, pixels, counts, levels, floors)
     _assert_same(wanted, found)
-    assert [len(one.scores) == 0 for one in found] == [one == ABSENT for one in floors]
+    certain = {0.0: False, ABSENT: True}  # whether nothing is found; in between either may be
+    for floor, one in zip(floors, found, strict=True):
+        assert certain.get(floor) in (None, len(one.scores) == 0)
 
 
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
