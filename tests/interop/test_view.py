@@ -88,7 +88,7 @@ def test_a_picture_is_dropped_words_are_typed_and_the_answer_is_seen(tmp_path: P
         done = run_node(script, url.removesuffix("mcp"), str(EXAMPLE), str(tmp_path))
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)
-    assert seen == {"rows": 2, "problem": "", "errors": [], "fits": True}
+    assert seen == {"rows": 3, "problem": "", "errors": [], "fits": True}
 
 
 def _check_files(files: list[dict[str, str]], count: int) -> None:
