@@ -19,6 +19,8 @@ from sam3i_agent.evaluation.compare.cases import Shard, read_predictions
 from sam3i_agent.tools.folders.run import RESULTS_NAME
 
 COUNT = 80
+TEXTS = 120
+"""Of the comparison: fewer are answered before half of them are seen to be."""
 _LONGEST_S = 500
 _POLL_S = 0.1
 
@@ -79,7 +81,7 @@ def test_a_comparison_has_each_answer_once(cluster: tuple[Any, Any], tmp_path: P
     made = (sys.executable, "-m", "sam3i_agent.cli", "dataset", "scenes", "10", str(scenes))
     subprocess.run(made, check=True)
     dataset = ("compare", str(scenes / "annotations.json"), "--out", str(out), "--pictures", "0")
-    process = _start(*dataset, "--routes", "direct,agent", "--limit", "24")
-    _lose_node_half_way(process, out / Shard().file_name, 48, cluster)
+    process = _start(*dataset, "--routes", "direct,agent", "--limit", str(TEXTS))
+    _lose_node_half_way(process, out / Shard().file_name, 2 * TEXTS, cluster)
     answers = Counter((one.case, one.route) for one in read_predictions(out))
-    assert len(answers) == 48 and set(answers.values()) == {1}
+    assert len(answers) == 2 * TEXTS and set(answers.values()) == {1}
