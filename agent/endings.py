@@ -16,7 +16,7 @@ from langgraph.types import Command
 
 from sam3i_agent.agent.candidates import HEAD_KEYS
 from sam3i_agent.agent.state import State, Workspace
-from sam3i_agent.agent.weighing.standing import believed, best_doubted
+from sam3i_agent.agent.weighing.standing import believed, best_doubted, direct_answer
 from sam3i_agent.core.contracts import Route, RunStatus
 from sam3i_agent.core.errors import LanguageError
 
@@ -132,7 +132,7 @@ def _trusted_direct(state: State, workspace: Workspace) -> list[int]:
     presence = state.get("presences", {}).get(key, 0.0)
     if workspace.language.keeps_unselected() or presence < state["request"].policy.trusted_presence:
         return []
-    return [i for i, one in enumerate(workspace.candidates) if one.key == key]
+    return direct_answer(state, workspace)
 
 
 def _phrase_presences(state: State) -> list[float]:

@@ -120,7 +120,7 @@ def believed(state: State, workspace: Workspace) -> list[int]:
     """
     weighed = _weigh(state, workspace, state.get("votes", ()))
     if _head_answered(state) and weighed.rate < DISTRUSTED:
-        return _direct_answer(state, workspace)
+        return direct_answer(state, workspace)
     found, targets = weighed.candidates, target_positions(state, workspace)
     if not workspace.language.keeps_unselected():
         judged = {one.candidate for one in state.get("votes", ())}
@@ -143,7 +143,7 @@ def best_doubted(state: State, workspace: Workspace) -> list[int]:
     targets = target_positions(state, workspace)
     if not targets or not workspace.language.keeps_unselected():
         return []
-    direct = _direct_answer(state, workspace)
+    direct = direct_answer(state, workspace)
     presence = state.get("presences", {}).get(HEAD_KEYS[state["level"]])
     if direct or (presence is not None and presence < HEAD_SEES):
         return direct
@@ -155,7 +155,7 @@ def _head_answered(state: State) -> bool:
     return HEAD_KEYS[state["level"]] in state.get("presences", {})
 
 
-def _direct_answer(state: State, workspace: Workspace) -> list[int]:
+def direct_answer(state: State, workspace: Workspace) -> list[int]:
     """Return the positions of what the head found at the level that the words are read at."""
     own = HEAD_KEYS[state["level"]]
     return [i for i, one in enumerate(workspace.candidates) if one.key == own]

@@ -21,7 +21,7 @@ from sam3i_agent.benchmarks.serving.postgres import Postgres, Programs, running_
 from sam3i_agent.benchmarks.serving.process import HOST, end_all, free_port, wait_ready
 from sam3i_agent.core.errors import ModelError
 from sam3i_agent.core.storage.blobs import STORE_VARIABLE, Blobs
-from sam3i_agent.tools.serving.cluster.service import RAY_ADDRESS
+from sam3i_agent.segmodel.sharing.ray_cluster import RAY_ADDRESS
 
 START_S = 600
 """Of all parts, on a machine that has other things to do."""

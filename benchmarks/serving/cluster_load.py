@@ -181,13 +181,7 @@ async def ask_for(url: str, rounds: list[Round], seconds: float) -> float:
         RuntimeError: one fails, or is answered wrongly.
     """
     seen, started = _Seen(), time.perf_counter()
-
-    async def one_client(asked: Round) -> None:
-        async with Client(url, read_timeout_seconds=START_S) as client:
-            while time.perf_counter() - started < seconds:
-                await _one_round(client, asked, seen)
-
-    await asyncio.gather(*(one_client(one) for one in rounds))
+    await asyncio.gather(*(_one_client(url, one, seen, started + seconds) for one in rounds))
     if seen.errors or seen.verdicts.wrong:
         raise RuntimeError(f"{seen.verdicts.wrong} wrong answers, {seen.messages[:_SHOWN]}")
     return len(seen.seconds) / (time.perf_counter() - started)
@@ -200,11 +194,6 @@ async def _run(
 
     def passed() -> float:
         return time.perf_counter() - started
-
-    async def one_client(asked: Round) -> None:
-        async with Client(service.url, read_timeout_seconds=START_S) as client:
-            while passed() < seconds:
-                await _one_round(client, asked, seen)
 
     async def sample() -> None:
         while passed() < seconds:
@@ -230,11 +219,19 @@ async def _run(
             seen.killed[name] = round(passed(), 1)
             await asyncio.to_thread(act)
 
-    work: list[Awaitable[None]] = [*(one_client(one) for one in rounds), sample(), recorded()]
+    clients = [_one_client(service.url, one, seen, started + seconds) for one in rounds]
+    work: list[Awaitable[None]] = [*clients, sample(), recorded()]
     await asyncio.gather(*work, *([killer()] if kill else []))
     took = passed()
     await _find_lost(service, seen)
     return seen, took
+
+
+async def _one_client(url: str, asked: Round, seen: _Seen, end: float) -> None:
+    """Ask the same again and again, to `end` by `time.perf_counter`."""
+    async with Client(url, read_timeout_seconds=START_S) as client:
+        while time.perf_counter() < end:
+            await _one_round(client, asked, seen)
 
 
 async def _one_round(client: Client, asked: Round, seen: _Seen) -> None:

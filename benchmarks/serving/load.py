@@ -16,15 +16,14 @@ from PIL import Image
 
 from sam3i_agent.agent.run import segment_photo_sync
 from sam3i_agent.benchmarks.serving.process import replica_pids, served
+from sam3i_agent.benchmarks.serving.rounds import Found
 from sam3i_agent.core.contracts import Frozen, RouteChoice
-from sam3i_agent.core.masks import Masks, union_iou
+from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.photo import read_photo
 from sam3i_agent.data.scenes import generate_scene
 from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
 
 _SERIES = 930
-_SAME_IOU = 0.98
-"""Floats of a larger batch differ in their last digits, and so may a pixel at an edge."""
 _START_S = 300
 
 
@@ -53,7 +52,7 @@ class Case:
 
     path: Path
     instruction: str
-    masks: Masks
+    found: Found
 
 
 @dataclass
@@ -121,7 +120,7 @@ def make_cases(folder: Path, model: str, count: int) -> list[Case]:
             if result.instances:
                 size = (result.image.height, result.image.width)
                 masks = Masks(size, (one.mask.counts for one in result.instances))
-                cases.append(Case(path, instruction, masks))
+                cases.append(Case(path, instruction, Found(masks)))
     return cases
 
 
@@ -165,11 +164,5 @@ async def _ask(client: Client, case: Case, seen: _Seen) -> None:
     if answer.is_error:
         seen.errors.append(str(answer.content))
         return
-    if not is_same(answer.structured_content["instances"], case):
+    if not Found.of(answer.structured_content).is_same(case.found):
         seen.wrong += 1
-
-
-def is_same(instances: list[Any], case: Case) -> bool:
-    """Whether an answer's instances, with masks, are those of the case."""
-    masks = Masks(case.masks.size_hw, [one["mask"]["counts"] for one in instances])
-    return len(masks) == len(case.masks) and union_iou(masks, case.masks) >= _SAME_IOU

@@ -10,11 +10,7 @@ from typing import Any
 from sam3i_agent.benchmarks.serving.process import replica_pids
 from sam3i_agent.core.errors import ModelError
 from sam3i_agent.core.model_choice import ModelChoice
-from sam3i_agent.tools.serving.cluster.application import (
-    APPLICATION,
-    model_deployment,
-    prepare_ray,
-)
+from sam3i_agent.tools.serving.cluster.application import prepare_ray, run_model
 from sam3i_agent.tools.serving.cluster.replica import ReplicaState
 from sam3i_agent.tools.serving.cluster.service import ServedModel
 
@@ -50,13 +46,7 @@ class Nodes:
         Raises:
             ModelError: they do not start.
         """
-        from ray import serve
-
-        deployment = model_deployment(self._model, replicas, None)
-        try:
-            self._handle = serve.run(deployment, name=APPLICATION, route_prefix=None)
-        except RuntimeError as error:
-            raise ModelError(f"the replicas do not start: {error}") from error
+        self._handle = run_model(self._model, replicas, None)
 
     def service(self) -> ServedModel:
         """Return the model on the replicas, for this process."""

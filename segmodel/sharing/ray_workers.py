@@ -1,12 +1,11 @@
 """Work parted over several workers or machines, each with a model of its own (extra `ray`)."""
 
-import logging
-import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sam3i_agent.core.errors import ModelError
 from sam3i_agent.core.model_choice import ModelChoice
+from sam3i_agent.segmodel.sharing.ray_cluster import start_ray
 
 Row = dict[str, Any]
 
@@ -37,11 +36,7 @@ def map_with_ray(
             "--workers needs Ray", "install the extra: pip install 'sam3i-agent[ray]'"
         ) from error
     if not ray.is_initialized():
-        # Not one that somebody else has started on this machine, which Ray would join by itself.
-        address = os.environ.get("RAY_ADDRESS") or "local"
-        ray.init(
-            address, include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING
-        )
+        start_ray()
     ray.data.DataContext.get_current().enable_progress_bars = False  # the command draws its own
     on_gpu = model.device not in ("auto", "cpu")
     answered = ray.data.from_items(list(rows)).map(

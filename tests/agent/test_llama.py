@@ -15,9 +15,9 @@ import pytest
 from sam3i_agent.agent.language.choice import LanguageChoice
 from sam3i_agent.agent.language.factory import language_factory
 from sam3i_agent.agent.run import segment_photo_sync
+from sam3i_agent.benchmarks.serving.process import free_port
 from sam3i_agent.core.contracts import Budgets, RouteChoice, RunStatus
 from sam3i_agent.core.photo import read_photo
-from tests.tools.servers import free_port
 
 pytestmark = [
     pytest.mark.skipif("SAM3I_LLAMA" not in os.environ, reason="opt-in: set SAM3I_LLAMA"),

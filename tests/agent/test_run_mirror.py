@@ -16,6 +16,7 @@ from PIL import Image
 from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.requests import make_request
 from sam3i_agent.agent.runs import RunStore
+from sam3i_agent.benchmarks.serving.process import free_port
 from sam3i_agent.core.errors import InputError, TryAgainError
 from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.model_choice import ModelChoice
@@ -23,7 +24,6 @@ from sam3i_agent.core.photo import read_photo
 from tests.agent.postgres import postgres
 from tests.agent.scripted_server import Reply, asked, call, serve
 from tests.conftest import block
-from tests.tools.servers import free_port
 
 SCENE = Path(__file__).parent.parent.parent / "examples" / "scene.png"
 TEXT = "what could be a building block?"

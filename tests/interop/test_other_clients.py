@@ -14,10 +14,11 @@ from typing import Any
 import httpx2
 import pytest
 
+from sam3i_agent.benchmarks.serving.process import free_port
 from tests.agent.scripted_server import Body, Reply, say, serve
 from tests.docs.pages import ROOT
 from tests.interop.npm import FOLDER
-from tests.tools.servers import EXAMPLE, SERVE, free_port, http_server
+from tests.tools.servers import EXAMPLE, SERVE, http_server
 
 SDKS = FOLDER.parent / "sdks"
 PYTHON = SDKS / "bin" / "python"

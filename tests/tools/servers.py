@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mcp import StdioServerParameters
 
+from sam3i_agent.benchmarks.serving.process import free_port
 from sam3i_agent.tools.serving.addresses import TOKEN_VARIABLE
 
 EXAMPLE = Path(__file__).parent.parent.parent / "examples" / "scene.png"
@@ -27,13 +28,6 @@ def stdio_server(*command: str) -> StdioServerParameters:
         *command: a module and its arguments.
     """
     return StdioServerParameters(command=sys.executable, args=["-m", *command])
-
-
-def free_port() -> int:
-    """A port of this machine that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 @contextmanager

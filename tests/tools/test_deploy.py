@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sam3i_agent.tools.serving.cluster.service import start_ray
+from sam3i_agent.segmodel.sharing.ray_cluster import start_ray
 from sam3i_agent.tools.serving.settings import ServeSettings
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"

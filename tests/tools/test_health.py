@@ -9,6 +9,7 @@ import anyio
 import httpx
 import pytest
 
+from sam3i_agent.benchmarks.serving.process import free_port
 from sam3i_agent.core.errors import InputError, TryAgainError
 from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.storage.blobs import Blobs
@@ -22,7 +23,6 @@ from sam3i_agent.tools.serving.settings import ServeSettings
 from sam3i_agent.tools.toolbox import Toolbox
 from tests.tools.fakes import toolbox_of
 from tests.tools.issuer import issuer
-from tests.tools.servers import free_port
 
 AUDIENCE = "https://sam3i.example.com/mcp"
 NOTICED_S = 3.0

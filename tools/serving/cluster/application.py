@@ -92,6 +92,33 @@ def model_deployment(
     return deployment.bind(model, settings)
 
 
+def run_model(
+    model: ModelChoice,
+    replicas: int,
+    max_replicas: int | None,
+    settings: ServeSettings = _DEFAULTS,
+) -> Any:
+    """Run replicas of the model on the cluster that was joined, and return their handle.
+
+    Args:
+        model: as `model_deployment` takes it, like the rest.
+        replicas: how many; those that run already count.
+        max_replicas: so many under load; None keeps their number.
+        settings: of the service, as far as replicas heed them.
+
+    Raises:
+        InputError: there are to be fewer under load than without.
+        ModelError: they do not start.
+    """
+    from ray import serve
+
+    app = model_deployment(model, replicas, max_replicas, settings)
+    try:
+        return serve.run(app, name=APPLICATION, route_prefix=None)
+    except RuntimeError as error:
+        raise ModelError(f"the replicas do not start: {error}") from error
+
+
 def _resource(name: str) -> float:
     """Return how much the cluster has; 0 where it is not known, as for `serve build`."""
     import ray

@@ -8,6 +8,7 @@ from typing import Any
 from starlette.applications import Starlette
 
 from sam3i_agent.core.errors import ModelError, TryAgainError
+from sam3i_agent.segmodel.sharing.ray_cluster import start_ray
 from sam3i_agent.tools.serving.access.access import Access
 from sam3i_agent.tools.serving.access.limits import LocalLimiter, UserLimits
 from sam3i_agent.tools.serving.building import build_toolbox
@@ -17,7 +18,7 @@ from sam3i_agent.tools.serving.cluster.application import (
     model_deployment,
     prepare_ray,
 )
-from sam3i_agent.tools.serving.cluster.service import ServedModel, start_ray
+from sam3i_agent.tools.serving.cluster.service import ServedModel
 from sam3i_agent.tools.serving.http import check_access, protected_app
 from sam3i_agent.tools.serving.probes import DRAIN_S
 from sam3i_agent.tools.serving.settings import ServeSettings

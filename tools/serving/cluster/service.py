@@ -8,18 +8,18 @@ from typing import Any
 from sam3i_agent.core.errors import InputError, ModelError
 from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.segmodel.segmenter import Segmenter
+from sam3i_agent.segmodel.sharing.ray_cluster import RAY_ADDRESS, start_ray
 from sam3i_agent.tools.importing import quick_imports
 from sam3i_agent.tools.service import SegmentationService
 from sam3i_agent.tools.serving.cluster.application import (
     APPLICATION,
     MODEL_DEPLOYMENT,
-    model_deployment,
     prepare_ray,
+    run_model,
 )
 from sam3i_agent.tools.serving.cluster.remote import ReplicatedSegmenter
 from sam3i_agent.tools.serving.settings import ServeSettings
 
-RAY_ADDRESS = "RAY_ADDRESS"
 _RUNNING = "RUNNING"
 _DEFAULTS = ServeSettings()
 
@@ -136,11 +136,7 @@ class ReplicatedService(ReplicasService):
         if self._owns_ray:
             start_ray()
         serve.start(proxy_location="Disabled")  # clients talk to the tools, not to Ray
-        app = model_deployment(self.model, self._replicas, self._max_replicas, self._settings)
-        try:
-            return serve.run(app, name=APPLICATION, route_prefix=None)
-        except RuntimeError as error:
-            raise ModelError(f"the replicas do not start: {error}") from error
+        return run_model(self.model, self._replicas, self._max_replicas, self._settings)
 
 
 def _reached(handle: Any, model: ModelChoice) -> Segmenter:
@@ -148,12 +144,3 @@ def _reached(handle: Any, model: ModelChoice) -> Segmenter:
     with quick_imports():
         importlib.import_module("sam3i_agent.agent.run")
     return ReplicatedSegmenter(handle, model.name)
-
-
-def start_ray() -> None:
-    """Join the cluster that `RAY_ADDRESS` names, or start one on this machine."""
-    import ray
-
-    # Not one that somebody else has started on this machine, which Ray would join by itself.
-    address = os.environ.get(RAY_ADDRESS) or "local"
-    ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
