@@ -22,6 +22,8 @@ from sam3i_agent.core.errors import InputError, ModelError
 from sam3i_agent.core.instances import ClickMasks
 from sam3i_agent.core.prompt import Click
 from sam3i_agent.segmodel.checkpoints.hub import repository_folder
+from sam3i_agent.segmodel.checkpoints.official_tracker import model_around_tracker
+from sam3i_agent.segmodel.checkpoints.repository import path_of
 from sam3i_agent.segmodel.exemplars import check_box, check_point
 from sam3i_agent.segmodel.postprocessing import masks_at
 from sam3i_agent.segmodel.sam3_image import Sam3Image
@@ -152,12 +154,26 @@ def load_click_model(name: str, like: torch.nn.Module) -> ClickModel:
     """Load the click half of a model.
 
     Args:
-        name: hub id or folder of a repository that holds both halves, such as `facebook/sam3`.
+        name: hub id or folder of a repository that holds both halves, such as `facebook/sam3`; or
+            an official file with both.
         like: the concept model, whose device and precision it takes.
 
     Raises:
         ModelError: there is none under this name.
     """
+    path = path_of(name)
+    tracker: Any  # a decorator hides the type of `to`
+    if path.is_file():
+        tracker = model_around_tracker(Sam3TrackerModel, path)
+    else:
+        tracker = _tracker_of_repository(name)
+    clicker = ClickModel(tracker)
+    weight = next(like.parameters())
+    tracker.to(weight.device, weight.dtype)
+    return clicker
+
+
+def _tracker_of_repository(name: str) -> Sam3TrackerModel:
     folder = repository_folder(name)
     if folder is None:
         raise ModelError(f"the model {name!r} has no half for clicks", _ELSEWHERE)
@@ -174,9 +190,7 @@ def load_click_model(name: str, like: torch.nn.Module) -> ClickModel:
             "missing)",
             _ELSEWHERE,
         )
-    weight = next(like.parameters())
-    tracker.to(weight.device, weight.dtype)
-    return ClickModel(tracker)
+    return tracker
 
 
 def check_clicks(

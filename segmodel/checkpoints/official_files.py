@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -89,8 +89,12 @@ def write_official(
         raise StorageError(f"{str(path)!r} cannot be written: {error.strerror}") from error
 
 
-def read_checkpoint(path: Path) -> dict[str, Tensor]:
-    """Return the state dict in `path`, memory-mapped, without running any code in the file.
+def read_checkpoint(path: Path, prefixes: tuple[str, ...] = ("",)) -> dict[str, Tensor]:
+    """Return the state dict in `path`, without running any code in the file.
+
+    Args:
+        path: a `.safetensors` file, or one of PyTorch, which is memory-mapped.
+        prefixes: of which a weight's name has to begin with one; others stay on the disk.
 
     Raises:
         ModelError: the file is damaged, wants arbitrary pickles, or holds no state dict.
@@ -100,7 +104,9 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         raise InputError(f"there is no checkpoint file {str(path)!r}")
     if path.suffix == SAFETENSORS:
         try:
-            return load_file(path)
+            with safe_open(path, framework="pt") as weights:
+                keys = [key for key in weights.keys() if key.startswith(prefixes)]
+                return {key: weights.get_tensor(key) for key in keys}
         except (SafetensorError, OSError) as error:
             raise ModelError(
                 f"{path.name} is damaged or no file of safetensors",
@@ -126,10 +132,14 @@ def read_checkpoint(path: Path) -> dict[str, Tensor]:
         content = content["model"]
     if not isinstance(content, dict) or not content:
         raise ModelError(f"{path.name} holds no state dict")
-    strangers = [key for key, value in content.items() if not isinstance(value, Tensor)]
+    strangers = [
+        key
+        for key, value in content.items()
+        if not (isinstance(key, str) and isinstance(value, Tensor))
+    ]
     if strangers:
-        raise ModelError(f"{path.name} holds {strangers[0]!r}, which is no tensor")
-    return content
+        raise ModelError(f"{path.name} holds {strangers[0]!r}, which is no tensor with a name")
+    return {key: value for key, value in content.items() if key.startswith(prefixes)}
 
 
 def check_weights(

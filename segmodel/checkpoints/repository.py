@@ -4,9 +4,11 @@ import json
 import os
 import re
 import threading
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -28,6 +30,10 @@ _CONFIG_NAME = "config.json"
 _WEIGHTS_SUFFIX = ".safetensors"
 _VIDEO_TYPE = "sam3_video"
 _VIDEO_ARCHITECTURE = "Sam3VideoModel"
+_TRACKER_KEY = b"tracker.sam_mask_decoder."
+"""With which weights of the tracker begin in official files."""
+_NAMES_BYTES = 8 * 1024**2
+"""At the head of an official file that is no zip archive, where the names of its weights are."""
 
 
 def path_of(name: str) -> Path:
@@ -133,20 +139,40 @@ def base_model_of(name: str) -> str:
 
 
 def has_video_half(name: str) -> bool:
-    """Whether a name stands for a repository of the video model, by its configuration.
+    """Whether a name stands for both halves of SAM 3, by a configuration or an official file.
 
-    Such a repository holds the concept model and the tracker, which takes clicks and remembers
-    what it saw through a clip.
+    The other half than the concept model is the tracker, which takes clicks and remembers what it
+    saw through a clip.
 
     Raises:
         ModelError: it is a hub id whose configuration is neither in the cache nor to be had.
     """
     path = path_of(name)
+    if path.is_file():
+        about = path.stat()
+        return _holds_tracker(path, about.st_size, about.st_mtime_ns)
     if path.exists():
         config = path / _CONFIG_NAME
         return config.is_file() and _is_video_model(config, name)
     hub = hub_name(name)
     return hub is not None and _is_video_model(_hub_config(hub), name)
+
+
+@lru_cache
+def _holds_tracker(file: Path, nbytes: int, mtime_ns: int) -> bool:
+    """Whether an official file has a tracker, by the names of its weights alone.
+
+    Whoever loads a damaged one says what is wrong.
+    """
+    try:
+        if not zipfile.is_zipfile(file):
+            with file.open("rb") as content:
+                return _TRACKER_KEY in content.read(_NAMES_BYTES)
+        with zipfile.ZipFile(file) as archive:
+            names = [one for one in archive.namelist() if one.endswith("data.pkl")]
+            return any(_TRACKER_KEY in archive.read(one) for one in names)
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def model_type_of(folder: Path, name: str) -> str:

@@ -29,6 +29,8 @@ from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.rle import encode_mask, tight_box
 from sam3i_agent.segmodel.checkpoints.hub import repository_folder
+from sam3i_agent.segmodel.checkpoints.official_tracker import model_around_tracker
+from sam3i_agent.segmodel.checkpoints.repository import path_of
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.postprocessing import masks_at
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
@@ -170,12 +172,25 @@ def load_video_model(name: str, concepts: InstructionSam3) -> Sam3VideoModel:
     """Load the video half of a model around its concept model.
 
     Args:
-        name: hub id or folder of a repository that holds both, such as `facebook/sam3`.
+        name: hub id or folder of a repository that holds both halves, such as `facebook/sam3`; or
+            an official file with both.
         concepts: the loaded concept model, which gives device, precision and the ViT.
 
     Raises:
         ModelError: there is none under this name.
     """
+    path = path_of(name)
+    video: Any  # a decorator hides the type of `to`
+    if path.is_file():
+        video = model_around_tracker(Sam3VideoModel, path)
+    else:
+        video = _video_of_repository(name)
+    video.detector_model = concepts
+    weight = next(concepts.parameters())
+    return video.to(weight.device, weight.dtype).eval().requires_grad_(False)
+
+
+def _video_of_repository(name: str) -> Sam3VideoModel:
     folder = repository_folder(name)
     if folder is None:
         raise ModelError(f"the model {name!r} has no half for videos")
@@ -191,9 +206,7 @@ def load_video_model(name: str, concepts: InstructionSam3) -> Sam3VideoModel:
             f"the model {name!r} has no half for videos ({len(info['missing_keys'])} weights are "
             "missing)"
         )
-    video.detector_model = concepts
-    weight = next(concepts.parameters())
-    return video.to(weight.device, weight.dtype).eval().requires_grad_(False)
+    return video
 
 
 def _instances(

@@ -22,6 +22,7 @@ from sam3i_agent.segmodel.checkpoints.official_tracker import (
     tracker_from_official,
     tracker_to_official,
 )
+from sam3i_agent.segmodel.network.configuration import InstructionSam3Config
 from tests.conftest import small_config
 
 HALVES = ("tracker_model.", "tracker_neck.")
@@ -103,6 +104,64 @@ def test_without_a_configuration_for_it_the_tracker_is_listed(official: Path, tm
     tracker = tracker_to_official(_named(official))
     assert f"{len(tracker)} weights left out: the video tracker" in said
     assert not load_segmenter(str(tmp_path / "image"), device="cpu").takes_clicks
+
+
+@pytest.mark.parametrize("ending", ["pt", "safetensors"])
+def test_an_official_file_takes_clicks_and_remembers_clips_as_it_is(
+    official: Path, published: Path, ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / f"copy.{ending}"
+    if ending == "pt":
+        shutil.copy(official, path)
+    else:
+        save_file({key: one.contiguous() for key, one in _weights(official).items()}, path)
+    _small_is_published(published, monkeypatch)
+    ours, theirs = (load_segmenter(str(one), device="cpu") for one in (path, published))
+    assert ours.takes_clicks and ours.has_memory
+    photo = Photo(np.random.default_rng(3).integers(0, 255, (90, 150, 3), np.uint8), "a")
+    clicks = [one.click(photo, (Click((40.0, 30.0)),)) for one in (ours, theirs)]
+    assert np.array_equal(np.asarray(clicks[0].masks), np.asarray(clicks[1].masks))
+    assert np.array_equal(clicks[0].scores, clicks[1].scores)
+    for frame, (ours_sees, theirs_sees) in enumerate(
+        [(ours.follow("circle"), theirs.follow("circle"))] * 2
+    ):
+        steps = [one.step(frame, photo) for one in (ours_sees, theirs_sees)]
+        assert steps[0][0] == steps[1][0] and np.array_equal(steps[0][1].scores, steps[1][1].scores)
+
+
+def test_a_tracker_that_lacks_weights_is_named_at_the_first_click(
+    official: Path, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    lacking = {key: one for key, one in _weights(official).items() if "conv_s0" not in key}
+    torch.save({"model": lacking}, tmp_path / "half.pt")
+    _small_is_published(published, monkeypatch)
+    segmenter = load_segmenter(str(tmp_path / "half.pt"), device="cpu")
+    photo = Photo(np.zeros((90, 150, 3), np.uint8), "a")
+    with pytest.raises(ModelError, match=r"2 weights are missing.*'mask_decoder\.conv_s0\.weight'"):
+        segmenter.click(photo, (Click((40.0, 30.0)),))
+
+
+def test_an_official_file_without_a_tracker_takes_no_clicks(
+    official: Path, published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    alone = {key: one for key, one in _weights(official).items() if not key.startswith("tracker.")}
+    save_file({key: one.contiguous() for key, one in alone.items()}, tmp_path / "a.safetensors")
+    _small_is_published(published, monkeypatch)
+    segmenter = load_segmenter(str(tmp_path / "a.safetensors"), device="cpu")
+    assert not segmenter.takes_clicks and not segmenter.has_memory
+
+
+def _small_is_published(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let official files be read with the sizes of the small model, not the published ones."""
+    values = json.loads((published / "config.json").read_text())
+    image = InstructionSam3Config.from_dict(values)
+    monkeypatch.setattr(
+        "sam3i_agent.segmodel.network.instruction_sam3.published_config", lambda weights: image
+    )
+    monkeypatch.setattr(
+        "sam3i_agent.segmodel.checkpoints.official_tracker.Sam3VideoConfig",
+        lambda: Sam3VideoConfig.from_dict(values),
+    )
 
 
 def _named(official: Path) -> dict[str, torch.Tensor]:
