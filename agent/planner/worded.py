@@ -93,7 +93,7 @@ def as_parts(value: Any) -> Any:
 
 
 def read_parts(parts: Sequence[PlanPart], targets: Sequence[str]) -> Plan | None:
-    """Return the plan that parts say; None where there are none.
+    """Return the plan that parts say; None where they say no more than the names of things.
 
     Args:
         parts: of targets, and of helpers that parts of targets name in `to`.
@@ -103,12 +103,11 @@ def read_parts(parts: Sequence[PlanPart], targets: Sequence[str]) -> Plan | None
     anchors = {one.to for one in parts if one.to} - wanted
     described = {one.phrase: one for one in parts}
     of_targets = [one for one in parts if one.phrase not in anchors] or list(parts)
-    if not of_targets:
-        return None
     number = of_targets[0].number if len(of_targets) == 1 else 0
-    return Plan(
-        targets=tuple(_target(one, described, 0) for one in of_targets), count=number or None
-    )
+    found = tuple(_target(one, described, 0) for one in of_targets)
+    if not number and not any(one.constraints for one in found):
+        return None  # nothing to measure: the phrases have said it
+    return Plan(targets=found, count=number or None)
 
 
 def _target(part: PlanPart, described: dict[str, PlanPart], nesting: int) -> Target:

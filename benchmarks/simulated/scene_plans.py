@@ -60,11 +60,6 @@ def parts_of(text: str) -> list[Part]:
     return _of_complex(text) or _of_simple(text)
 
 
-def says_more_than_names(parts: Sequence[Part]) -> bool:
-    """Whether a plan tells instances of a phrase apart."""
-    return any(len(one) > 1 for one in parts)
-
-
 def _of_simple(text: str) -> list[Part]:
     plan = try_plan(text)
     if plan is None:

@@ -233,7 +233,16 @@ def test_every_text_of_scenes_is_read_or_takes_a_look():
     for one in read_questions(5, 990_002):
         parts = parts_of(one.text)
         assert parts or one.level is InstructionLevel.COMPLEX, one.text
-        assert not parts or read_parts(list(map(PlanPart.model_validate, parts)), []) is not None
+        plan = read_parts(list(map(PlanPart.model_validate, parts)), [])
+        assert (plan is None) is all(len(part) == 1 for part in parts), one.text
+
+
+def test_a_plan_that_says_no_more_than_names_is_none(grey_photo):
+    names = [{"phrase": "star"}, {"phrase": "ring"}]
+    assert read_parts(list(map(PlanPart.model_validate, names)), []) is None
+    named, _ = _run(grey_photo, _reply(*names, targets=["star"]))
+    plain, _ = _run(grey_photo, _reply(targets=["star"]))
+    assert _names(named) == _names(plain) == set(STARS)
 
 
 def test_a_simulated_plan_errs_at_the_given_rate():
