@@ -12,7 +12,7 @@ from sam3i_agent.agent.instructions import classify_level
 from sam3i_agent.agent.language.choice import LanguageChoice
 from sam3i_agent.agent.language.factory import language_factory
 from sam3i_agent.cli.options import FAILURE
-from sam3i_agent.cli.progress import progress_bar, rate_columns
+from sam3i_agent.cli.progress import kept_progress, rate_columns
 from sam3i_agent.core.contracts import (
     DEFAULT_BUDGETS,
     Budgets,
@@ -22,7 +22,6 @@ from sam3i_agent.core.contracts import (
 )
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.model_choice import ModelChoice, Tiling
-from sam3i_agent.core.storage.folders import kept_in
 from sam3i_agent.tools.folders.answering import AnswerPictures, FolderSettings, answer_here
 from sam3i_agent.tools.folders.pictures import (
     Picture,
@@ -83,15 +82,8 @@ class FolderCommand:
         settings = FolderSettings(
             self.model, self.route, self.use_head, self.budgets, language_factory(self.language)
         )
-        with (
-            kept_in(self.store, out) as keep,
-            progress_bar("segmenting", len(pictures), *rate_columns("pictures")) as (bar, task),
-        ):
-
-            def advance(done: int, total: int) -> None:
-                bar.update(task, completed=done, total=total)
-                keep()
-
+        columns = rate_columns("pictures")
+        with kept_progress("segmenting", self.store, out, *columns) as advance:
             return run_folder(
                 pictures, self._answering(settings), out, settings=self._said(), advance=advance
             )

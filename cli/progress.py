@@ -1,7 +1,8 @@
 """Progress on a terminal; nothing where standard error is a file."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import (
@@ -15,6 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
+
+from sam3i_agent.core.storage.folders import kept_in
 
 
 @contextmanager
@@ -31,6 +34,35 @@ def progress_bar(
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         yield bar, bar.add_task(description, total=total)
+
+
+@contextmanager
+def kept_progress(
+    description: str, store: str | None, out: Path, *columns: ProgressColumn
+) -> Iterator[Callable[..., None]]:
+    """Show a bar while the block fills a folder, which may lie in a store, too.
+
+    Args:
+        description: what is being done.
+        store: URL, as `kept_in` takes it.
+        out: the folder.
+        *columns: as `progress_bar` takes them.
+
+    Yields:
+        What to call with steps done, in all and, where it has changed, what is being done.
+
+    Raises:
+        InputError: it is no such URL.
+        StorageError: the store refuses, or cannot be opened.
+        TryAgainError: it does not answer.
+    """
+    with kept_in(store, out) as keep, progress_bar(description, None, *columns) as (bar, task):
+
+        def advance(done: int, total: int, what: str = description) -> None:
+            bar.update(task, description=what, completed=done, total=total)
+            keep()
+
+        yield advance
 
 
 class RateColumn(ProgressColumn):

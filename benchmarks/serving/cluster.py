@@ -18,7 +18,13 @@ from urllib.request import Request, urlopen
 from sam3i_agent.agent.runs import CHECKPOINTS_VARIABLE, FOLDER_VARIABLE
 from sam3i_agent.benchmarks.serving.nodes import Nodes, running_nodes
 from sam3i_agent.benchmarks.serving.postgres import Postgres, Programs, running_postgres
-from sam3i_agent.benchmarks.serving.process import HOST, end_all, free_port, wait_ready
+from sam3i_agent.benchmarks.serving.process import (
+    HOST,
+    end_all,
+    exit_on_sigterm,
+    free_port,
+    wait_ready,
+)
 from sam3i_agent.core.errors import ModelError
 from sam3i_agent.core.storage.blobs import STORE_VARIABLE, Blobs
 from sam3i_agent.segmodel.sharing.ray_cluster import RAY_ADDRESS
@@ -180,12 +186,13 @@ def running_service(
     if shutil.which("nginx") is None:
         raise ModelError("the load on a whole service needs nginx", "apt install nginx")
     programs = Programs.find()
+    exit_on_sigterm()
     with ExitStack() as stack:
+        started = stack.enter_context(running_nodes(model, replicas, nodes))
         postgres = stack.enter_context(running_postgres(programs))
         store, environment = stack.enter_context(_running_store(folder))
         environment[CHECKPOINTS_VARIABLE] = postgres.url
         environment[FOLDER_VARIABLE] = str(folder / "runs")
-        started = stack.enter_context(running_nodes(model, replicas, nodes))
         environment[RAY_ADDRESS] = started.address
         stack.enter_context(_environment(environment))
         port, *behind = (free_port() for _ in range(front_ends + 1))

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sam3i_agent.benchmarks.serving.process import replica_pids
+from sam3i_agent.benchmarks.serving.process import exit_on_sigterm, replica_pids
 from sam3i_agent.core.errors import ModelError
 from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.tools.serving.cluster.application import prepare_ray, run_model
 from sam3i_agent.tools.serving.cluster.replica import ReplicaState
 from sam3i_agent.tools.serving.cluster.service import ServedModel
+from sam3i_agent.tools.serving.settings import ServeSettings
 
 _CPUS = 1
 """Of a node; Ray counts them, and does not measure."""
@@ -46,7 +47,7 @@ class Nodes:
         Raises:
             ModelError: they do not start.
         """
-        self._handle = run_model(self._model, replicas, None)
+        self._handle = run_model(ServeSettings(model=self._model, replicas=replicas))
 
     def service(self) -> ServedModel:
         """Return the model on the replicas, for this process."""
@@ -106,6 +107,7 @@ def running_nodes(model: str, replicas: int, nodes: int) -> Iterator[Nodes]:
     try:
         workers = [cluster.add_node(num_cpus=_CPUS) for _ in range(nodes - 1)]
         ray.init(cluster.address, log_to_driver=False, logging_level=logging.WARNING)
+        exit_on_sigterm()
         serve.start(proxy_location="Disabled")
         running = Nodes(cluster, workers, ModelChoice(model, "cpu"))
         running.scale(replicas)

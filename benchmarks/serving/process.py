@@ -1,6 +1,7 @@
 """A server process for benches to call."""
 
 import contextlib
+import signal
 import socket
 import subprocess
 import sys
@@ -61,6 +62,19 @@ def wait_ready(url: str, processes: "Sequence[subprocess.Popen[bytes]]", start_s
         if any(one.poll() is not None for one in processes) or time.monotonic() > end:
             raise ModelError(f"{url} does not answer; see what the servers write")
         time.sleep(_PAUSE_S)
+
+
+def exit_on_sigterm() -> None:
+    """Let SIGTERM end this process as an exit does: what it has started is ended first.
+
+    To be called once more when Ray is joined, whose own handler aborts after 3 s.
+    """
+
+    def leave(*_: object) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: None)  # a second one would break off the ending
+        sys.exit(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, leave)
 
 
 def end_all(processes: "Sequence[subprocess.Popen[bytes]]") -> None:

@@ -19,7 +19,6 @@ from sam3i_agent.cli.options import (
 from sam3i_agent.core.contracts import RouteChoice
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.model_choice import ModelChoice, Tiling
-from sam3i_agent.core.storage.folders import kept_in
 
 
 @with_language
@@ -118,7 +117,7 @@ class CompareCommand:
 
         from sam3i_agent.agent.instructions import classify_level
         from sam3i_agent.agent.language.factory import language_factory, named_choices
-        from sam3i_agent.cli.progress import progress_bar
+        from sam3i_agent.cli.progress import kept_progress
         from sam3i_agent.data.formats.registry import open_dataset
         from sam3i_agent.evaluation.compare.cases import Shard
         from sam3i_agent.evaluation.compare.comparison import compare_routes
@@ -137,15 +136,7 @@ class CompareCommand:
         dataset = open_dataset(self.dataset, self.images, level_of=classify_level)
         if self.split:
             dataset = dataset.of_split(self.split)
-        with (
-            kept_in(self.store, self.out) as keep,
-            progress_bar("answering", None, *columns) as (bar, task),
-        ):
-
-            def advance(done: int, total: int) -> None:
-                bar.update(task, completed=done, total=total)
-                keep()
-
+        with kept_progress("answering", self.store, self.out, *columns) as advance:
             comparison = compare_routes(
                 dataset,
                 self.routes,

@@ -15,7 +15,6 @@ from sam3i_agent.cli.options import (
     log_to_stderr,
 )
 from sam3i_agent.core.model_choice import ModelChoice, Tiling
-from sam3i_agent.core.storage.folders import kept_in
 
 reproduce_app = typer.Typer(
     help="Measure the papers' tables, with the published numbers beside.", no_args_is_help=True
@@ -109,7 +108,7 @@ def _run(
     language: LanguageChoice | None = None,
 ) -> None:
     from sam3i_agent.agent.language.factory import language_factory
-    from sam3i_agent.cli.progress import progress_bar
+    from sam3i_agent.cli.progress import kept_progress
     from sam3i_agent.evaluation.compare.cases import Shard
     from sam3i_agent.evaluation.reproduce.reproducing import (
         Roots,
@@ -119,12 +118,7 @@ def _run(
     )
     from sam3i_agent.evaluation.reproduce.tables import Paper
 
-    with kept_in(store, out) as keep, progress_bar("reading") as (bar, task):
-
-        def advance(name: str, done: int, total: int) -> None:
-            bar.update(task, description=name, completed=done, total=total)
-            keep()
-
+    with kept_progress("reading", store, out) as advance:
         results = reproduce(
             Paper(paper),
             Roots(annotations, images, parse_image_folders(image_folders)),
@@ -135,7 +129,7 @@ def _run(
             limit=limit,
             shard=Shard.parse(shard),
             workers=workers,
-            advance=advance,
+            advance=lambda name, done, total: advance(done, total, name),
         )
     typer.echo(markdown_table(results), nl=False)
     typer.echo(f"table, answers and predictions written to {out}")

@@ -2,12 +2,18 @@
 
 import asyncio
 import shutil
+import signal
+import socket
+import subprocess
+import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from sam3i_agent.benchmarks.serving.clicking_model import save_clicking_model
 from sam3i_agent.benchmarks.serving.postgres import Programs
+from sam3i_agent.benchmarks.serving.process import HOST
 from sam3i_agent.benchmarks.serving.rounds import Found, Verdicts, make_rounds
 from sam3i_agent.core.errors import ModelError
 from sam3i_agent.core.masks import Masks
@@ -41,6 +47,34 @@ def test_the_questions_have_answers_of_boxes_and_clicks(tmp_path: Path):
     assert all(len(one.masks) for one in asked.answers.values())
     assert asked.is_right(asked.areas) and not asked.is_right([*asked.areas, 1.0])
     assert not asked.is_right([asked.areas[0] * 1.05, *asked.areas[1:]])
+
+
+_WITH_A_DATABASE = """
+import time
+from sam3i_agent.benchmarks.serving.postgres import Programs, running_postgres
+from sam3i_agent.benchmarks.serving.process import exit_on_sigterm
+exit_on_sigterm()
+with running_postgres(Programs.find()) as postgres:
+    print(postgres.url, flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_bench_that_is_told_to_end_leaves_no_database_behind():
+    try:
+        Programs.find()
+    except ModelError as error:
+        pytest.skip(error.message)
+    command = [sys.executable, "-c", _WITH_A_DATABASE]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as bench:
+        assert bench.stdout is not None
+        port = urlsplit(bench.stdout.readline().strip()).port or 0
+        socket.create_connection((HOST, port), 5).close()
+        for _ in range(2):  # as `timeout` sends them
+            bench.send_signal(signal.SIGTERM)
+    assert bench.returncode == 128 + signal.SIGTERM
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((HOST, port), 5)
 
 
 @pytest.mark.slow

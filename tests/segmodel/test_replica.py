@@ -19,6 +19,7 @@ from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
 from sam3i_agent.tools.serving.cluster import remote
 from sam3i_agent.tools.serving.cluster.remote import RemoteTracker, ReplicatedSegmenter
 from sam3i_agent.tools.serving.cluster.replica import Replica
+from sam3i_agent.tools.serving.settings import ServeSettings
 
 pytestmark = pytest.mark.filterwarnings("default")  # Ray's own, when it is imported
 
@@ -63,15 +64,17 @@ def _photo(number: int) -> Photo:
     return Photo(generate_scene(41, number).image, sha256=f"photo {number}")
 
 
+def _replica(name: str) -> Replica:
+    return Replica(ServeSettings(model=ModelChoice(name, "cpu")))
+
+
 @pytest.fixture
 def by_value(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(remote, "_shared", lambda pixels: pixels)
 
 
 def test_clicks_are_answered_as_by_the_model(by_value, repository: Path):
-    segmenter = ReplicatedSegmenter(
-        _Handle(Replica(ModelChoice(str(repository), "cpu"))), str(repository)
-    )
+    segmenter = ReplicatedSegmenter(_Handle(_replica(str(repository))), str(repository))
     plain = load_segmenter(str(repository), device="cpu")
     assert segmenter.takes_clicks and segmenter.has_memory
     x0, y0, x1, y1 = generate_scene(41, 0).objects[0].box_xyxy
@@ -87,13 +90,13 @@ def test_clicks_are_answered_as_by_the_model(by_value, repository: Path):
 
 @pytest.mark.parametrize("remembers", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_clip_goes_on_at_another_replica(by_value, repository: Path, remembers: bool):
-    model = ModelChoice(str(repository) if remembers else "tiny", "cpu")
+    name = str(repository) if remembers else "tiny"
     frames = [_photo(100 + number // 3) for number in range(6)]
-    plain = load_segmenter(model.name, device="cpu").follow("thing")
+    plain = load_segmenter(name, device="cpu").follow("thing")
     wanted = [plain.step(number, photo)[0] for number, photo in enumerate(frames)]
-    replicas = [Replica(model) for _ in range(2)]
+    replicas = [_replica(name) for _ in range(2)]
     handle = _Handle(replicas[0])
-    tracker = ReplicatedSegmenter(handle, model.name).follow("thing")
+    tracker = ReplicatedSegmenter(handle, name).follow("thing")
     found = []
     for number, photo in enumerate(frames):
         if number in (2, 4):
@@ -108,7 +111,7 @@ def test_a_clip_goes_on_at_another_replica(by_value, repository: Path, remembers
 
 
 def test_a_request_that_goes_astray_does_not_move_the_clip(by_value):
-    home, other = Replica(ModelChoice("tiny", "cpu")), Replica(ModelChoice("tiny", "cpu"))
+    home, other = _replica("tiny"), _replica("tiny")
     handle = _Handle(home)
     tracker = ReplicatedSegmenter(handle, "tiny").follow("thing")
     tracker.step(0, _photo(100))
@@ -120,7 +123,7 @@ def test_a_request_that_goes_astray_does_not_move_the_clip(by_value):
 
 
 def test_a_long_clip_outlives_short_ones_at_its_replica(by_value):
-    replica = Replica(ModelChoice("tiny", "cpu"))
+    replica = _replica("tiny")
     segmenter = ReplicatedSegmenter(_Handle(replica), "tiny")
     tracker = segmenter.follow("thing")
     assert isinstance(tracker, RemoteTracker)
@@ -133,7 +136,7 @@ def test_a_long_clip_outlives_short_ones_at_its_replica(by_value):
 
 
 def test_a_request_that_comes_too_late_is_not_begun(by_value):
-    replica = Replica(ModelChoice("tiny", "cpu"))
+    replica = _replica("tiny")
     segmenter = ReplicatedSegmenter(_Handle(replica), "tiny")
     with until(time.time() - 1), pytest.raises(TryAgainError, match="in time"):
         segmenter.encode(_photo(0)).segment([Prompt("thing")])

@@ -17,6 +17,7 @@ from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
 from sam3i_agent.segmodel.segmenter import Segmenter
 from sam3i_agent.segmodel.tiling import TilingSegmenter
 from sam3i_agent.tools.serving.cluster.service import ReplicatedService
+from sam3i_agent.tools.serving.settings import ServeSettings
 from tests.conftest import KnowingSegmenter
 
 SCENE = generate_scene(seed=901, index=1)
@@ -64,7 +65,8 @@ def segmenter(
         case "fake":
             yield KnowingSegmenter({PROMPTS[0].text: [(OBJECT.mask, 0.9)]})
         case _:
-            service = ReplicatedService(ModelChoice(owlv2_sam2, "cpu"), 1, None)
+            settings = ServeSettings(model=ModelChoice(owlv2_sam2, "cpu"), replicas=1)
+            service = ReplicatedService(settings)
             yield service.segmenter()
             service.stop()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sam3i_agent.core.errors import InputError
 from sam3i_agent.segmodel.sharing.ray_cluster import start_ray
 from sam3i_agent.tools.serving.settings import ServeSettings
 
@@ -51,6 +52,11 @@ def test_serve_build_writes_a_configuration_with_both_deployments(tmp_path: Path
     model, front = config.applications[0].deployments
     assert model.autoscaling_config["max_replicas"] == 3 and front.num_replicas == 2
     assert model.max_surge_percent == front.max_surge_percent == 1
+
+
+def test_fewer_replicas_under_load_than_without_are_refused():
+    with pytest.raises(InputError, match="--max-replicas 1 is less than --replicas 2"):
+        ServeSettings(replicas=2, max_replicas=1)
 
 
 def test_no_cluster_is_joined_but_the_one_that_is_named(monkeypatch: pytest.MonkeyPatch):

@@ -23,7 +23,7 @@ def service_of(settings: ServeSettings) -> SegmentationService:
 
     if settings.replicas is None:
         return JoinedService(settings.model)
-    return ReplicatedService(settings.model, settings.replicas, settings.max_replicas, settings)
+    return ReplicatedService(settings)
 
 
 def build_toolbox(

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sam3i_agent.agent.language.choice import LanguageChoice
 from sam3i_agent.core.contracts import Frozen
+from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.storage.blobs import MEMORY
 from sam3i_agent.tools.results.limits import DEFAULT_PICTURE_KB
@@ -64,6 +65,13 @@ class ServeSettings(Frozen):
     """Log all that is worth knowing, not warnings alone."""
     front_ends: Annotated[int, Field(ge=1)] | None = None
     """Processes of the tools, on Ray; None serves from this one."""
+
+    @model_validator(mode="after")
+    def _check_replicas(self) -> "ServeSettings":
+        most = self.max_replicas
+        if most is not None and self.replicas is not None and most < self.replicas:
+            raise InputError(f"--max-replicas {most} is less than --replicas {self.replicas}")
+        return self
 
     def watch(self, part: str) -> None:
         """Let this process log and trace as the settings say.

@@ -4,8 +4,7 @@ import logging
 import os
 from typing import Any
 
-from sam3i_agent.core.errors import InputError, ModelError
-from sam3i_agent.core.model_choice import ModelChoice
+from sam3i_agent.core.errors import ModelError
 from sam3i_agent.tools.serving.cluster.replica import REQUESTS_PER_REPLICA, Replica
 from sam3i_agent.tools.serving.probes import DRAIN_S
 from sam3i_agent.tools.serving.settings import ServeSettings
@@ -19,7 +18,6 @@ QUEUED_PER_REPLICA = 64
 _THINGS_PER_REPLICA = 256
 """Photos and clips whose home a replica is known to be; their features are bounded in bytes."""
 _PROBE_S = "2"
-_DEFAULTS = ServeSettings()
 
 
 def prepare_ray() -> None:
@@ -39,27 +37,16 @@ def prepare_ray() -> None:
         ) from error
 
 
-def model_deployment(
-    model: ModelChoice,
-    replicas: int,
-    max_replicas: int | None,
-    settings: ServeSettings = _DEFAULTS,
-) -> Any:
+def model_deployment(settings: ServeSettings) -> Any:
     """Return the bound deployment of the model.
 
     Args:
-        model: each replica gets a GPU of its own unless the device is `cpu`.
-        replicas: how many.
-        max_replicas: so many under load; None keeps their number.
-        settings: of the service, as far as replicas heed them.
-
-    Raises:
-        InputError: there are to be fewer under load than without.
+        settings: of the service, as far as replicas heed them; each gets a GPU of its own unless
+            the model's device is `cpu`.
     """
     from ray import serve
 
-    if max_replicas is not None and max_replicas < replicas:
-        raise InputError(f"--max-replicas {max_replicas} is less than --replicas {replicas}")
+    replicas, max_replicas = settings.replicas or 1, settings.max_replicas
     # A subclass here: Ray's decorators need Ray, which most installations do without.
     at_home = serve.multiplexed(max_num_models_per_replica=_THINGS_PER_REPLICA)
     body: Any = type(MODEL_DEPLOYMENT, (Replica,), {"feel_at_home": at_home(Replica.feel_at_home)})
@@ -85,34 +72,25 @@ def model_deployment(
             # A core each, or its share: more replicas than cores would wait for ever. One more is
             # for an update.
             "num_cpus": min(1, cores / (most + 1)) if cores else 1,
-            "num_gpus": int(model.device != "cpu" and _resource("GPU") > 0),
+            "num_gpus": int(settings.model.device != "cpu" and _resource("GPU") > 0),
         },
         **scaling,
     )
-    return deployment.bind(model, settings)
+    return deployment.bind(settings)
 
 
-def run_model(
-    model: ModelChoice,
-    replicas: int,
-    max_replicas: int | None,
-    settings: ServeSettings = _DEFAULTS,
-) -> Any:
+def run_model(settings: ServeSettings) -> Any:
     """Run replicas of the model on the cluster that was joined, and return their handle.
 
     Args:
-        model: as `model_deployment` takes it, like the rest.
-        replicas: how many; those that run already count.
-        max_replicas: so many under load; None keeps their number.
-        settings: of the service, as far as replicas heed them.
+        settings: as `model_deployment` takes them; replicas that run already count.
 
     Raises:
-        InputError: there are to be fewer under load than without.
         ModelError: they do not start.
     """
     from ray import serve
 
-    app = model_deployment(model, replicas, max_replicas, settings)
+    app = model_deployment(settings)
     try:
         return serve.run(app, name=APPLICATION, route_prefix=None)
     except RuntimeError as error:

@@ -128,16 +128,14 @@ def build(settings: ServeSettings) -> Any:
         settings: of the server; `SAM3I_TOKEN` is read where this is called.
 
     Raises:
-        InputError: the address needs a token or an issuer, or numbers do not go together.
+        InputError: the address needs a token or an issuer.
     """
     prepare_ray()
     from ray import serve
 
     access = Access.from_environment(settings.auth_issuer, settings.auth_audience)
     check_access(settings.host, access)
-    model = model_deployment(
-        settings.model, settings.replicas or 1, settings.max_replicas, settings
-    )
+    model = model_deployment(settings)
     front_end: Any = serve.deployment(
         serve.ingress()(FrontEnd),
         name=FRONT_DEPLOYMENT,

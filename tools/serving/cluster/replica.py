@@ -26,7 +26,6 @@ from sam3i_agent.core.errors import Sam3iError
 from sam3i_agent.core.instances import ClickMasks, Instances
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.masks import Masks
-from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Click, Prompt
 from sam3i_agent.core.stopping import check_stop, deadline, run_in_pool, until
@@ -40,7 +39,6 @@ REQUESTS_PER_REPLICA = 16
 _CLIPS_PER_REPLICA = 4
 """Whose memory a replica keeps; another replica builds it anew."""
 R = TypeVar("R")
-_DEFAULTS = ServeSettings()
 
 
 @dataclass(frozen=True)
@@ -131,13 +129,13 @@ class Replica:
     What is wrong with a request comes back as a value: Ray would wrap what is raised.
     """
 
-    def __init__(self, model: ModelChoice, settings: ServeSettings = _DEFAULTS) -> None:
+    def __init__(self, settings: ServeSettings) -> None:
         settings.watch("replica")
         from sam3i_agent.segmodel.checkpoints.loading import load_by_choice
         from sam3i_agent.segmodel.tiling import TilingSegmenter
 
-        self._model = load_by_choice(model)
-        self._segmenter = TilingSegmenter(self._model, model.tiling)
+        self._model = load_by_choice(settings.model)
+        self._segmenter = TilingSegmenter(self._model, settings.model.tiling)
         self._threads = ThreadPoolExecutor(REQUESTS_PER_REPLICA)
         self._clips: OrderedDict[str, _Clip] = OrderedDict()
         self._name = secrets.token_hex(4)

@@ -21,7 +21,6 @@ from sam3i_agent.tools.serving.cluster.remote import ReplicatedSegmenter
 from sam3i_agent.tools.serving.settings import ServeSettings
 
 _RUNNING = "RUNNING"
-_DEFAULTS = ServeSettings()
 
 
 class ReplicasService(SegmentationService):
@@ -91,24 +90,11 @@ class ReplicatedService(ReplicasService):
     """The model on replicas, started at the first call.
 
     Args:
-        model: each replica gets a GPU of its own unless the device is `cpu`.
-        replicas: how many.
-        max_replicas: so many under load; None keeps their number.
-        settings: of the service, as far as replicas heed them.
+        settings: of the service, as `model_deployment` takes them.
     """
 
-    def __init__(
-        self,
-        model: ModelChoice,
-        replicas: int,
-        max_replicas: int | None,
-        settings: ServeSettings = _DEFAULTS,
-    ) -> None:
-        super().__init__(model)
-        if max_replicas is not None and max_replicas < replicas:
-            raise InputError(f"--max-replicas {max_replicas} is less than --replicas {replicas}")
-        self._replicas = replicas
-        self._max_replicas = max_replicas
+    def __init__(self, settings: ServeSettings) -> None:
+        super().__init__(settings.model)
         self._settings = settings
         self._owns_ray = False
 
@@ -136,7 +122,7 @@ class ReplicatedService(ReplicasService):
         if self._owns_ray:
             start_ray()
         serve.start(proxy_location="Disabled")  # clients talk to the tools, not to Ray
-        return run_model(self.model, self._replicas, self._max_replicas, self._settings)
+        return run_model(self._settings)
 
 
 def _reached(handle: Any, model: ModelChoice) -> Segmenter:
