@@ -1,8 +1,10 @@
 """Pictures of what was measured, with matplotlib (extra `bench`)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from sam3i_agent.benchmarks.agent_pattern import AgentPattern
 from sam3i_agent.benchmarks.growth import Growth
@@ -15,6 +17,13 @@ from sam3i_agent.core.errors import ModelError
 
 _OFFICIAL = "re-encode, one by one"
 _OURS = "encode once, together"
+_DRAWN_LOSSES = {
+    "class_focal": "class, focal loss",
+    "mask_dice": "masks, Dice loss",
+    "presence": "presence, cross entropy",
+}
+_SMOOTHED_LINES = 35
+"""Of the log: every kind of text has had its turn among them several times."""
 
 
 def plot_agent_pattern(measured: AgentPattern, path: Path) -> None:
@@ -145,6 +154,32 @@ def plot_peers(measured: Peers, path: Path) -> None:
     )
     axis.set_ylim(0, 1.4)
     axis.legend(loc="upper right")
+    figure.savefig(path)
+
+
+def plot_training(runs: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> None:
+    """Draw the losses that tell most over the steps as a PNG: a line for each run.
+
+    Args:
+        runs: what each logged, by its name; `training.log.read_log` reads it.
+        path: the file to write.
+
+    Raises:
+        ModelError: matplotlib is not installed.
+    """
+    figure, axes = _figure(len(_DRAWN_LOSSES))
+    for axis, (loss, title) in zip(axes, _DRAWN_LOSSES.items(), strict=True):
+        for name, lines in runs.items():
+            logged = [(line["step"], line[loss]) for line in lines if loss in line]
+            steps, values = np.array(logged).reshape(-1, 2).T
+            width = min(_SMOOTHED_LINES, len(values))
+            if width:
+                smooth = np.convolve(values, np.full(width, 1 / width), "valid")
+                axis.plot(steps[width - 1 :], smooth, label=name)
+        axis.set(title=title, xlabel="step")
+        axis.set_ylim(bottom=0)
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8)
     figure.savefig(path)
 
 

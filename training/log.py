@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
+from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.journal import Journal
 
 LOG_NAME = "log.jsonl"
@@ -23,6 +24,19 @@ class LogLine(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
     step: int
+
+
+def read_log(run: Path) -> list[dict[str, float]]:
+    """Return what a run has logged so far: `step`, and the losses and rates of it by name.
+
+    Raises:
+        InputError: the folder holds no log.
+        StorageError: the log is damaged.
+    """
+    lines = [line.model_dump() for line in Journal(run / LOG_NAME, LogLine)]
+    if not lines:
+        raise InputError(f"no {LOG_NAME} of a training in {str(run)!r}", "name a run's output")
+    return lines
 
 
 class TrainingLog:

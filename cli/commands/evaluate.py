@@ -149,3 +149,17 @@ def checkpoints(
                 f"{name}  {level}: gIoU {one.giou:.1f}, right nothing {one.nothing_right:.1f} "
                 f"({one.samples} texts)"
             )
+
+
+@evaluate_app.command()
+def curves(
+    runs: Annotated[list[Path], typer.Argument(help="Folders that sam3i train has written to.")],
+    plot: Annotated[Path, typer.Option(help="Where the PNG goes.")],
+) -> None:
+    """Draw how the losses of trainings fell, a line for each run (needs the extra bench)."""
+    import_trainer()
+    from sam3i_agent.benchmarks.plots import plot_training
+    from sam3i_agent.training.log import read_log
+
+    plot_training({run.name: read_log(run) for run in runs}, plot)
+    typer.echo(f"plot written to {plot}")

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from PIL import Image
+from typer.testing import CliRunner
 
+from sam3i_agent.cli.app import app
 from sam3i_agent.core.errors import InputError, ModelError
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.segmodel.checkpoints.loading import load_model
@@ -17,7 +20,7 @@ from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.tokenization import TokenBatch
 from sam3i_agent.training.config import TrainConfig, read_config
 from sam3i_agent.training.forward import forward_deep
-from sam3i_agent.training.log import LOG_NAME
+from sam3i_agent.training.log import LOG_NAME, read_log
 from sam3i_agent.training.loop import dry_run, learning_rate_at, train
 from sam3i_agent.training.model_size import ModelSize
 from sam3i_agent.training.validation import validate
@@ -263,3 +266,17 @@ def test_the_shipped_configurations_are_valid():
     root = Path(__file__).parent.parent.parent
     for path in (root / "training" / "configs").glob("*.yaml"):
         assert read_config(path).steps > 0
+
+
+def test_the_curves_of_runs_are_drawn_from_their_logs(tmp_path):
+    train(_config(tmp_path / "run"), progress=False)
+    logged = read_log(tmp_path / "run")
+    assert [line["step"] for line in logged] == [1, 2, 3, 4, 5, 6]
+    assert all(line["total"] > 0 for line in logged) and "mask_dice" in logged[-1]
+    plot = tmp_path / "curves.png"
+    command = ["evaluate", "curves", str(tmp_path / "run"), str(tmp_path / "run"), "--plot"]
+    assert CliRunner().invoke(app, [*command, str(plot)]).exit_code == 0
+    with Image.open(plot) as drawn:
+        assert drawn.width > 1000
+    with pytest.raises(InputError, match="of a training"):
+        read_log(tmp_path)
