@@ -32,6 +32,7 @@ from sam3i_agent.tools.folders.pictures import (
     same_text,
 )
 from sam3i_agent.tools.folders.run import FolderSummary, run_folder
+from sam3i_agent.tools.purpose import photo_warning_of
 from sam3i_agent.tools.results.export import check_writable
 
 logger = logging.getLogger(__name__)
@@ -143,7 +144,9 @@ def _texts_of(dataset: Path) -> dict[str, list[PictureText]]:
 def summarise_folder(summary: FolderSummary) -> str:
     """Return a run over many pictures in a few lines of plain words."""
     each = f", {summary.answered / summary.seconds:.1f} a second" if summary.answered else ""
-    lines = [
+    caution = photo_warning_of(summary.unlike)
+    lines = [f"warning: {caution}"] if caution else []
+    lines += [
         f"{summary.pictures} pictures: {summary.found} with something found, "
         f"{summary.nothing} with nothing, {summary.failed} failed, "
         f"{len(summary.problems)} skipped{each}"

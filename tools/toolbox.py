@@ -16,7 +16,7 @@ from sam3i_agent.core.contracts import (
     SegmentationResult,
 )
 from sam3i_agent.core.errors import InputError
-from sam3i_agent.core.photo import FORMATS, MAX_PIXELS, Photo
+from sam3i_agent.core.photo import MAX_PIXELS, Photo, readable_formats
 from sam3i_agent.core.prompt import Click, Exemplar
 from sam3i_agent.core.results import join_results
 from sam3i_agent.core.stopping import run_in_thread
@@ -317,7 +317,7 @@ class Toolbox:
             takes_points=segmenter.takes_clicks,
             image_sources=sources,
             allowed_folders=[str(root) for root in self.source.roots],
-            formats=list(FORMATS),
+            formats=list(readable_formats()),
             max_instruction_characters=MAX_INSTRUCTION_CHARACTERS,
             max_image_megapixels=MAX_PIXELS // _MEGA,
             export_formats=[

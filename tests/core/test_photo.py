@@ -1,15 +1,19 @@
 """Image files, odd and bad: the right upright pixels, or one clear error."""
 
 import struct
+import sys
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pytest
 from PIL import Image
 
 from sam3i_agent.core.errors import InputError
-from sam3i_agent.core.photo import MAX_PIXELS, read_photo
+from sam3i_agent.core.photo import MAX_PIXELS, read_photo, read_size_hw, readable_formats
 
 
 def _png_header_only(width: int, height: int) -> bytes:
@@ -69,6 +73,44 @@ def test_cmyk_sixteen_bit_and_transparency(tmp_path: Path):
 
     Image.new("L", (8, 8), 77).save(tmp_path / "grey.png")
     assert read_photo(tmp_path / "grey.png").pixels[0, 0].tolist() == [77, 77, 77]
+
+
+def test_pictures_of_telephones_are_read(tmp_path: Path):
+    pillow_heif.from_pillow(Image.new("RGB", (64, 48), "red")).save(tmp_path / "a.heic")
+    Image.new("RGB", (64, 48), "red").save(tmp_path / "a.avif")
+    for name in ("a.heic", "a.avif"):
+        photo = read_photo(tmp_path / name)
+        assert photo.size_hw == (48, 64) and photo.pixels[20, 20, 0] > 200
+        assert read_size_hw(tmp_path / name) == (48, 64)
+
+
+def test_without_its_extra_heic_says_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pillow_heif.from_pillow(_noise()).save(tmp_path / "a.heic")
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    readable_formats.cache_clear()
+    try:
+        with pytest.raises(InputError, match=r"not an image this tool reads.*sam3i-agent\[heic\]"):
+            read_photo(tmp_path / "a.heic")
+    finally:
+        readable_formats.cache_clear()
+
+
+def test_of_several_frames_or_pages_the_first_is_read_and_that_is_said(tmp_path: Path):
+    pages = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    for name in ("a.gif", "a.webp", "a.tif", "a.png"):
+        pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:])
+        photo = read_photo(tmp_path / name)
+        assert photo.pixels[4, 4, 0] > 200 > photo.pixels[4, 4, 2]
+        assert photo.notes == ("of several frames or pages the first was read",)
+
+
+def test_pillow_warns_of_nothing_in_any_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)  # of which a picture of 1,200 has more
+    _noise().save(tmp_path / "a.png")
+    with ThreadPoolExecutor(8) as pool, warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        list(pool.map(read_photo, [tmp_path / "a.png"] * 200))
+    assert not said
 
 
 def _truncated_jpeg(folder: Path) -> Path:

@@ -4,14 +4,17 @@ import json
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import skimage
 from PIL import Image
 from typer.testing import CliRunner
 
 from sam3i_agent.cli.app import app
+from sam3i_agent.cli.folder_run import summarise_folder
 from sam3i_agent.core.contracts import (
     LevelChoice,
     PictureAnswer,
@@ -174,6 +177,33 @@ def test_a_broken_picture_is_noted_and_tried_again_once_it_is_mended(photos: Pat
     again = Answering()
     assert not _run(photos, out, again).problems and again.answered == ["2.png"]
     assert len(read_coco(out)) == 6
+
+
+def test_what_a_folder_holds_besides_is_said_and_ends_nothing(photos: Path, tmp_path: Path):
+    long = _save(photos / f"{'ü' * 124}.png").rename(photos / f"{'ü' * 125}.jpg")
+    _save(photos / f"{'ü' * 124}ue.png")
+    (photos / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic, and no more")
+    (photos / "moved.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    out = tmp_path / "out"
+    summary = _run(photos, out, Answering())
+    assert summary.found == 8 and summary.pictures == 10
+    assert summary.problems.keys() == {"phone.heic", "moved.jpg"}
+    assert long.name in read_coco(out)
+    names = {one.name for one in (out / "overlays").iterdir() if one.is_file()}
+    assert len(names) == 7 and all(len(one.encode()) <= 255 for one in names)
+    page = (out / "contact-sheet.html").read_text()
+    for part in page.split('src="')[1:]:
+        assert (out / unquote(part.split('"')[0])).is_file()
+
+
+def test_photographs_before_a_model_of_scenes_are_counted_and_said(photos: Path, tmp_path: Path):
+    shutil.copy(Path(skimage.__file__).parent / "data" / "coffee.png", photos)
+    tiny = FolderSettings(ModelChoice("tiny"), RouteChoice.DIRECT)
+    summary = _run(photos, tmp_path / "out", Answering(settings=tiny))
+    assert summary.unlike == 1
+    said = "1 picture looks like a photograph, and the model tiny knows drawn pictures alone"
+    assert summarise_folder(summary).startswith(f"warning: {said}")
+    assert said in (tmp_path / "out" / "contact-sheet.html").read_text()
 
 
 def test_new_pictures_are_added_and_another_text_is_another_run(photos: Path, tmp_path: Path):

@@ -4,9 +4,11 @@ The page is one file without network beside the thumbnails and overlays, which i
 into view.
 """
 
+import hashlib
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
@@ -16,9 +18,12 @@ from sam3i_agent.core.contracts import PictureAnswer, RunStatus, SegmentationRes
 from sam3i_agent.core.errors import StorageError
 from sam3i_agent.core.files import write_whole
 from sam3i_agent.tools.folders.pictures import OVERLAYS_FOLDER, THUMBNAILS_FOLDER, Picture
-from sam3i_agent.tools.purpose import PHOTO_WARNING
+from sam3i_agent.tools.purpose import PHOTO_WARNING, photo_warning_of
 
 SHEET_NAME = "contact-sheet.html"
+_NAME_BYTES = 255
+"""Of a file's name, at most."""
+_HASH_DIGITS = 16
 _STATES = {
     "found": "found",
     "nothing": "nothing found",
@@ -30,8 +35,16 @@ _STATES = {
 
 
 def picture_name(folder: str, file: str) -> str:
-    """Return where the overlay or the thumbnail of a picture is, relative to the results."""
-    return f"{folder}/{file}.jpg"
+    """Return where the overlay or the thumbnail of a picture is, relative to the results.
+
+    A name that would be longer than file systems take is cut, and made its own by a hash.
+    """
+    name = PurePosixPath(f"{file}.jpg")
+    if len(os.fsencode(name.name)) > _NAME_BYTES:
+        digest = hashlib.sha256(os.fsencode(name.name)).hexdigest()[:_HASH_DIGITS]
+        kept = os.fsencode(name.name)[: _NAME_BYTES - len(f"-{digest}.jpg")]
+        name = name.with_name(f"{kept.decode(errors='ignore')}-{digest}.jpg")
+    return f"{folder}/{name}"
 
 
 def write_contact_sheet(
@@ -61,7 +74,7 @@ def write_contact_sheet(
         cards=shown,
         states={state: words for state, words in _STATES.items() if counts[state]},
         counts=counts,
-        unlike=sum(one["unlike"] for one in shown),
+        caution=photo_warning_of(sum(one["unlike"] for one in shown)),
         settings=settings,
     )
     try:

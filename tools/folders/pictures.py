@@ -11,8 +11,10 @@ from sam3i_agent.core.contracts import LevelChoice, PictureText
 from sam3i_agent.core.errors import InputError, Sam3iError
 
 COLUMNS = ("file_name", "instruction")
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
-"""Of the files in a folder that are taken for pictures."""
+SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".heic", ".heif"}
+)
+"""Of the files in a folder that are taken for pictures; what cannot be read of them is said."""
 OVERLAYS_FOLDER = "overlays"
 THUMBNAILS_FOLDER = "thumbnails"
 YOLO_FOLDER = "yolo"
@@ -77,13 +79,16 @@ def _files_of(word: str) -> Sequence[Path]:
 
 
 def _pictures_of(paths: Iterable[Path], folder: Path) -> list[Path]:
-    """Return the pictures among paths in a folder, without hidden ones, by their names."""
+    """Return the pictures among paths in a folder, without hidden ones, by their names.
+
+    A link that leads nowhere is one too, so that somebody says it.
+    """
     return sorted(
         one
         for one in paths
         if one.suffix.lower() in SUFFIXES
         and not any(part.startswith(".") for part in one.relative_to(folder).parts)
-        and one.is_file()
+        and (one.is_file() or (one.is_symlink() and not one.exists()))
     )
 
 

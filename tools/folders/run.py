@@ -21,6 +21,7 @@ from sam3i_agent.tools.folders.contact_sheet import (
 )
 from sam3i_agent.tools.folders.exports import write_exports
 from sam3i_agent.tools.folders.pictures import OVERLAYS_FOLDER, THUMBNAILS_FOLDER, Picture
+from sam3i_agent.tools.purpose import PHOTO_WARNING
 
 RESULTS_NAME = "results.jsonl"
 
@@ -41,6 +42,8 @@ class FolderSummary:
     nothing: int
     failed: int
     """Pictures with a text that could not be worked on."""
+    unlike: int
+    """Pictures that look like photographs, answered by the model that knows none."""
     problems: Mapping[str, str]
     """By picture that could not be read: why."""
     answered: int
@@ -155,10 +158,11 @@ def _write_pictures(drawn: DrawnAnswer, out: Path) -> None:
 def _summary(
     answers: Iterable[PictureAnswer], out: Path, answered: int, seconds: float
 ) -> FolderSummary:
-    count = found = nothing = failed = 0
+    count = found = nothing = failed = unlike = 0
     problems: dict[str, str] = {}
     for one in answers:
         count += 1
+        unlike += any(PHOTO_WARNING in result.warnings for result in one.results)
         if one.problem:
             problems[one.file] = one.problem
         elif _has_failed(one):
@@ -169,5 +173,5 @@ def _summary(
             nothing += 1
     sheet = str(out / SHEET_NAME)
     return FolderSummary(
-        str(out), sheet, count, found, nothing, failed, problems, answered, seconds
+        str(out), sheet, count, found, nothing, failed, unlike, problems, answered, seconds
     )
