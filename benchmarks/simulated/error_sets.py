@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from pydantic import ValidationError
 
-from sam3i_agent.agent.language.simulated import ErrorRates
+from sam3i_agent.benchmarks.simulated.error_rates import ErrorRates
 from sam3i_agent.core.errors import InputError
 
 NO_ERRORS = "none"

@@ -11,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from sam3i_agent.agent.language.factory import LanguageFactory
-from sam3i_agent.agent.language.simulated import ErrorRates, simulated_language
 from sam3i_agent.benchmarks.simulated.answering import Answerer
+from sam3i_agent.benchmarks.simulated.error_rates import ErrorRates
 from sam3i_agent.benchmarks.simulated.error_sets import NO_ERRORS
+from sam3i_agent.benchmarks.simulated.model import simulated_language
 from sam3i_agent.benchmarks.simulated.questions import LEVELS, Question
 from sam3i_agent.benchmarks.simulated.rows import (
     FinishedRows,

@@ -4,8 +4,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from sam3i_agent.agent.language.simulated import KnownObject, Truth
 from sam3i_agent.benchmarks.simulated.scene_plans import parts_of
+from sam3i_agent.benchmarks.simulated.truth import KnownObject, Truth
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.masks import Masks, mask_ious
 from sam3i_agent.core.photo import Photo, read_photo

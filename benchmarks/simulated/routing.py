@@ -6,9 +6,9 @@ import numpy as np
 
 from sam3i_agent.agent.instructions import kind_of
 from sam3i_agent.agent.language.choice import PromptsVersion
-from sam3i_agent.agent.language.simulated import simulated_language
 from sam3i_agent.benchmarks.simulated.answering import Answerer
 from sam3i_agent.benchmarks.simulated.error_sets import ERROR_SETS
+from sam3i_agent.benchmarks.simulated.model import simulated_language
 from sam3i_agent.benchmarks.simulated.questions import Question
 from sam3i_agent.core.contracts import Frozen, RouteChoice, TextKind
 from sam3i_agent.core.masks import union_iou

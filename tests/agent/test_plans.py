@@ -8,7 +8,6 @@ import pytest
 from pydantic import ValidationError
 
 from sam3i_agent.agent.instructions import kind_of
-from sam3i_agent.agent.language import simulated
 from sam3i_agent.agent.language.budgets import Meter
 from sam3i_agent.agent.language.conversation import Conversation
 from sam3i_agent.agent.language.ledger import MemoryLedger
@@ -17,9 +16,6 @@ from sam3i_agent.agent.language.replies import ProposeReply
 from sam3i_agent.agent.language.side import Role, View
 from sam3i_agent.agent.planner.worded import PlanPart, read_parts
 from sam3i_agent.agent.run import segment_photo_sync
-from sam3i_agent.benchmarks.simulated.questions import read_questions
-from sam3i_agent.benchmarks.simulated.routing import measure_routing, routing_table
-from sam3i_agent.benchmarks.simulated.scene_plans import parts_of
 from sam3i_agent.core.contracts import Budgets, Route, RouteChoice, RunStatus, TextKind
 from sam3i_agent.core.errors import LanguageError
 from sam3i_agent.core.levels import InstructionLevel
@@ -209,54 +205,12 @@ def test_rules_plan_alone_on_this_route_too(grey_photo):
     assert _names(result) == {"middle"} and result.route is Route.AGENT_PLAN
 
 
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [
-        ("the second red star from the left",
-         [{"phrase": "red star", "order": "left", "rank": 2}]),
-        ("everything except what would roll down a slope",
-         [{"phrase": "thing", "without": ["circle", "ring"]}]),
-        ("whatever is nearest to the thing that shows the way",
-         [{"phrase": "thing", "relation": "nearest to", "to": "arrow"}]),
-        ("of all that matches the sun, the one that is the easiest to overlook",
-         [{"phrase": "yellow thing", "size": "smallest"}]),
-        ("what has lines all over and stands for love?", [{"phrase": "striped heart"}]),
-        ("the odd one out", []),
-        ("of all that rolls away when pushed, the one that takes up the most space", []),
-    ],
-)  # fmt: skip
-def test_texts_of_scenes_are_read_without_looking(text, parts):
-    assert parts_of(text) == parts
-
-
-def test_every_text_of_scenes_is_read_or_takes_a_look():
-    for one in read_questions(5, 990_002):
-        parts = parts_of(one.text)
-        assert parts or one.level is InstructionLevel.COMPLEX, one.text
-        plan = read_parts(list(map(PlanPart.model_validate, parts)), [])
-        assert (plan is None) is all(len(part) == 1 for part in parts), one.text
-
-
 def test_a_plan_that_says_no_more_than_names_is_none(grey_photo):
     names = [{"phrase": "star"}, {"phrase": "ring"}]
     assert read_parts(list(map(PlanPart.model_validate, names)), []) is None
     named, _ = _run(grey_photo, _reply(*names, targets=["star"]))
     plain, _ = _run(grey_photo, _reply(targets=["star"]))
     assert _names(named) == _names(plain) == set(STARS)
-
-
-def test_a_simulated_plan_errs_at_the_given_rate():
-    rng = np.random.default_rng(0)
-    truth = simulated.Truth((), (), (), ({"phrase": "star", "order": "left", "rank": 2},))
-    meter = Meter(Budgets(), MemoryLedger())
-    rates = simulated.ErrorRates.parse({"propose": 0.3})
-    assert rates.plan == 0.3 and simulated.ErrorRates.parse({"propose": 0.3, "plan": 0}).plan == 0
-    model = simulated.SimulatedModel(truth, rates, 0, meter)
-    plans = [model._planned(rng) for _ in range(400)]
-    wrong = [one for one in plans if one != list(truth.plan)]
-    assert len(wrong) / len(plans) == pytest.approx(0.3, abs=0.07)
-    for one in wrong:
-        PlanPart.model_validate(one[0])
 
 
 @pytest.mark.parametrize(
@@ -290,10 +244,3 @@ def test_auto_gives_a_kind_to_the_agent_and_asks_a_blind_model_for_a_plan_alone(
         text_only=True,
     )  # fmt: skip
     assert blind.route is Route.AGENT_PLAN and len(asked) == 1 and _names(blind) == {"right"}
-
-
-def test_routes_are_measured_by_kind_of_text(tiny):
-    bench = measure_routing(tiny, read_questions(1, 990_003), 990_003)
-    assert sum(one.texts for one in bench.rows) == len(read_questions(1, 990_003))
-    assert bench.agent_kinds == []  # too few of each kind to say anything
-    assert "agent_kinds:" in routing_table(bench)

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from sam3i_agent.agent.language.factory import offline_planner
-from sam3i_agent.agent.language.simulated import ErrorRates
 from sam3i_agent.benchmarks.plots import plot_ways
+from sam3i_agent.benchmarks.simulated.error_rates import ErrorRates
 from sam3i_agent.benchmarks.simulated.language import measure_language
 from sam3i_agent.benchmarks.simulated.questions import read_questions
 from sam3i_agent.benchmarks.simulated.rows import markdown_of, table_of

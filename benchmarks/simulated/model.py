@@ -9,13 +9,10 @@ import asyncio
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field
 
 from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.language.budgets import Meter
@@ -28,14 +25,10 @@ from sam3i_agent.agent.language.conversation import (
 from sam3i_agent.agent.language.mllm import MllmLanguage
 from sam3i_agent.agent.language.side import LanguageSide, Role, View, roles_of
 from sam3i_agent.agent.planner.plan import Axis, Relation
-from sam3i_agent.core.contracts import Frozen
-from sam3i_agent.core.masks import Masks, mask_ious
+from sam3i_agent.benchmarks.simulated.error_rates import ErrorRates
+from sam3i_agent.benchmarks.simulated.truth import Truth
 from sam3i_agent.prompts.templates import VERSION
 
-Rate = Annotated[float, Field(ge=0, le=1)]
-
-RIGHT_IOU = 0.5
-"""A mask that overlaps an object more shows it."""
 _SAID = ("relation", "order", "size", "side", "number", "without")
 """Fields of a plan's part that tell instances apart."""
 _CHOICES = {
@@ -45,83 +38,6 @@ _CHOICES = {
 MANY_MASKS = 4
 """From so many on, a conversation examines them one by one before it selects."""
 _GARBAGE = "Sure! Here you go: {masks: [1,"
-
-
-class ErrorRates(Frozen):
-    """How often a simulated model errs, 0..1 each."""
-
-    propose: Rate = 0.0
-    """Each phrase names something else: a wrong attribute, a broader word, or a misspelling."""
-    plan: Rate = 0.0
-    """A plan has a wrong relation, side, order or number."""
-    false_accept: Rate = 0.0
-    """A verdict accepts a wrong mask."""
-    false_reject: Rate = 0.0
-    """A verdict rejects a right mask."""
-    missed: Rate = 0.0
-    """A selection leaves out a right mask."""
-    extra: Rate = 0.0
-    """A selection takes a wrong mask."""
-    absent: Rate = 0.0
-    """Where nothing fits, it takes something for it."""
-    false_absent: Rate = 0.0
-    """It says that nothing fits where something does."""
-    malformed: Rate = 0.0
-    """A reply holds no usable JSON."""
-    latency_s: Annotated[float, Field(ge=0)] = 0.0
-    """Seconds that each reply takes."""
-    repeated: bool = False
-    """The same question gets the same answer, as at temperature 0; else each is drawn anew."""
-
-    @classmethod
-    def parse(cls, values: Mapping[str, Any]) -> "ErrorRates":
-        """Read rates by name; `verify` and `select` stand for both of their kinds.
-
-        A plan errs as a proposal does, where nothing else is said.
-
-        Raises:
-            pydantic.ValidationError: a name is unknown, or a rate is not 0 to 1.
-        """
-        both = {"verify": ("false_accept", "false_reject"), "select": ("missed", "extra")}
-        rates = {name: value for name, value in values.items() if name not in both}
-        for name, kinds in both.items():
-            if name in values:
-                rates = {**dict.fromkeys(kinds, values[name]), **rates}
-        if "propose" in values:
-            rates.setdefault("plan", values["propose"])
-        return cls.model_validate(rates)
-
-    def scaled(self, factor: float) -> "ErrorRates":
-        """Return all rates times `factor`, at most 1."""
-        rates = {
-            name: min(1.0, factor * value)
-            for name, value in self.model_dump().items()
-            if name not in ("latency_s", "repeated")
-        }
-        return ErrorRates(**rates, latency_s=self.latency_s, repeated=self.repeated)
-
-
-@dataclass(frozen=True)
-class KnownObject:
-    """An object of a scene, and its words from the most exact to the plainest."""
-
-    words: tuple[str, ...]
-    counts: str
-    """COCO's compressed counts of its mask."""
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What a scene shows, and which of it an instruction means."""
-
-    objects: tuple[KnownObject, ...]
-    targets: tuple[int, ...]
-    """Positions among the objects; none where what is asked for is absent."""
-    vocabulary: tuple[str, ...]
-    """Phrases for things of this kind of scene, to err with."""
-    plan: tuple[Mapping[str, Any], ...] = ()
-    """Parts of the plan (`agent.planner.worded.PlanPart`) that the words alone give; none where
-    they give none."""
 
 
 class SimulatedModel(Conversation):
@@ -194,7 +110,7 @@ class SimulatedModel(Conversation):
                 ]
                 return {"judgements": judgements}
             case "judge_completeness":
-                missing = self._unmatched(view)
+                missing = self._truth.unmatched(view)
                 return {"complete": not missing, "missing": ", ".join(missing)}
             case _:
                 return self._call(view, "examine_each_mask" in question.functions, rng)
@@ -205,7 +121,7 @@ class SimulatedModel(Conversation):
         All that the answer takes must be found by one phrase. Many masks are examined first.
         """
         fresh = self._fresh_for_all(view)
-        found = len(self._best_masks(view))
+        found = len(self._truth.best_masks(view))
         if not view.candidates or (fresh and not found):
             return self._segment(view, fresh, rng)
         if unexamined and len(view.candidates) >= MANY_MASKS:
@@ -244,7 +160,7 @@ class SimulatedModel(Conversation):
         if not truth.targets:
             phrase = self._untried([str(rng.choice(truth.vocabulary))], view, rng)
             return {"reason": "that must be it", "targets": phrase}
-        wanted = self._unmatched_targets(view) or truth.targets
+        wanted = self._truth.unmatched_targets(view) or truth.targets
         phrases: list[str] = []
         for index in dict.fromkeys(wanted):
             words = truth.objects[index].words
@@ -312,7 +228,7 @@ class SimulatedModel(Conversation):
         ]
         if self._says_absent(rng):
             return {"reason": "none of these", "masks": [], "absent": True}
-        right = set(self._best_masks(view))
+        right = set(self._truth.best_masks(view))
         masks = [
             number
             for number in allowed
@@ -324,47 +240,15 @@ class SimulatedModel(Conversation):
         ]
         if not self._truth.targets and not masks and allowed:
             masks = [int(rng.choice(allowed))]  # it is sure that there is something
-        missing = self._unmatched(view)
+        missing = self._truth.unmatched(view)
         return {"reason": "as asked", "masks": masks, "missing": ", ".join(missing),
                 "finished": not missing}  # fmt: skip
 
     def _judge(self, one: Candidate, view: View, rng: np.random.Generator) -> dict[str, Any]:
-        right = bool((self._overlaps([one], view)[self._target_rows()] >= RIGHT_IOU).any())
+        right = self._truth.is_right(one, view)
         rate = self._errors.false_reject if right else self._errors.false_accept
         accepts = right is not (rng.random() < rate)
         return {"reason": "so it looks", "verdict": "accept" if accepts else "reject"}
-
-    def _target_rows(self) -> NDArray[np.intp]:
-        return np.array(self._truth.targets, dtype=np.intp)
-
-    def _overlaps(self, candidates: Sequence[Candidate], view: View) -> NDArray[np.float64]:
-        """Return (objects, candidates) mask IoUs."""
-        size = view.photo.size_hw
-        return mask_ious(
-            Masks(size, (one.counts for one in self._truth.objects)),
-            Masks(size, (one.counts for one in candidates)),
-        )
-
-    def _best_masks(self, view: View) -> list[int]:
-        """Return the number of the best mask of each target that has one."""
-        overlaps = self._overlaps(view.candidates, view)
-        return [
-            int(overlaps[target].argmax()) + 1
-            for target in self._truth.targets
-            if overlaps.shape[1] and overlaps[target].max() >= RIGHT_IOU
-        ]
-
-    def _unmatched_targets(self, view: View) -> tuple[int, ...]:
-        overlaps = self._overlaps(view.candidates, view)
-        return tuple(
-            target
-            for target in self._truth.targets
-            if not overlaps.shape[1] or overlaps[target].max() < RIGHT_IOU
-        )
-
-    def _unmatched(self, view: View) -> list[str]:
-        """Return the words of targets that no candidate shows."""
-        return [self._truth.objects[one].words[0] for one in self._unmatched_targets(view)]
 
 
 def _otherwise(key: str, value: Any, rng: np.random.Generator) -> Any:

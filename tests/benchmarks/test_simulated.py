@@ -10,12 +10,8 @@ from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.language.budgets import Meter
 from sam3i_agent.agent.language.ledger import MemoryLedger
 from sam3i_agent.agent.language.side import Decision, ProposedPhrase, TriedPhrase, View
-from sam3i_agent.agent.language.simulated import (
-    ErrorRates,
-    KnownObject,
-    Truth,
-    simulated_language,
-)
+from sam3i_agent.agent.planner.worded import PlanPart, read_parts
+from sam3i_agent.benchmarks.simulated.error_rates import ErrorRates
 from sam3i_agent.benchmarks.simulated.error_sets import (
     ERROR_SETS,
     NO_ERRORS,
@@ -23,8 +19,12 @@ from sam3i_agent.benchmarks.simulated.error_sets import (
     rates_to_measure,
 )
 from sam3i_agent.benchmarks.simulated.language import measure_language
+from sam3i_agent.benchmarks.simulated.model import SimulatedModel, simulated_language
 from sam3i_agent.benchmarks.simulated.questions import read_questions
+from sam3i_agent.benchmarks.simulated.routing import measure_routing, routing_table
 from sam3i_agent.benchmarks.simulated.rows import stops_paying_at
+from sam3i_agent.benchmarks.simulated.scene_plans import parts_of
+from sam3i_agent.benchmarks.simulated.truth import KnownObject, Truth
 from sam3i_agent.core.contracts import Budgets, RouteChoice
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.levels import InstructionLevel
@@ -168,3 +168,52 @@ def test_the_agent_gains_with_a_good_model_and_is_not_ruined_by_a_coin(tiny):
     assert good < sum(bench.oracle.values()) / 2 + 1
     assert bench.rows[1].calls < 3.2 and sum(bench.rows[1].endings.values()) == len(questions)
     assert stops_paying_at(bench, InstructionLevel.SIMPLE) is None  # no sweep, no answer
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("the second red star from the left",
+         [{"phrase": "red star", "order": "left", "rank": 2}]),
+        ("everything except what would roll down a slope",
+         [{"phrase": "thing", "without": ["circle", "ring"]}]),
+        ("whatever is nearest to the thing that shows the way",
+         [{"phrase": "thing", "relation": "nearest to", "to": "arrow"}]),
+        ("of all that matches the sun, the one that is the easiest to overlook",
+         [{"phrase": "yellow thing", "size": "smallest"}]),
+        ("what has lines all over and stands for love?", [{"phrase": "striped heart"}]),
+        ("the odd one out", []),
+        ("of all that rolls away when pushed, the one that takes up the most space", []),
+    ],
+)  # fmt: skip
+def test_texts_of_scenes_are_read_without_looking(text, parts):
+    assert parts_of(text) == parts
+
+
+def test_every_text_of_scenes_is_read_or_takes_a_look():
+    for one in read_questions(5, 990_002):
+        parts = parts_of(one.text)
+        assert parts or one.level is InstructionLevel.COMPLEX, one.text
+        plan = read_parts(list(map(PlanPart.model_validate, parts)), [])
+        assert (plan is None) is all(len(part) == 1 for part in parts), one.text
+
+
+def test_a_simulated_plan_errs_at_the_given_rate():
+    rng = np.random.default_rng(0)
+    truth = Truth((), (), (), ({"phrase": "star", "order": "left", "rank": 2},))
+    meter = Meter(Budgets(), MemoryLedger())
+    rates = ErrorRates.parse({"propose": 0.3})
+    assert rates.plan == 0.3 and ErrorRates.parse({"propose": 0.3, "plan": 0}).plan == 0
+    model = SimulatedModel(truth, rates, 0, meter)
+    plans = [model._planned(rng) for _ in range(400)]
+    wrong = [one for one in plans if one != list(truth.plan)]
+    assert len(wrong) / len(plans) == pytest.approx(0.3, abs=0.07)
+    for one in wrong:
+        PlanPart.model_validate(one[0])
+
+
+def test_routes_are_measured_by_kind_of_text(tiny):
+    bench = measure_routing(tiny, read_questions(1, 990_003), 990_003)
+    assert sum(one.texts for one in bench.rows) == len(read_questions(1, 990_003))
+    assert bench.agent_kinds == []  # too few of each kind to say anything
+    assert "agent_kinds:" in routing_table(bench)
