@@ -13,8 +13,8 @@ from sam3i_agent.agent.graph import GRAPH
 from sam3i_agent.agent.language.budgets import Meter
 from sam3i_agent.agent.language.factory import LanguageFactory, offline_planner
 from sam3i_agent.agent.language.ledger import Ledger, MemoryLedger
+from sam3i_agent.agent.recording.runs import RecordedRun
 from sam3i_agent.agent.requests import RequestOptions, make_request
-from sam3i_agent.agent.runs import RecordedRun
 from sam3i_agent.agent.state import Agent, InputState, Workspace
 from sam3i_agent.agent.telemetry import tracer
 from sam3i_agent.agent.tool_calling.graph import TOOLS

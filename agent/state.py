@@ -33,7 +33,7 @@ from sam3i_agent.segmodel.segmenter import EncodedImage, Segmenter
 
 
 class RunRecord(Protocol):
-    """Where a run outlives its process; see `agent.runs.RecordedRun`."""
+    """Where a run outlives its process; see `agent.recording.runs.RecordedRun`."""
 
     def save_candidates(self, candidates: Sequence[Candidate]) -> None:
         """Keep all candidates of the run."""

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from sam3i_agent.agent.language.choice import LanguageChoice
 from sam3i_agent.agent.language.factory import language_factory
+from sam3i_agent.agent.recording.runs import RecordedRun, RunStore
 from sam3i_agent.agent.requests import make_request
-from sam3i_agent.agent.runs import RecordedRun, RunStore
 from sam3i_agent.core.contracts import (
     Budgets,
     LevelChoice,

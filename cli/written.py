@@ -18,7 +18,7 @@ def read_result(name: str) -> "SegmentationResult":
     """
     from pydantic import ValidationError
 
-    from sam3i_agent.agent.runs import RunStore
+    from sam3i_agent.agent.recording.runs import RunStore
     from sam3i_agent.core.contracts import SegmentationResult
     from sam3i_agent.tools.results.export import RESULT_NAME
 
@@ -55,7 +55,7 @@ def photo_of(result: "SegmentationResult", image: Path | None) -> "tuple[Path, P
 
 
 def _recorded(result: "SegmentationResult") -> Path:
-    from sam3i_agent.agent.runs import RunStore
+    from sam3i_agent.agent.recording.runs import RunStore
 
     hint = "give --image PHOTO"
     if result.run_id is None:

@@ -20,7 +20,7 @@ from sam3i_agent.tools.results.refining import Edits, refine_by_clicks
 if TYPE_CHECKING:
     from sam3i_agent.agent.language.factory import LanguageFactory
     from sam3i_agent.agent.language.ledger import Ledger
-    from sam3i_agent.agent.runs import RecordedRun
+    from sam3i_agent.agent.recording.runs import RecordedRun
     from sam3i_agent.segmodel.segmenter import EncodedImage, LoadedSegmenter, Segmenter
 
 

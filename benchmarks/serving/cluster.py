@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-from sam3i_agent.agent.runs import CHECKPOINTS_VARIABLE, FOLDER_VARIABLE
+from sam3i_agent.agent.recording.runs import FOLDER_VARIABLE
 from sam3i_agent.benchmarks.serving.nodes import Nodes, running_nodes
 from sam3i_agent.benchmarks.serving.postgres import Postgres, Programs, running_postgres
 from sam3i_agent.benchmarks.serving.process import (
@@ -26,7 +26,7 @@ from sam3i_agent.benchmarks.serving.process import (
     wait_ready,
 )
 from sam3i_agent.core.errors import ModelError
-from sam3i_agent.core.storage.blobs import STORE_VARIABLE, Blobs
+from sam3i_agent.core.storage.blobs import CHECKPOINTS_VARIABLE, STORE_VARIABLE, Blobs
 from sam3i_agent.segmodel.sharing.ray_cluster import RAY_ADDRESS
 
 START_S = 600

@@ -4,8 +4,8 @@ import asyncio
 import logging
 from collections import Counter
 
+from sam3i_agent.agent.recording.runs import RecordedRun, RunStore
 from sam3i_agent.agent.requests import make_request
-from sam3i_agent.agent.runs import RecordedRun, RunStore
 from sam3i_agent.benchmarks.serving.rounds import Found, Round
 from sam3i_agent.core.contracts import RouteChoice
 from sam3i_agent.core.errors import TryAgainError

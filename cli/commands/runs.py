@@ -12,7 +12,7 @@ from sam3i_agent.core.contracts import RunStatus
 from sam3i_agent.core.errors import StorageError
 
 if TYPE_CHECKING:
-    from sam3i_agent.agent.runs import RecordedRun
+    from sam3i_agent.agent.recording.runs import RecordedRun
     from sam3i_agent.core.contracts import SegmentationResult
 
 runs_app = typer.Typer(help="Recorded runs.", no_args_is_help=True)
@@ -21,7 +21,7 @@ runs_app = typer.Typer(help="Recorded runs.", no_args_is_help=True)
 @runs_app.command("list")
 def list_runs() -> None:
     """List recorded runs, the latest first."""
-    from sam3i_agent.agent.runs import RunStore
+    from sam3i_agent.agent.recording.runs import RunStore
 
     for run in RunStore().list():
         typer.echo(_describe(run))
@@ -30,7 +30,7 @@ def list_runs() -> None:
 @runs_app.command("show")
 def show_run(run_id: Annotated[str, typer.Argument(help="As sam3i runs list names it.")]) -> None:
     """Print a recorded run: what was asked, each step, the answer and its pictures."""
-    from sam3i_agent.agent.runs import RunStore
+    from sam3i_agent.agent.recording.runs import RunStore
 
     run = RunStore().open(run_id)
     typer.echo(_describe(run))
@@ -46,7 +46,7 @@ def export_run(
 
     It holds no keys. It is all that `sam3i runs replay` needs, here or elsewhere.
     """
-    from sam3i_agent.agent.runs import RunStore
+    from sam3i_agent.agent.recording.runs import RunStore
     from sam3i_agent.core.files import write_whole
 
     exported = RunStore().open(run_id).export()
@@ -77,7 +77,8 @@ def replay_run(
     Standard error says which questions were asked otherwise than recorded, or had no answer.
     """
     from sam3i_agent.agent.language.replay import Replay
-    from sam3i_agent.agent.runs import ExportedRun, RunStore
+    from sam3i_agent.agent.recording.records import ExportedRun
+    from sam3i_agent.agent.recording.runs import RunStore
     from sam3i_agent.tools.results.export import check_writable, write_result
     from sam3i_agent.tools.results.wording import summarise
     from sam3i_agent.tools.service import SegmentationService

@@ -12,9 +12,10 @@ from sam3i_agent.agent.language.choice import LanguageChoice
 from sam3i_agent.agent.language.factory import language_factory, offline_planner
 from sam3i_agent.agent.language.ledger import SqliteLedger
 from sam3i_agent.agent.language.replay import Replay
+from sam3i_agent.agent.recording.records import ExportedRun
+from sam3i_agent.agent.recording.runs import RunStore
 from sam3i_agent.agent.requests import make_request
 from sam3i_agent.agent.run import answer_request
-from sam3i_agent.agent.runs import ExportedRun, RunStore
 from sam3i_agent.core.contracts import RouteChoice, RunStatus
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.model_choice import ModelChoice

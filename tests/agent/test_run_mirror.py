@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from sam3i_agent.agent.candidates import Candidate
+from sam3i_agent.agent.recording.runs import RunStore
 from sam3i_agent.agent.requests import make_request
-from sam3i_agent.agent.runs import RunStore
 from sam3i_agent.benchmarks.serving.process import free_port
 from sam3i_agent.core.errors import InputError, TryAgainError
 from sam3i_agent.core.masks import Masks

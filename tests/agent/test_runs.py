@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from sam3i_agent.agent.runs import RunStore
+from sam3i_agent.agent.recording.runs import RunStore
 from sam3i_agent.cli.app import app
 from sam3i_agent.core.errors import InputError, StorageError
 from sam3i_agent.core.model_choice import ModelChoice, Tiling

@@ -9,163 +9,40 @@ import base64
 import json
 import os
 import secrets
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from PIL.Image import Image
-from pydantic import ValidationError, model_validator
+from pydantic import ValidationError
 
 from sam3i_agent.agent.candidates import Candidate
 from sam3i_agent.agent.language.choice import LanguageChoice
-from sam3i_agent.agent.language.ledger import Answer, SqliteLedger
-from sam3i_agent.agent.sharing.run_mirror import (
+from sam3i_agent.agent.language.ledger import SqliteLedger
+from sam3i_agent.agent.recording.checkpoints import open_checkpoints
+from sam3i_agent.agent.recording.records import RECORD_FORMAT, ExportedRun, RunInfo
+from sam3i_agent.agent.recording.run_mirror import (
     MirroredLedger,
     RunMirror,
     ids_in,
     mirror_of,
     store_of_runs,
 )
-from sam3i_agent.core.contracts import Frozen, SegmentRequest
-from sam3i_agent.core.errors import InputError, StorageError, TryAgainError
+from sam3i_agent.core.contracts import SegmentRequest
+from sam3i_agent.core.errors import InputError, StorageError
 from sam3i_agent.core.files import write_whole
 from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.model_choice import ModelChoice
-from sam3i_agent.core.photo import Photo, decode_photo, read_photo
-from sam3i_agent.core.storage.blobs import CHECKPOINTS_VARIABLE
+from sam3i_agent.core.photo import read_photo
 
 FOLDER_VARIABLE = "SAM3I_RUNS"
 _RUN_NAME = "run.json"
-_CHECKPOINTS_NAME = "checkpoints.sqlite"
 _CALLS_NAME = "calls.sqlite"
 _CANDIDATES_NAME = "candidates.json"
 _PHOTO_FOLDER = "photo"
-_AWAY_S = 5
-"""To wait for a database that is away."""
 """Of the photo where a run comes from another machine."""
-_STATE_TYPES = (
-    ("sam3i_agent.agent.weighing.belief", "Statement"),
-    ("sam3i_agent.agent.weighing.belief", "Vote"),
-    ("sam3i_agent.core.contracts", "Budgets"),
-    ("sam3i_agent.core.contracts", "LevelChoice"),
-    ("sam3i_agent.core.contracts", "Route"),
-    ("sam3i_agent.core.contracts", "RouteChoice"),
-    ("sam3i_agent.core.contracts", "RoutingPolicy"),
-    ("sam3i_agent.core.contracts", "RunStatus"),
-    ("sam3i_agent.core.contracts", "SegmentRequest"),
-    ("sam3i_agent.core.contracts", "TextKind"),
-    ("sam3i_agent.agent.language.side", "Decision"),
-    ("sam3i_agent.agent.language.side", "ProposedPhrase"),
-    ("sam3i_agent.agent.language.side", "Role"),
-    ("sam3i_agent.agent.language.side", "TriedPhrase"),
-    ("sam3i_agent.agent.language.side", "Verdict"),
-    *(
-        ("sam3i_agent.agent.planner.plan", name)
-        for name in (
-            "Axis",
-            "Excluding",
-            "HasColour",
-            "HasRelation",
-            "InRegion",
-            "NounPhrase",
-            "Plan",
-            "RankByPosition",
-            "RankBySize",
-            "Relation",
-            "Target",
-        )
-    ),
-    ("sam3i_agent.agent.tool_calling.calls", "Turn"),
-    ("sam3i_agent.core.levels", "InstructionLevel"),
-    ("sam3i_agent.core.prompt", "Exemplar"),
-)
-"""All that a checkpoint may bring back to life."""
-
-
-RECORD_FORMAT = 2
-"""Of the folders written now. 1 had no number; its checkpoints name modules that are gone."""
-
-
-class RunInfo(Frozen):
-    """What a run was asked, enough to go on with it."""
-
-    format: int = 1
-    run_id: str
-    started: datetime
-    image: str
-    """Absolute path of the photo."""
-    request: SegmentRequest
-    model: ModelChoice
-    language: LanguageChoice | None = None
-    """None for the offline planner."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_format_1(cls, values: Any) -> Any:
-        """Read a record that named the model and the language model in several fields."""
-        if not isinstance(values, dict):
-            return values
-        kept = dict(values)
-        if "mllm_url" in kept:
-            url, model = kept.pop("mllm_url"), kept.pop("mllm_model", None)
-            kept["language"] = None if url is None else {"url": url, "model": model}
-        if isinstance(kept.get("model"), str):
-            parts = {key: kept.pop(key) for key in ("device", "tiling") if key in kept}
-            kept["model"] = {"name": kept["model"], **parts}
-        return kept
-
-
-class ExportedRun(Frozen):
-    """A recorded run in one file, with which it can be played back elsewhere.
-
-    Keys and headers are never recorded, and the URL is without user, password and query.
-    """
-
-    format: int = 1
-    run_id: str
-    started: datetime
-    request: SegmentRequest
-    image_name: str
-    image_base64: str
-    """The photo's file, whole."""
-    model: ModelChoice
-    language: LanguageChoice | None
-    answers: tuple[Answer, ...]
-    """Of the language model, in the order in which it was asked."""
-
-    @classmethod
-    def read(cls, path: Path) -> "ExportedRun":
-        """Read what was exported.
-
-        Raises:
-            InputError: the file is missing or something else.
-        """
-        try:
-            return cls.model_validate_json(path.read_bytes())
-        except OSError as error:
-            raise InputError(f"{path.name!r} cannot be read: {error.strerror}") from error
-        except ValidationError as error:
-            raise InputError(
-                f"{path.name!r} is no exported run", "sam3i runs export writes them"
-            ) from error
-
-    def photo(self) -> Photo:
-        """Decode the photo.
-
-        Raises:
-            InputError: it is damaged.
-        """
-        try:
-            data = base64.b64decode(self.image_base64, validate=True)
-        except ValueError as error:
-            raise InputError("the photo of the exported run is damaged") from error
-        return replace(decode_photo(data, self.image_name), name=self.image_name)
 
 
 class RecordedRun:
@@ -213,41 +90,9 @@ class RecordedRun:
             answers=tuple(answers),
         )
 
-    @asynccontextmanager
-    async def checkpointer(self) -> AsyncIterator[BaseCheckpointSaver[str]]:
-        """Open the graph's checkpoints: SQLite in the run's folder, or the Postgres of the URL.
-
-        Raises:
-            StorageError: a Postgres URL is set and its extra is not installed.
-            TryAgainError: Postgres does not answer, or not any more.
-        """
-        serializer = JsonPlusSerializer(allowed_msgpack_modules=_STATE_TYPES)
-        url = os.environ.get(CHECKPOINTS_VARIABLE)
-        if url is None:
-            path = str(self.folder / _CHECKPOINTS_NAME)
-            async with AsyncSqliteSaver.from_conn_string(path) as saver:
-                saver.serde = serializer
-                yield saver
-            return
-        try:
-            from langgraph.checkpoint.postgres.aio import (  # pyright: ignore[reportMissingImports]
-                AsyncPostgresSaver,
-            )
-            from psycopg import OperationalError
-        except ModuleNotFoundError as error:
-            raise StorageError(
-                f"{CHECKPOINTS_VARIABLE} needs Postgres support",
-                "pip install 'sam3i-agent[postgres]'",
-            ) from error
-        try:
-            async with AsyncPostgresSaver.from_conn_string(url, serde=serializer) as saver:
-                await saver.setup()
-                yield saver
-        except OperationalError as error:
-            run_id = self.info.run_id
-            raise TryAgainError(
-                f"the database of checkpoints is away; run {run_id} goes on with --resume", _AWAY_S
-            ) from error
+    def checkpointer(self) -> AbstractAsyncContextManager[BaseCheckpointSaver[str]]:
+        """Open the graph's checkpoints; see `open_checkpoints`."""
+        return open_checkpoints(self.folder, self.info.run_id)
 
     def save_candidates(self, candidates: Sequence[Candidate]) -> None:
         """Keep all candidates of the run, whole or not at all."""

@@ -1,0 +1,1 @@
+"""Recorded runs: their folders, their checkpoints, and what other machines find of them."""

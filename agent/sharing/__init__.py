@@ -1,1 +1,0 @@
-"""What other machines find of a run."""
