@@ -27,7 +27,6 @@ from sam3i_agent.agent.language.side import LanguageSide, Role, View, roles_of
 from sam3i_agent.agent.planner.plan import Axis, Relation
 from sam3i_agent.benchmarks.simulated.error_rates import ErrorRates
 from sam3i_agent.benchmarks.simulated.truth import Truth
-from sam3i_agent.prompts.templates import VERSION
 
 _SAID = ("relation", "order", "size", "side", "number", "without")
 """Fields of a plan's part that tell instances apart."""
@@ -58,7 +57,7 @@ class SimulatedModel(Conversation):
         errors: ErrorRates,
         seed: int,
         meter: Meter,
-        prompts: str = VERSION,
+        prompts: str,
         *,
         text_only: bool = False,
     ) -> None:

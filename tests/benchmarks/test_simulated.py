@@ -204,7 +204,7 @@ def test_a_simulated_plan_errs_at_the_given_rate():
     meter = Meter(Budgets(), MemoryLedger())
     rates = ErrorRates.parse({"propose": 0.3})
     assert rates.plan == 0.3 and ErrorRates.parse({"propose": 0.3, "plan": 0}).plan == 0
-    model = SimulatedModel(truth, rates, 0, meter)
+    model = SimulatedModel(truth, rates, 0, meter, "v2")
     plans = [model._planned(rng) for _ in range(400)]
     wrong = [one for one in plans if one != list(truth.plan)]
     assert len(wrong) / len(plans) == pytest.approx(0.3, abs=0.07)
