@@ -64,21 +64,34 @@ def peers(
     dtype: _TypeOption = None,
     model: _OtherModelOption = None,
     device: DeviceOption = "auto",
+    on_processor: Annotated[
+        bool,
+        typer.Option(
+            "--processor-time",
+            help="Count the processor's time on one thread, not the clock's: for a busy machine.",
+        ),
+    ] = False,
     plot: Annotated[Path | None, typer.Option(help="Draw a PNG (extra bench).")] = None,
     as_json: _JsonOption = False,
 ) -> None:
     """Measure answers beside those of transformers' Sam3Model with the same weights, in one run."""
-    from sam3i_agent.benchmarks.speed.peers import CASES, measure_peers
+    from contextlib import nullcontext
+
+    from sam3i_agent.benchmarks.speed.peers import CASES, measure_peers, one_thread, processor_time
     from sam3i_agent.cli.progress import progress_bar
 
     cases = case or list(CASES)
-    with progress_bar("measuring", len(cases)) as (bar, task):
+    with (
+        progress_bar("measuring", len(cases)) as (bar, task),
+        one_thread() if on_processor else nullcontext(),
+    ):
         outcome = measure_peers(
             _segmenter(model, side, device, dtype),
             cases,
             repeats,
             lambda: bar.advance(task),
             megapixels,
+            processor_time if on_processor else None,
         )
     if plot is not None:
         from sam3i_agent.benchmarks.plots import plot_peers

@@ -5,12 +5,10 @@ processor's time where this process works: another machine, or one that is busy,
 """
 
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
-import torch
 from PIL import Image
 from pydantic import TypeAdapter, ValidationError
 
@@ -18,7 +16,12 @@ from sam3i_agent.benchmarks.agent_pattern import measure_agent_pattern
 from sam3i_agent.benchmarks.random_models import small_segmenter
 from sam3i_agent.benchmarks.speed.cold_start import measure_cold_start
 from sam3i_agent.benchmarks.speed.parts import GuardPart
-from sam3i_agent.benchmarks.speed.peers import CASES, measure_peers
+from sam3i_agent.benchmarks.speed.peers import (
+    CASES,
+    measure_peers,
+    one_thread,
+    processor_time,
+)
 from sam3i_agent.core.contracts import Frozen
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.data.scenes import generate_scene
@@ -164,12 +167,8 @@ def table_of(guard: Guard) -> str:
 
 
 def _peers() -> dict[str, float]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # or the processor's time has that of threads that wait for others
-    try:
+    with one_thread():
         return _ratios_to_peers(small_segmenter())
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _ratios_to_peers(segmenter: Sam3Segmenter) -> dict[str, float]:
@@ -177,17 +176,13 @@ def _ratios_to_peers(segmenter: Sam3Segmenter) -> dict[str, float]:
     for name, case in CASES.items():
         turns = _TURNS if name == "one" else 1
         measured = measure_peers(
-            segmenter, [name], turns, lambda: None, _LARGE_MEGAPIXELS, _processor_time
+            segmenter, [name], turns, lambda: None, _LARGE_MEGAPIXELS, processor_time
         )
         (one,) = measured.cases
         ratios[f"{case.name}, to stock with features kept"] = one.to_kept
         if one.to_anew is not None:
             ratios[f"{case.name}, to stock anew"] = one.to_anew
     return ratios
-
-
-def _processor_time(_: torch.device) -> float:
-    return time.process_time()
 
 
 def _verdicts() -> dict[str, float]:

@@ -6,7 +6,8 @@ new in each turn: nobody has their features, nor those of texts.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
@@ -294,6 +295,22 @@ def now(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
+
+
+def processor_time(_: torch.device) -> float:
+    """Return the seconds that this process has had a processor; see `one_thread`."""
+    return time.process_time()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Work on one thread: the processor's time has also that of threads that wait for others."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def floor_of(scores: np.ndarray, kept: int) -> float:

@@ -1,5 +1,6 @@
 """Where the time of an answer goes, stage by stage, beside what the hardware allows."""
 
+import math
 import statistics
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,6 +19,7 @@ from sam3i_agent.segmodel.hardware import device_name, dtype_name
 from sam3i_agent.segmodel.network.answering import Question, RowAnswer, answer
 from sam3i_agent.segmodel.network.compiling import compile_encoder, compile_finder
 from sam3i_agent.segmodel.network.photo_features import PhotoFeatures
+from sam3i_agent.segmodel.network.products import linear
 from sam3i_agent.segmodel.postprocessing import to_instances
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
 from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
@@ -28,6 +30,8 @@ _NOTHING, _KEPT = 1.0, 5
 _SQUARE = 2048
 """Side of the matrices by whose product the device's rate is measured."""
 _COPY_MIB = 256
+_PRODUCTS_OF_ATTENTION = 2
+"""Of queries and keys, and of what comes out and values."""
 
 
 STAGES_OF_PHRASES = 4
@@ -113,7 +117,8 @@ class _Bench:
         self.measured: list[Stage] = []
         device, dtype = self._model.device, self._model.dtype
         square = torch.randn(_SQUARE, _SQUARE, device=device, dtype=dtype)
-        self.rate = 2 * _SQUARE**3 / self._seconds(lambda: square @ square)
+        with torch.inference_mode():  # or a CPU takes another way than the model does
+            self.rate = 2 * _SQUARE**3 / self._seconds(lambda: linear(square, square))
         block = torch.empty(_COPY_MIB << 20, dtype=torch.uint8, device=device)
         target = torch.empty_like(block)
         self.bandwidth = 2 * block.nbytes / self._seconds(lambda: target.copy_(block))
@@ -163,7 +168,7 @@ class _Bench:
     ) -> None:
         from torch.utils.flop_counter import FlopCounterMode
 
-        with FlopCounterMode(display=False) as counter:
+        with FlopCounterMode(display=False, custom_mapping=_FLOP_OF_OTHERS) as counter:
             work()
         flop = counter.get_total_flops()
         weights = sum(one.nbytes for part in parts for one in part.parameters())
@@ -185,6 +190,21 @@ class _Bench:
             work()
             times.append(now(self._model.device) - started)
         return statistics.median(times[_WARM_UP:])
+
+
+def _flop_of_linear(values: Sequence[int], weight: Sequence[int], *_: Any, **__: Any) -> int:
+    return 2 * math.prod(values) * weight[0]
+
+
+def _flop_of_attention(queries: Sequence[int], keys: Sequence[int], *_: Any, **__: Any) -> int:
+    return 2 * _PRODUCTS_OF_ATTENTION * math.prod(queries) * keys[-2]
+
+
+_FLOP_OF_OTHERS: dict[Any, Callable[..., int]] = {
+    torch.ops.mkldnn._linear_pointwise: _flop_of_linear,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _flop_of_attention,
+}
+"""Of operations that torch's counter passes over."""
 
 
 def _instances_of(rows: Sequence[RowAnswer]) -> list[Instances]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear, pad
+from torch.nn.functional import pad
 from transformers.masking_utils import create_bidirectional_mask
 from transformers.models.sam3.modeling_sam3 import (
     Sam3DecoderMLP,
@@ -24,6 +24,7 @@ from transformers.models.sam3.modeling_sam3 import (
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.segmodel.network.adapters import attend_to_prompt
 from sam3i_agent.segmodel.network.photo_features import PhotoFeatures
+from sam3i_agent.segmodel.network.products import linear
 
 if TYPE_CHECKING:
     from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3

@@ -46,6 +46,7 @@ from sam3i_agent.segmodel.network.adapters import (
 )
 from sam3i_agent.segmodel.network.configuration import OFFICIAL_ADAPTER_SCALE, InstructionSam3Config
 from sam3i_agent.segmodel.network.geometry import encode_empty_geometry
+from sam3i_agent.segmodel.network.products import hasten
 from sam3i_agent.segmodel.network.switch import LevelSwitch
 from sam3i_agent.segmodel.tokenization import PAD_ID
 
@@ -78,6 +79,7 @@ class InstructionSam3(Sam3Model):
             self._replace_layers(config)
             self.post_init()
             self.start_head()
+        hasten(self)
 
     def _take_lite_text(self, config: InstructionSam3Config) -> None:
         """Replace the stand-in of `_with_clip` by the text encoder of the configuration."""
