@@ -24,7 +24,7 @@ from sam3i_agent.agent.endings import (
     end_unplanned,
     end_with_nothing,
 )
-from sam3i_agent.agent.instructions import kind_of, noun_phrase_of
+from sam3i_agent.agent.instructions import noun_phrase_of
 from sam3i_agent.agent.judging import (
     MAX_LOOKS,
     inspect,
@@ -35,7 +35,13 @@ from sam3i_agent.agent.judging import (
 from sam3i_agent.agent.language.side import Role, TriedPhrase
 from sam3i_agent.agent.planner.parsing import concept_text
 from sam3i_agent.agent.planning import asks_once
-from sam3i_agent.agent.routing import Routing, decide, reason_to_escalate, surest_level
+from sam3i_agent.agent.routing import (
+    Routing,
+    decide,
+    reason_to_escalate,
+    reason_to_hand_over,
+    surest_level,
+)
 from sam3i_agent.agent.state import Agent, InputState, State, Workspace
 from sam3i_agent.agent.views import view_of
 from sam3i_agent.agent.weighing.belief import (
@@ -120,7 +126,10 @@ async def direct(
         and not request.exemplars
         and workspace.language.may_help(request.instruction, level)
     )
-    levels = _levels_to_ask(state, workspace, may_escalate or for_agent)
+    reason = reason_to_hand_over(request.instruction, request.policy) if may_escalate else None
+    # The other level is evidence where it is weighed, and a doubt where nothing else decides.
+    weighs = workspace.language.keeps_unselected() and (for_agent or may_escalate)
+    levels = _levels_to_ask(state, workspace, weighs or (may_escalate and reason is None))
     prompts = [_direct_prompt(request, one) for one in levels]
     found, encodings = await workspace.ask(prompts)
     answers = dict(zip(levels, found, strict=True))
@@ -145,32 +154,26 @@ async def direct(
         "prompts": len(prompts),
         "trace": lines,
     }
-    doubt = None
-    if may_escalate:
-        compared = {} if state["joint"] else answers
-        doubt = reason_to_escalate(
-            level, {**compared, level: answers[level]}, request.instruction, request.policy
-        )
-        kind = kind_of(request.instruction)
-        if kind in request.policy.agent_kinds:
-            doubt = doubt or f"a text of {kind}, which the agent measured better at"
     if for_agent:
         return Command(goto="propose", update=update)
-    if doubt is None:
+    if may_escalate and reason is None:
+        compared = {} if state["joint"] else answers
+        reason = reason_to_escalate(
+            level, {**compared, level: answers[level]}, request.instruction, request.policy
+        )
+    if reason is None:
         return Command(goto=FINISH, update=update)
-    lines.append(f"escalate: {doubt}; the agent takes over")
+    lines.append(f"escalate: {reason}; the agent takes over")
     way = Route.AGENT if workspace.language.judges else Route.AGENT_PLAN
     return Command(goto="propose", update={**update, "route": way})
 
 
-def _levels_to_ask(
-    state: State, workspace: Workspace, may_escalate: bool
-) -> tuple[InstructionLevel, ...]:
+def _levels_to_ask(state: State, workspace: Workspace, both: bool) -> tuple[InstructionLevel, ...]:
     levels, level = workspace.segmenter.levels, state["level"]
     if state["joint"]:
         return levels
     others = (InstructionLevel.SIMPLE, InstructionLevel.COMPLEX)
-    if may_escalate and state["request"].policy.check_levels and level in others:
+    if both and state["request"].policy.check_levels and level in others:
         return (level, *(one for one in others if one is not level and one in levels))
     return (level,)
 

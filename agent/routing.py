@@ -10,7 +10,7 @@ objects is too sure of itself. Hence it is a choice and not the default.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sam3i_agent.agent.instructions import classify_level, try_plan
+from sam3i_agent.agent.instructions import classify_level, kind_of, try_plan
 from sam3i_agent.core.contracts import (
     LevelChoice,
     Route,
@@ -85,6 +85,14 @@ def decide(
             f"the instruction has {tokens} tokens; the model read the first {context_length}"
         )
     return Routing(route, wanted, reason, joint, tuple(warnings))
+
+
+def reason_to_hand_over(instruction: str, policy: RoutingPolicy) -> str | None:
+    """Return why the agent answers whatever the head says; None where that depends on it."""
+    kind = kind_of(instruction)
+    if kind not in policy.agent_kinds:
+        return None
+    return f"a text of {kind}, which the agent measured better at"
 
 
 def reason_to_escalate(

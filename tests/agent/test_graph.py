@@ -133,7 +133,8 @@ def test_auto_route(grey_photo, instruction, levels, route):
 )
 def test_doubtful_direct_answers_go_to_the_agent(grey_photo, instruction, answers, reason):
     model = KnowingSegmenter({"star": [LEFT, RIGHT], **answers}, ALL_LEVELS)
-    result = segment_photo_sync(model, grey_photo, instruction)
+    by_doubt = RoutingPolicy(agent_kinds=frozenset())
+    result = segment_photo_sync(model, grey_photo, instruction, policy=by_doubt)
     assert result.route is Route.AGENT
     assert any(line.startswith("escalate:") and reason in line for line in result.trace)
     assert [one.area for one in result.instances] == ([400, 900] if "two" in instruction else [400])
@@ -162,6 +163,14 @@ def test_levels_that_disagree_send_a_request_to_the_agent(grey_photo):
     policy = RoutingPolicy(check_levels=False, agent_kinds=frozenset())
     trusting = segment_photo_sync(model, grey_photo, "the leftmost star", policy=policy)
     assert trusting.route is Route.DIRECT
+
+
+def test_rules_do_not_ask_the_other_level_where_they_take_over_in_any_case(grey_photo):
+    model = KnowingSegmenter({"star": [LEFT, RIGHT], "the leftmost star": [LEFT]}, ALL_LEVELS)
+    result = segment_photo_sync(model, grey_photo, "the leftmost star")
+    assert any(line.startswith("escalate: a text of order") for line in result.trace)
+    levels = [level for _, level in model.asked]
+    assert levels == [InstructionLevel.SIMPLE, InstructionLevel.CONCEPT]
 
 
 def test_direct_reads_a_missing_level_as_concept_and_says_so(grey_photo):
