@@ -1,5 +1,6 @@
 """The most memory that a piece of work takes beyond what was there before."""
 
+import ctypes
 import resource
 import sys
 from pathlib import Path
@@ -28,6 +29,7 @@ class PeakMemory:
             torch.cuda.reset_peak_memory_stats(device)
             self._before = torch.cuda.memory_allocated(device) / _MIB
         else:
+            _give_back()
             if _CLEAR.exists():
                 _CLEAR.write_text(_FORGET_PEAK)
             self._before = _of_process()
@@ -37,6 +39,13 @@ class PeakMemory:
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device) / _MIB - self._before
         return _of_process() - self._before
+
+
+def _give_back() -> None:
+    """Hand what the allocator keeps of freed memory back, or the work takes that and shows none."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:  # glibc's
+        trim(0)
 
 
 def _of_process() -> float:

@@ -25,6 +25,7 @@ from sam3i_agent.segmodel.checkpoints.repository import (
     read_head_config,
     two_models,
 )
+from sam3i_agent.segmodel.hardware import take_allowed_threads
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.progress import errors_alone, hide_progress_unless_terminal
 from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
@@ -63,6 +64,7 @@ def load_segmenter(
     """
     hide_progress_unless_terminal()
     chosen = pick_device(device)
+    take_allowed_threads()
     model: Any = load_model(name, attn_implementation, with_head=with_head)
     parameters = model.num_parameters()
     model.to(chosen, pick_dtype(chosen, parameters) if dtype is None else dtype)
@@ -94,6 +96,7 @@ def _load_open_vocabulary(model: ModelChoice) -> LoadedSegmenter:
     from sam3i_agent.segmodel.open_vocabulary.segmenter import OpenVocabularySegmenter
 
     device = pick_device(model.device)
+    take_allowed_threads()
     detector: Any  # a decorator hides the type of `to`
     masker: Any
     names = two_models(model.name)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sam3i_agent.core.errors import ModelError
+from sam3i_agent.segmodel.machine_limits import memory_left
 
 _MEMINFO = Path("/proc/meminfo")
 _GB = 1e9
@@ -32,13 +33,14 @@ def check_memory(name: str, files: Iterable[Path]) -> None:
 
 
 def free_bytes() -> int | None:
-    """Return what programs can have without swapping; None where nobody says."""
+    """Return what this program can have without swapping; None where nobody says."""
     try:
         lines = _MEMINFO.read_text("ascii").splitlines()
     except OSError:
-        return None
-    found = next((line.split()[1] for line in lines if line.startswith("MemAvailable:")), None)
-    return None if found is None else int(found) * _KIB
+        lines = []
+    free = [int(line.split()[1]) * _KIB for line in lines if line.startswith("MemAvailable:")]
+    left = memory_left()
+    return min([*free, *([] if left is None else [left])], default=None)
 
 
 @contextmanager
