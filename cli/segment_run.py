@@ -25,6 +25,7 @@ from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.core.photo import Photo, read_photo
 from sam3i_agent.core.prompt import Click, Exemplar
 from sam3i_agent.core.results import empty_result
+from sam3i_agent.segmodel.checkpoints.repository import without_clicks
 from sam3i_agent.segmodel.segmenter import provenance_of
 from sam3i_agent.tools.results.export import check_writable, write_result
 from sam3i_agent.tools.results.refining import NO_EDITS
@@ -143,6 +144,7 @@ class SegmentCommand:
             check_writable(out)
         console = Console(stderr=True)
         with console.status("starting") as status:
+            self._check_clicks()
             if self.recorded is not None:
                 logger.info("run %s", self.recorded.info.run_id)
 
@@ -158,6 +160,13 @@ class SegmentCommand:
         if self.recorded is not None:
             self.recorded.finish()
         return result
+
+    def _check_clicks(self) -> None:
+        """Refuse clicks that the model does not take, before anything is answered."""
+        if self.clicks or self.not_clicks:
+            segmenter = self.service.segmenter()
+            if not segmenter.takes_clicks:
+                raise without_clicks(self.service.model.name)
 
     def _answer(self, on_step: Callable[[str], None]) -> SegmentationResult:
         if self.request is None:

@@ -21,15 +21,19 @@ from transformers import Sam2Model, Sam3TrackerModel
 from sam3i_agent.core.errors import InputError, ModelError
 from sam3i_agent.core.instances import ClickMasks
 from sam3i_agent.core.prompt import Click
-from sam3i_agent.segmodel.checkpoints.hub import repository_folder
+from sam3i_agent.segmodel.checkpoints.hub import damage_named, repository_folder
 from sam3i_agent.segmodel.checkpoints.official_tracker import model_around_tracker
-from sam3i_agent.segmodel.checkpoints.repository import path_of
+from sam3i_agent.segmodel.checkpoints.repository import (
+    has_video_half,
+    path_of,
+    without_clicks,
+)
 from sam3i_agent.segmodel.exemplars import check_box, check_point
 from sam3i_agent.segmodel.postprocessing import masks_at
+from sam3i_agent.segmodel.progress import errors_alone
 from sam3i_agent.segmodel.sam3_image import Sam3Image
 from sam3i_agent.segmodel.segmenter import Box
 
-_ELSEWHERE = "use --model facebook/sam3, or say in words what to look for"
 _MASK_LOGIT = 10.0
 """Of a pixel of the mask so far; its negative outside."""
 
@@ -161,6 +165,8 @@ def load_click_model(name: str, like: torch.nn.Module) -> ClickModel:
     Raises:
         ModelError: there is none under this name.
     """
+    if not has_video_half(name):
+        raise without_clicks(name)
     path = path_of(name)
     tracker: Any  # a decorator hides the type of `to`
     if path.is_file():
@@ -176,19 +182,19 @@ def load_click_model(name: str, like: torch.nn.Module) -> ClickModel:
 def _tracker_of_repository(name: str) -> Sam3TrackerModel:
     folder = repository_folder(name)
     if folder is None:
-        raise ModelError(f"the model {name!r} has no half for clicks", _ELSEWHERE)
+        raise without_clicks(name)
     try:
-        loaded: Any = Sam3TrackerModel.from_pretrained(
-            folder, output_loading_info=True, local_files_only=True
-        )
+        with errors_alone(), damage_named(name):
+            loaded: Any = Sam3TrackerModel.from_pretrained(
+                folder, output_loading_info=True, local_files_only=True
+            )
         tracker, info = loaded
     except (OSError, RuntimeError, ValueError, TypeError) as error:
-        raise ModelError(f"the model {name!r} has no half for clicks", _ELSEWHERE) from error
-    if info["missing_keys"]:
+        raise ModelError(f"the half for clicks of {name!r} cannot be loaded: {error}") from error
+    if missing := info["missing_keys"]:
         raise ModelError(
-            f"the model {name!r} has no half for clicks ({len(info['missing_keys'])} weights are "
-            "missing)",
-            _ELSEWHERE,
+            f"the half for clicks of {name!r} lacks {len(missing)} weights, the first is "
+            f"{sorted(missing)[0]!r}"
         )
     return tracker
 

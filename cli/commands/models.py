@@ -61,9 +61,11 @@ def get(model: ModelArgument) -> None:
     """Download a model, after saying under which licence, and check its files."""
     from sam3i_agent.segmodel.checkpoints.catalogue import licence_of, parts_of
     from sam3i_agent.segmodel.checkpoints.checking import get_model
+    from sam3i_agent.segmodel.checkpoints.repository import hub_name
 
     for one in parts_of(model):
-        typer.echo(f"{one}: {licence_of(one)}")
+        if hub_name(one):
+            typer.echo(f"{one}: {licence_of(one)}")
     for file in get_model(model):
         typer.echo(f"{file.path.name}: {_about_file(file.nbytes, file.sha256, file.published)}")
     typer.echo(f"ready: --model {model}")

@@ -94,9 +94,17 @@ def weights_of(name: str) -> list[Path]:
     Raises:
         ModelError: there are none.
     """
-    files = [one for one in files_of(name) if one.suffix != ".json"]
-    if len(files) < len(parts_of(name)):
-        raise ModelError(f"{name!r} is not on this disk", f"sam3i models get {name}")
+    files: list[Path] = []
+    for one in parts_of(name):
+        found = [file for file in files_of(one) if file.suffix != ".json"]
+        if not found and hub_name(one) is None:
+            raise ModelError(
+                f"there are no weights under {one!r}",
+                "check the path; sam3i models list shows the models that are known by name",
+            )
+        if not found:
+            raise ModelError(f"{one!r} is not on this disk", f"sam3i models get {name}")
+        files += found
     return files
 
 

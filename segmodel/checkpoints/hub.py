@@ -25,15 +25,20 @@ def fetch(name: HubName) -> Path:
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.logging import get_verbosity, set_verbosity, set_verbosity_error
 
     if not sys.stderr.isatty():
         disable_progress_bars()
+    before = get_verbosity()
+    set_verbosity_error()  # of a connection that is taken up again nobody needs to hear
     try:
         folder = Path(
             snapshot_download(name.repository, revision=name.revision, allow_patterns=list(FILES))
         )
     except (OSError, ValueError, _broken_connections()) as error:
         raise _explained(name, error) from error
+    finally:
+        set_verbosity(before)
     if not any(folder.glob("*.safetensors")):
         raise ModelError(
             f"{str(name)!r} has no weights of safetensors",

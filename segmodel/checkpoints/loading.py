@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import torch
 
-from sam3i_agent.core.errors import InputError
+from sam3i_agent.core.errors import InputError, ModelError
 from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.segmodel.checkpoints.heads import (
     attach_head,
@@ -21,6 +21,7 @@ from sam3i_agent.segmodel.checkpoints.repository import (
     SAME_FOLDER,
     TINY,
     hub_name,
+    model_type_of,
     path_of,
     read_head_config,
     two_models,
@@ -35,6 +36,8 @@ from sam3i_agent.segmodel.tiling import TilingSegmenter
 logger = logging.getLogger(__name__)
 
 AttentionImplementation = Literal["eager", "sdpa", "flash_attention_2"]
+_KINDS = ("sam3", "instruction_sam3")
+"""How the kinds of SAM 3 begin that configurations name."""
 _LARGE_PARAMETERS = 100_000_000
 
 
@@ -159,6 +162,16 @@ def load_model(
     return attach_head(base, path) if with_head else base
 
 
+def _check_kind(folder: Path, name: str) -> None:
+    found = model_type_of(folder, name)
+    if found and not found.startswith(_KINDS):
+        raise ModelError(
+            f"{name!r} is no SAM 3: its configuration says {found!r}",
+            f"an OWLv2 and a SAM 2 go together as {OPEN_VOCABULARY}:ID,ID; sam3i models list shows "
+            "what is known by name",
+        )
+
+
 def _load_plain(
     name: str, path: Path, attn_implementation: AttentionImplementation | None
 ) -> InstructionSam3:
@@ -173,6 +186,7 @@ def _load_plain(
     hub = hub_name(name)
     if path.is_dir() or hub is not None:
         folder = path if hub is None else fetch(hub)
+        _check_kind(folder, name)
         check_memory(name, folder.glob("*.safetensors"))
         with errors_alone(), damage_named(name), shortage_named(name):
             return InstructionSam3.from_pretrained(folder, local_files_only=True, **options)

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -19,6 +20,8 @@ from sam3i_agent.segmodel.network.configuration import OFFICIAL_ADAPTER_DIM, Ins
 
 SAFETENSORS = ".safetensors"
 PYTORCH = ".pt"
+_WANTS_CODE = re.compile(r"Unsupported (global|class)|Trying to (call|instantiate)")
+"""What torch says of a pickle with more than tensors in it, and not of a file that is no pickle."""
 
 
 def read_official(path: Path) -> dict[str, Tensor]:
@@ -117,17 +120,14 @@ def read_checkpoint(path: Path, prefixes: tuple[str, ...] = ("",)) -> dict[str, 
             path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
         )
     except pickle.UnpicklingError as error:
-        if "weights_only" in str(error) or "Unsupported" in str(error):
+        if _WANTS_CODE.search(str(error)):
             raise ModelError(
                 f"{path.name} wants to run code on loading and is refused",
                 "ask its author for a file with tensors only",
             ) from error
-        raise ModelError(f"{path.name} is damaged or no PyTorch checkpoint") from error
+        raise _damaged(path) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ModelError(
-            f"{path.name} is damaged or no PyTorch checkpoint",
-            "compare its size with the published one and download it again",
-        ) from error
+        raise _damaged(path) from error
     if isinstance(content, dict) and isinstance(content.get("model"), dict):
         content = content["model"]
     if not isinstance(content, dict) or not content:
@@ -140,6 +140,13 @@ def read_checkpoint(path: Path, prefixes: tuple[str, ...] = ("",)) -> dict[str, 
     if strangers:
         raise ModelError(f"{path.name} holds {strangers[0]!r}, which is no tensor with a name")
     return {key: value for key, value in content.items() if key.startswith(prefixes)}
+
+
+def _damaged(path: Path) -> ModelError:
+    return ModelError(
+        f"{path.name} is damaged or no PyTorch checkpoint",
+        "compare its size with the published one and download it again",
+    )
 
 
 def check_weights(

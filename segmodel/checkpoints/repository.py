@@ -175,12 +175,23 @@ def _holds_tracker(file: Path, nbytes: int, mtime_ns: int) -> bool:
         return False
 
 
+def without_clicks(name: str) -> ModelError:
+    """Return what is to be said of clicks for a model that takes none."""
+    return ModelError(
+        f"the model {name!r} takes no clicks",
+        f"use --model {OPEN_VOCABULARY}, which nobody has to ask for, or {OFFICIAL_BASE}; or say "
+        "in words or by an example box what to look for",
+    )
+
+
 def model_type_of(folder: Path, name: str) -> str:
     """Return the kind of model that a folder's configuration names, empty where it names none.
 
     Raises:
         ModelError: it has no configuration, or a damaged one.
     """
+    if not (folder / _CONFIG_NAME).is_file():
+        raise ModelError(f"{name!r} holds no model: it has no {_CONFIG_NAME}", "check the path")
     with _damage_named(name):
         return str(json.loads((folder / _CONFIG_NAME).read_text("utf-8")).get("model_type", ""))
 

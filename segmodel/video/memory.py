@@ -28,12 +28,13 @@ from sam3i_agent.core.instances import Instances
 from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.rle import encode_mask, tight_box
-from sam3i_agent.segmodel.checkpoints.hub import repository_folder
+from sam3i_agent.segmodel.checkpoints.hub import damage_named, repository_folder
 from sam3i_agent.segmodel.checkpoints.official_tracker import model_around_tracker
 from sam3i_agent.segmodel.checkpoints.repository import path_of
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.postprocessing import masks_at
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
+from sam3i_agent.segmodel.progress import errors_alone
 from sam3i_agent.segmodel.segmenter import Box
 from sam3i_agent.segmodel.tokenization import InstructionTokenizer
 
@@ -195,9 +196,10 @@ def _video_of_repository(name: str) -> Sam3VideoModel:
     if folder is None:
         raise ModelError(f"the model {name!r} has no half for videos")
     try:
-        loaded: Any = Sam3VideoModel.from_pretrained(
-            folder, output_loading_info=True, local_files_only=True
-        )
+        with errors_alone(), damage_named(name):
+            loaded: Any = Sam3VideoModel.from_pretrained(
+                folder, output_loading_info=True, local_files_only=True
+            )
         video, info = loaded
     except (OSError, RuntimeError, ValueError, TypeError) as error:
         raise ModelError(f"the model {name!r} has no half for videos: {error}") from error

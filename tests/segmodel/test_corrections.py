@@ -8,7 +8,9 @@ import pytest
 import torch
 from PIL import Image
 from transformers import Sam3TrackerConfig, Sam3TrackerModel
+from typer.testing import CliRunner
 
+from sam3i_agent.cli.app import app
 from sam3i_agent.core.errors import InputError, ModelError
 from sam3i_agent.core.masks import Masks, union_iou
 from sam3i_agent.core.photo import Photo, read_photo
@@ -20,6 +22,7 @@ from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.postprocessing import to_instances
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
 from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
+from sam3i_agent.tools.service import SegmentationService
 from tests.conftest import DATA, small_config
 from tests.segmodel.whole_outputs import kept_of
 
@@ -153,10 +156,19 @@ def test_a_model_without_examples_says_so(tiny: Sam3Segmenter, photo: Photo, mon
 
 
 def test_a_model_without_a_click_half_says_so(tiny: Sam3Segmenter):
-    with pytest.raises(ModelError, match="no half for clicks"):
-        load_click_model("tiny", tiny.model)
-    with pytest.raises(ModelError, match="no half for clicks"):
-        load_click_model(str(DATA), tiny.model)
+    for name in ("tiny", str(DATA)):
+        with pytest.raises(ModelError, match=r"takes no clicks.*owlv2\+sam2"):
+            load_click_model(name, tiny.model)
+
+
+def test_the_command_refuses_clicks_before_it_answers(
+    scene_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(SegmentationService, "answer", None)
+    words = ["segment", str(scene_file), "circle", "--point", "9,9", "--device", "cpu"]
+    refused = CliRunner().invoke(app, words)
+    assert isinstance(refused.exception, ModelError) and "no clicks" in str(refused.exception)
 
 
 def test_clicks_give_the_numbers_of_the_tracker_over_the_shared_encoding(

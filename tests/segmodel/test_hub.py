@@ -110,10 +110,11 @@ def test_a_dropped_connection_is_taken_up_where_it_broke(hub, lite_text, monkeyp
     assert len(ranges) == 1 and "bytes=0-" not in ranges[0]
 
 
-def test_a_download_that_keeps_breaking_says_how_to_go_on(hub, lite_text):
+def test_a_download_that_keeps_breaking_says_how_to_go_on_and_nothing_else(hub, capfd):
     hub.broken_after, hub.breaks_left = 0, 100
     with pytest.raises(ModelError, match=rf"download of '{NAME}' broke off.*sam3i models get"):
         fetch(HubName(NAME))
+    assert "Error while downloading" not in capfd.readouterr().err
     assert on_this_disk(NAME) in ("a part", "no")
     hub.breaks_left = 0
     assert check_files(NAME) if get_model(NAME) else None
@@ -168,6 +169,19 @@ def test_what_ships_or_lies_here_is_not_got(lite_text):
     for name in ("tiny", str(lite_text)):
         with pytest.raises(InputError, match="nothing to get"):
             get_model(name)
+
+
+def test_what_is_no_model_is_named_with_a_way_out(owlv2_sam2, scene_file, tmp_path):
+    masker = owlv2_sam2.rpartition(",")[2]
+    with pytest.raises(ModelError, match=r"is no SAM 3.*says 'sam2_video'.*owlv2\+sam2:ID,ID"):
+        load_segmenter(masker, device="cpu")
+    with pytest.raises(ModelError, match=r"holds no model: it has no config\.json"):
+        load_segmenter(str(tmp_path), device="cpu")
+    with pytest.raises(ModelError, match=r"damaged or no PyTorch checkpoint"):
+        load_segmenter(str(scene_file), device="cpu")
+    for lacking in ("nowhere.pt", f"owlv2+sam2:{tmp_path},{masker}"):
+        with pytest.raises(ModelError, match=r"there are no weights under .*check the path"):
+            check_files(lacking)
 
 
 def test_the_list_says_what_is_here(hub):
