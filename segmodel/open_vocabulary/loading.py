@@ -9,6 +9,7 @@ from sam3i_agent.core.errors import InputError, ModelError
 from sam3i_agent.segmodel.checkpoints.hub import damage_named, repository_folder
 from sam3i_agent.segmodel.checkpoints.memory import check_memory, shortage_named
 from sam3i_agent.segmodel.checkpoints.repository import model_type_of
+from sam3i_agent.segmodel.network.products import hasten
 from sam3i_agent.segmodel.progress import errors_alone
 
 _VIDEO_TYPE = "sam2_video"
@@ -84,4 +85,5 @@ def _load(kind: type[PreTrainedModel], folder: Path, name: str, title: str) -> A
             f"{name!r} is no {title}: {len(info['missing_keys'])} weights are missing, the first "
             f"is {sorted(info['missing_keys'])[0]!r}"
         )
+    hasten(model)
     return model.eval().requires_grad_(False)

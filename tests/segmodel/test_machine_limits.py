@@ -4,14 +4,24 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from sam3i_agent.benchmarks.speed.memory import PeakMemory
 from sam3i_agent.segmodel import machine_limits
 from sam3i_agent.segmodel.checkpoints import memory
+from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
+from sam3i_agent.segmodel.checkpoints.official_files import write_official
 from sam3i_agent.segmodel.hardware import take_allowed_threads
 from sam3i_agent.segmodel.machine_limits import allowed_processors, memory_left
+from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
+from tests.conftest import small_config
+
+MIB = 1 << 20
+WIDTH = 512
+"""Of the text encoder, by which most of the small model's weights are embeddings."""
 
 
 @pytest.fixture
@@ -82,6 +92,28 @@ def test_a_model_is_refused_where_the_container_is_too_small(machine, tmp_path):
     weights.write_bytes(bytes(2000))
     with pytest.raises(memory.ModelError, match=r"needs 0\.0 GB of memory, 0\.0 GB are free"):
         memory.check_memory("large", [weights])
+
+
+@pytest.mark.parametrize("kind", ["folder", "official file"])
+def test_a_model_is_loaded_without_a_second_copy_of_its_weights(kind: str, tmp_path: Path):
+    config = small_config(adapter_dim=None)
+    text: Any = config.text_config
+    text.hidden_size = WIDTH
+    model = InstructionSam3(config).eval()
+    size = sum(one.nbytes for one in model.parameters()) / MIB
+    assert size > 90  # most of it the embeddings of words
+    if kind == "folder":
+        model.save_pretrained(tmp_path)
+    else:
+        write_official(model, tmp_path / "official.pt")
+    del model
+    peak = PeakMemory(torch.device("cpu"))
+    if kind == "folder":
+        loaded = load_segmenter(str(tmp_path), device="cpu").model
+    else:
+        loaded = InstructionSam3.from_official(tmp_path / "official.pt", config)
+    assert all(one.sum().isfinite() for one in loaded.parameters())  # read, whole
+    assert size * 0.8 < peak.extra_mib() < size * 1.5
 
 
 @pytest.fixture
