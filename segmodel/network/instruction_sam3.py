@@ -44,6 +44,7 @@ from sam3i_agent.segmodel.network.adapters import (
     InstructionTextLayer,
     TextAdapter,
 )
+from sam3i_agent.segmodel.network.attending import IN_PARTS
 from sam3i_agent.segmodel.network.configuration import OFFICIAL_ADAPTER_SCALE, InstructionSam3Config
 from sam3i_agent.segmodel.network.geometry import encode_empty_geometry
 from sam3i_agent.segmodel.network.products import hasten
@@ -80,6 +81,8 @@ class InstructionSam3(Sam3Model):
             self.post_init()
             self.start_head()
         hasten(self)
+        if self.config._attn_implementation == "sdpa":
+            self.set_attn_implementation(IN_PARTS)
 
     def _take_lite_text(self, config: InstructionSam3Config) -> None:
         """Replace the stand-in of `_with_clip` by the text encoder of the configuration."""

@@ -29,18 +29,20 @@ def linear(values: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
         weight: (out, in).
         bias: (out,).
     """
-    if values.numel() * weight.shape[0] < _WORTH or not _takes(values, weight):
+    worth = values.numel() * weight.shape[0] >= _WORTH
+    # Weights that lie across take oneDNN's slowest way, a hundred times slower.
+    if not worth or not weight.is_contiguous() or not takes(values, weight):
         return functional.linear(values, weight, bias)
     return torch.ops.mkldnn._linear_pointwise(values, weight, bias, "none", [], "")
 
 
-def _takes(values: Tensor, weight: Tensor) -> bool:
+def takes(values: Tensor, weight: Tensor) -> bool:
+    """Whether oneDNN makes products of these: in fp32 on a CPU, where nothing learns."""
     return (
         _IS_HERE
         and values.device.type == "cpu"
         and values.dtype is torch.float32
         and weight.dtype is torch.float32
-        and weight.is_contiguous()  # or it takes oneDNN's slowest way, a hundred times slower
         and not torch.is_grad_enabled()
         and not torch.is_autocast_enabled("cpu")
         and not torch.compiler.is_compiling()
