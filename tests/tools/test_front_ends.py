@@ -1,12 +1,15 @@
 """Front ends behind a proxy of one's own: any of them answers any request."""
 
 import asyncio
+from typing import Any
 
 import httpx2
 import pytest
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from sam3i_agent.tools.serving.access.access import Access
 from sam3i_agent.tools.serving.calls import Calls
+from sam3i_agent.tools.serving.cluster.metrics import RayExport
 from sam3i_agent.tools.serving.http import protected_app
 from sam3i_agent.tools.serving.settings import ServeSettings
 from tests.tools.fakes import toolbox_of
@@ -35,3 +38,31 @@ def test_a_client_of_an_older_protocol_needs_a_session_only_where_nobody_joins(j
     answer = asyncio.run(ask())
     assert answer.is_success is join, answer.text
     assert ('"segment"' in answer.text) is join
+
+
+@pytest.mark.filterwarnings("default")  # Ray's own, when it is imported
+def test_what_a_process_on_ray_counts_is_handed_to_ray(monkeypatch: pytest.MonkeyPatch):
+    pytest.importorskip("ray", reason="needs the extra serve")
+    shown: dict[tuple[str, ...], float] = {}
+
+    class Gauge:
+        def __init__(self, name: str, about: str, keys: tuple[str, ...]) -> None:
+            self._name, self._keys = name, keys
+
+        def set(self, value: float, tags: dict[str, Any]) -> None:
+            assert set(tags) == set(self._keys)
+            shown[(self._name, *tags.values())] = value
+
+    monkeypatch.setattr("ray.serve.metrics.Gauge", Gauge)
+    registry = CollectorRegistry()
+    calls = Counter("calls", "Of a tool.", ("tool",), registry=registry)
+    seconds = Histogram("seconds", "Of calls.", buckets=(1,), registry=registry)
+    export = RayExport(registry)
+    for _ in range(2):
+        calls.labels("segment").inc()
+        seconds.observe(0.5)
+        export.copy()
+    assert shown == {
+        ("calls_total", "segment"): 2, ("seconds_bucket", "1.0"): 2, ("seconds_bucket", "+Inf"): 2,
+        ("seconds_count",): 2, ("seconds_sum",): 1,
+    }  # fmt: skip

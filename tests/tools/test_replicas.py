@@ -1,12 +1,14 @@
 """Two replicas on this machine: the answers of one model, also when one of them dies."""
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import anyio
+import httpx
 import numpy as np
 import pytest
 from mcp import Client
@@ -128,6 +130,19 @@ def _states(segmenter: ReplicatedSegmenter) -> dict[int, ReplicaState]:
         state = segmenter._handle.state.remote().result(timeout_s=30)
         found[state.pid] = state
     return found
+
+
+def test_ray_exports_what_replicas_count(segmenter: ReplicatedSegmenter):
+    import ray
+
+    segmenter.encode(_photo(60)).segment(PROMPTS[:1])
+    (node,) = ray.nodes()
+    url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}"
+    wanted = re.compile(r'^ray_sam3i_model_passes_total\{.*part="encoder".*replica="\w+"', re.M)
+    end = time.monotonic() + 60
+    while not wanted.search(httpx.get(url).text):
+        assert time.monotonic() < end
+        time.sleep(1)
 
 
 def test_no_request_is_lost_when_a_replica_dies(

@@ -110,7 +110,7 @@ def protected_app(
     options = ServerOptions(settings.max_picture_kb, settings.tools, settings.playground)
     server = build_server(toolbox, options, **access.options_of(address))
     health = Health([*dependencies_of(toolbox), *access.dependencies(), *run_database()])
-    add_probes(server, toolbox.service, calls, access, health)
+    add_probes(server, toolbox.service, calls, access, health, on_ray=stateless)
     server.middleware.append(Gate(toolbox.limiter, settings.call_seconds).middleware)
     app = http_app(
         server,

@@ -9,7 +9,7 @@ import time
 from dataclasses import asdict
 from http import HTTPStatus
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from mcp.server import MCPServer
@@ -20,7 +20,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from sam3i_agent.tools.service import SegmentationService
 from sam3i_agent.tools.serving.access.access import Access
 from sam3i_agent.tools.serving.calls import Calls
-from sam3i_agent.tools.serving.health import Health
+from sam3i_agent.tools.serving.health import Health, State
+
+if TYPE_CHECKING:
+    from sam3i_agent.tools.serving.prometheus import Metrics
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +71,8 @@ def add_probes(
     calls: Calls,
     access: Access,
     health: Health,
+    *,
+    on_ray: bool = False,
 ) -> None:
     """Add `/healthz`, `/readyz`, `/health` and, with the extra `serve`, `/metrics`.
 
@@ -77,8 +82,18 @@ def add_probes(
         calls: under way.
         access: whose token `/metrics` wants, unless everybody may call.
         health: of what the server depends on.
+        on_ray: Ray runs this process among others like it behind one address, where `/metrics`
+            would be of any of them, and exports what it counts instead.
     """
     server.middleware.append(calls.middleware)
+
+    counted = _counting(service)
+
+    async def states_now() -> dict[str, State]:
+        found = await health.states()
+        if counted is not None:
+            counted.note(found)
+        return found
 
     @server.custom_route("/healthz", methods=["GET"])
     async def healthz(request: Request) -> Response:
@@ -88,7 +103,7 @@ def add_probes(
     async def readyz(request: Request) -> Response:
         if calls.draining:
             return PlainTextResponse("stopping\n", HTTPStatus.SERVICE_UNAVAILABLE)
-        states = await health.states()
+        states = await states_now()
         wrong = [f"{name}: {one.says}\n" for name, one in states.items() if one.keeps_away]
         if wrong:
             return PlainTextResponse("".join(wrong), HTTPStatus.SERVICE_UNAVAILABLE)
@@ -96,18 +111,19 @@ def add_probes(
 
     @server.custom_route("/health", methods=["GET"])
     async def all_health(request: Request) -> Response:
-        states = await health.states()
+        states = await states_now()
         good = all(one.ok for one in states.values())
         status = HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE
         return JSONResponse({name: asdict(one) for name, one in states.items()}, status)
 
-    try:
-        from sam3i_agent.tools.serving.prometheus import Metrics
-    except ImportError:
-        logger.info("no /metrics: pip install 'sam3i-agent[serve]'")
+    if counted is None:
         return
-    counted = Metrics(service)
     server.middleware.append(counted.middleware)
+    if on_ray:
+        from sam3i_agent.tools.serving.cluster.metrics import RayExport
+
+        RayExport(counted.registry).start()
+        return
 
     @server.custom_route("/metrics", methods=["GET"])
     async def metrics(request: Request) -> Response:
@@ -115,5 +131,15 @@ def add_probes(
         wanted = f"Bearer {access.token}".encode()
         if not access.is_open and not (access.token and hmac.compare_digest(shown, wanted)):
             return PlainTextResponse("show the token\n", status_code=HTTPStatus.UNAUTHORIZED)
-        counted.note(await health.states())
+        await states_now()
         return PlainTextResponse(counted.text())
+
+
+def _counting(service: SegmentationService) -> "Metrics | None":
+    """Return what counts calls; None without the extra `serve`."""
+    try:
+        from sam3i_agent.tools.serving.prometheus import Metrics
+    except ImportError:
+        logger.info("no /metrics: pip install 'sam3i-agent[serve]'")
+        return None
+    return Metrics(service)

@@ -1,7 +1,7 @@
 """What a server counts, in Prometheus form (extra `serve`): calls, seconds, the model's work."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
@@ -10,7 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 from pydantic import BaseModel
 
-from sam3i_agent.segmodel.segmenter import Work
+from sam3i_agent.segmodel.segmenter import LoadedSegmenter, Work
 from sam3i_agent.tools.mcp.refusals import TRY_AGAIN
 from sam3i_agent.tools.service import SegmentationService
 from sam3i_agent.tools.serving.access.tokens import caller_class
@@ -28,23 +28,22 @@ class Metrics:
     """
 
     def __init__(self, service: SegmentationService) -> None:
-        self._registry = CollectorRegistry()
+        self.registry = model_registry(lambda: service.loaded)
         self._calls = Counter(
             "sam3i_tool_calls", "Tool calls by how they ended.", ("tool", "outcome", "caller"),
-            registry=self._registry,
+            registry=self.registry,
         )  # fmt: skip
         self._seconds = Histogram(
             "sam3i_tool_call_seconds", "Seconds that a tool call took.", ("tool",),
-            buckets=_SECONDS, registry=self._registry,
+            buckets=_SECONDS, registry=self.registry,
         )  # fmt: skip
         self._running = Gauge(
-            "sam3i_tool_calls_running", "Tool calls under way.", registry=self._registry
+            "sam3i_tool_calls_running", "Tool calls under way.", registry=self.registry
         )
         self._up = Gauge(
             "sam3i_dependency_up", "Whether what the server depends on answers.", ("dependency",),
-            registry=self._registry,
+            registry=self.registry,
         )  # fmt: skip
-        self._registry.register(_ModelCollector(service))
 
     async def middleware(
         self, ctx: ServerRequestContext[Any, Any], call_next: CallNext
@@ -71,7 +70,7 @@ class Metrics:
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
-        return generate_latest(self._registry)
+        return generate_latest(self.registry)
 
 
 def _outcome_of(result: HandlerResult) -> str:
@@ -83,14 +82,25 @@ def _outcome_of(result: HandlerResult) -> str:
     return TRY_AGAIN if data.get("error") == TRY_AGAIN else "error"
 
 
+def model_registry(find: Callable[[], LoadedSegmenter | None]) -> CollectorRegistry:
+    """Return a registry with the counters of the model.
+
+    Args:
+        find: the model in this process; None before it is loaded.
+    """
+    registry = CollectorRegistry()
+    registry.register(_ModelCollector(find))
+    return registry
+
+
 class _ModelCollector(Collector):
     """Reads the counters of the model when it is asked; nothing before it is loaded."""
 
-    def __init__(self, service: SegmentationService) -> None:
-        self._service = service
+    def __init__(self, find: Callable[[], LoadedSegmenter | None]) -> None:
+        self._find = find
 
     def collect(self) -> Iterable[Metric]:
-        loaded = self._service.loaded
+        loaded = self._find()
         if loaded is None:
             return
         yield from _metrics_of(loaded.work())

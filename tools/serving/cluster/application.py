@@ -18,6 +18,7 @@ QUEUED_PER_REPLICA = 64
 _THINGS_PER_REPLICA = 256
 """Photos and clips whose home a replica is known to be; their features are bounded in bytes."""
 _PROBE_S = "2"
+_NICENESS = "0"
 
 
 def prepare_ray() -> None:
@@ -26,6 +27,8 @@ def prepare_ray() -> None:
     Raises:
         ModelError: it is not installed.
     """
+    # Ray leaves to its workers what others do not want (nice 15): replicas would starve.
+    os.environ.setdefault("RAY_worker_niceness", _NICENESS)
     # A busy replica on few cores answers Ray's probes later than in 0.1 s.
     os.environ.setdefault("RAY_SERVE_QUEUE_LENGTH_RESPONSE_DEADLINE_S", _PROBE_S)
     try:

@@ -30,6 +30,8 @@ from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Click, Prompt
 from sam3i_agent.core.stopping import check_stop, deadline, run_in_pool, until
 from sam3i_agent.segmodel.segmenter import Box, TokenCounter, Tracker
+from sam3i_agent.tools.serving.cluster.metrics import RayExport
+from sam3i_agent.tools.serving.prometheus import model_registry
 from sam3i_agent.tools.serving.settings import ServeSettings
 
 logger = logging.getLogger(__name__)
@@ -136,6 +138,7 @@ class Replica:
 
         self._model = load_by_choice(settings.model)
         self._segmenter = TilingSegmenter(self._model, settings.model.tiling)
+        RayExport(model_registry(lambda: self._model)).start()
         self._threads = ThreadPoolExecutor(REQUESTS_PER_REPLICA)
         self._clips: OrderedDict[str, _Clip] = OrderedDict()
         self._name = secrets.token_hex(4)
