@@ -7,6 +7,7 @@ import httpx2
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from sam3i_agent.tools.serving import late_answers
 from sam3i_agent.tools.serving.access.access import Access
 from sam3i_agent.tools.serving.calls import Calls
 from sam3i_agent.tools.serving.cluster.metrics import RayExport
@@ -66,3 +67,32 @@ def test_what_a_process_on_ray_counts_is_handed_to_ray(monkeypatch: pytest.Monke
         ("calls_total", "segment"): 2, ("seconds_bucket", "1.0"): 2, ("seconds_bucket", "+Inf"): 2,
         ("seconds_count",): 2, ("seconds_sum",): 1,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("held_s", "method", "wanted"),
+    [
+        (45.0, "POST", ["start", b"data: 1", b": ping", b"data: 2"]),
+        (0.0, "POST", ["start", b": ping", b": ping", b"data: 1", b": ping", b"data: 2"]),
+        (45.0, "GET", ["start", b": ping", b": ping", b"data: 1", b": ping", b"data: 2"]),
+    ],
+)
+def test_an_answer_begins_with_its_first_word_or_when_a_proxy_would_give_up(
+    monkeypatch: pytest.MonkeyPatch, held_s: float, method: str, wanted: list[Any]
+):
+    monkeypatch.setattr(late_answers, "_HELD_S", held_s)
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for body in (b": ping", b": ping", b"data: 1", b": ping", b"data: 2"):
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+
+    async def send(message: Any) -> None:
+        sent.append(message.get("body", "start"))
+
+    async def receive() -> Any:
+        return {}
+
+    asyncio.run(late_answers.LateAnswers(app)({"type": "http", "method": method}, receive, send))
+    assert sent == wanted

@@ -22,6 +22,7 @@ from sam3i_agent.tools.serving.access.gate import Gate
 from sam3i_agent.tools.serving.addresses import PATH, TOKEN_VARIABLE
 from sam3i_agent.tools.serving.calls import Calls
 from sam3i_agent.tools.serving.health import Health, dependencies_of, run_database
+from sam3i_agent.tools.serving.late_answers import LateAnswers
 from sam3i_agent.tools.serving.probes import DRAIN_S, DrainingServer, add_probes
 from sam3i_agent.tools.serving.settings import ServeSettings
 from sam3i_agent.tools.serving.tracing import IncomingCalls
@@ -122,6 +123,8 @@ def protected_app(
     )
     app.router.routes[:0] = access.routes_of(address)
     app.add_middleware(IncomingCalls, answers=not stateless)  # stateless is behind Ray's proxy
+    if settings.join:
+        app.add_middleware(LateAnswers)
     return app
 
 
