@@ -3,8 +3,9 @@
 import logging
 import os
 import signal
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from sam3i_agent.benchmarks.serving.process import exit_on_sigterm, replica_pids
@@ -104,16 +105,17 @@ def running_nodes(model: str, replicas: int, nodes: int) -> Iterator[Nodes]:
     cluster = Cluster(
         initialize_head=True, head_node_args={"num_cpus": here}, shutdown_at_exit=False
     )
-    try:
-        workers = [cluster.add_node(num_cpus=_CPUS) for _ in range(nodes - 1)]
-        ray.init(cluster.address, log_to_driver=False, logging_level=logging.WARNING)
-        exit_on_sigterm()
-        serve.start(proxy_location="Disabled")
-        running = Nodes(cluster, workers, ModelChoice(model, "cpu"))
-        running.scale(replicas)
-        yield running
-    finally:
-        if ray.is_initialized():
-            serve.shutdown()
-            ray.shutdown()
-        cluster.shutdown()
+    with redirect_stdout(sys.stderr):  # Ray says there what dies; the report is alone on the other
+        try:
+            workers = [cluster.add_node(num_cpus=_CPUS) for _ in range(nodes - 1)]
+            ray.init(cluster.address, log_to_driver=False, logging_level=logging.WARNING)
+            exit_on_sigterm()
+            serve.start(proxy_location="Disabled")
+            running = Nodes(cluster, workers, ModelChoice(model, "cpu"))
+            running.scale(replicas)
+            yield running
+        finally:
+            if ray.is_initialized():
+                serve.shutdown()
+                ray.shutdown()
+            cluster.shutdown()

@@ -10,6 +10,7 @@ from sam3i_agent.benchmarks.serving.rounds import make_rounds
 from sam3i_agent.core.contracts import Frozen
 
 _WARM_S = 5.0
+"""Before each measurement: photos of a replica that stopped are encoded anew at another."""
 
 
 class Throughput(Frozen):
@@ -50,11 +51,11 @@ def measure_scaling(
     rounds = asyncio.run(make_rounds(folder, model, clients))
     rows: list[Throughput] = []
     with running_service(folder, model, replicas, front_ends, 1) as service:
-        asyncio.run(ask_for(service.url, rounds, _WARM_S))
         for copies in range(replicas, 0, -1):
             service.nodes.scale(copies)
             for ends in range(front_ends, 0, -1):
                 service.ask_only(ends)
+                asyncio.run(ask_for(service.url, rounds, _WARM_S))
                 rate = asyncio.run(ask_for(service.url, rounds, seconds))
                 ratio = rate / rows[0].calls_per_second if rows else 1.0
                 rows.append(

@@ -1,5 +1,7 @@
 """Big jobs on a cluster of two machines that exists before, of which one is lost half-way."""
 
+import itertools
+import json
 import os
 import subprocess
 import sys
@@ -14,7 +16,12 @@ from PIL import Image
 
 from sam3i_agent.core.contracts import PictureAnswer
 from sam3i_agent.core.journal import Journal
-from sam3i_agent.data.scenes import generate_scene
+from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.core.rle import encode_mask
+from sam3i_agent.core.storage.blobs import Blobs
+from sam3i_agent.data.formats.sam3i import sam3i_content
+from sam3i_agent.data.records import Record
+from sam3i_agent.data.scenes import CANVAS_SIZE, generate_scene
 from sam3i_agent.evaluation.compare.cases import Shard, read_predictions
 from sam3i_agent.tools.folders.run import RESULTS_NAME
 
@@ -85,3 +92,41 @@ def test_a_comparison_has_each_answer_once(cluster: tuple[Any, Any], tmp_path: P
     _lose_node_half_way(process, out / Shard().file_name, 2 * TEXTS, cluster)
     answers = Counter((one.case, one.route) for one in read_predictions(out))
     assert len(answers) == 2 * TEXTS and set(answers.values()) == {1}
+
+
+def test_a_papers_table_has_each_answer_once_also_in_the_store(
+    cluster: tuple[Any, Any], tmp_path: Path
+):
+    _write_dataset(tmp_path / "json" / "RefCOCO", tmp_path / "images" / "coco2014")
+    out, store = tmp_path / "out", tmp_path / "store"
+    roots = ("--annotations", str(tmp_path / "json"), "--images", str(tmp_path / "images"))
+    process = _start(
+        "reproduce", "sam3i", *roots, "--out", str(out), "--store", str(store),
+        "--image-folders", "RefCOCO:coco2014",
+    )  # fmt: skip
+    row = out / "RefCOCO-simple"
+    _lose_node_half_way(process, row / Shard().file_name, TEXTS, cluster)
+    answers = Counter(one.case for one in read_predictions(row))
+    assert len(answers) == TEXTS and set(answers.values()) == {1}
+    kept = {one.key for one in Blobs(str(store)).list("jobs")}
+    wanted = ("table.md", f"RefCOCO-simple/{Shard().file_name}")
+    assert all(f"jobs/out/{name}" in kept for name in wanted)
+
+
+def _write_dataset(annotations: Path, images: Path) -> None:
+    """Write scenes, each asked about once, as SAM3-I's authors lay a dataset out."""
+    records: list[Record] = []
+    annotations.mkdir(parents=True)
+    images.mkdir(parents=True)
+    numbers = itertools.count()
+    while len(records) < TEXTS:
+        number = next(numbers)
+        scene = generate_scene(961, number)
+        if not scene.objects:
+            continue
+        item, name = scene.objects[0], f"{number}.png"
+        Image.fromarray(scene.image).save(images / name)
+        texts = {InstructionLevel.SIMPLE: (f"the {item.colour} {item.shape}",)}
+        masks = (encode_mask(item.mask)["counts"],)
+        records.append(Record(number, name, CANVAS_SIZE, CANVAS_SIZE, texts, masks))
+    (annotations / "sam3i_val.json").write_text(json.dumps(sam3i_content(records)))

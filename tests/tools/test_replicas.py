@@ -3,7 +3,9 @@
 import os
 import re
 import signal
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,8 +22,9 @@ from sam3i_agent.core.prompt import Click, Exemplar, Prompt
 from sam3i_agent.core.stopping import until
 from sam3i_agent.data.scenes import generate_scene
 from sam3i_agent.segmodel.sam3_segmenter import Sam3Segmenter
+from sam3i_agent.tools.serving.cluster.application import QUEUED_PER_REPLICA
 from sam3i_agent.tools.serving.cluster.remote import RemoteTracker, ReplicatedSegmenter
-from sam3i_agent.tools.serving.cluster.replica import ReplicaState
+from sam3i_agent.tools.serving.cluster.replica import REQUESTS_PER_REPLICA, ReplicaState
 from sam3i_agent.tools.serving.cluster.service import ReplicatedService
 from sam3i_agent.tools.serving.settings import ServeSettings
 from tests.tools.servers import EXAMPLE, SERVE, http_server
@@ -161,6 +164,27 @@ def test_no_request_is_lost_when_a_replica_dies(
         answers = list(pool.map(ask, range(64)))
     for number, answer in enumerate(answers):
         _assert_same(answer, wanted[number % 8])
+
+
+def test_what_no_queue_has_room_for_is_told_to_try_again(segmenter: ReplicatedSegmenter):
+    room = len(_states(segmenter)) * (REQUESTS_PER_REPLICA + QUEUED_PER_REPLICA)
+    image = segmenter.encode(_photo(0))
+    image.segment(PROMPTS)
+    together = threading.Barrier(2 * room)
+
+    def ask(_: int) -> str:
+        together.wait()
+        try:
+            image.segment(PROMPTS)
+        except TryAgainError as error:
+            return error.message
+        return "answered"
+
+    with ThreadPoolExecutor(2 * room) as pool:
+        said = Counter(pool.map(ask, range(2 * room)))
+    assert set(said) == {"answered", "too many requests wait for the model"}
+    assert said["answered"] >= room
+    image.segment(PROMPTS)
 
 
 def test_tools_over_http_correct_by_boxes_and_refuse_clicks_in_words():
