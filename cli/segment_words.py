@@ -15,9 +15,17 @@ def split_words(words: Sequence[str], table: Path | None) -> tuple[Sequence[str]
         table: that has the instructions; then all words are pictures.
 
     Raises:
-        InputError: the last of several is a picture, where an instruction is due.
+        InputError: the last of several is a picture, where an instruction is due, or the other way
+            round.
     """
-    if table is not None or len(words) <= 1:
+    if table is not None:
+        if len(words) > 1 and not (Path(words[-1]).exists() or is_pattern(words[-1])):
+            raise InputError(
+                f"{words[-1]!r} is no picture, and the texts are those of {table.name!r}",
+                "leave it out, or --instructions",
+            )
+        return words, None
+    if len(words) <= 1:
         return words, None
     *pictures, instruction = words
     if Path(instruction).suffix.lower() in SUFFIXES and Path(instruction).is_file():

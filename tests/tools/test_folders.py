@@ -112,6 +112,7 @@ def test_folders_are_searched_to_the_bottom_without_hidden_files_and_results(pho
     assert list(found) == [*names, "deep/images/a b.jpg"]
     assert list(find_pictures([f"{photos}/[0-2].png"], photos / "out")) == names[:3]
     assert list(find_pictures([f"{photos}/**/*.jpg"], photos / "out")) == ["a b.jpg"]
+    assert len(find_pictures([f"{photos}/**"], photos / "out")) == 6
     two = [str(photos / "deep" / "images" / "a b.jpg"), str(photos / "3.png")]
     assert list(find_pictures(two, photos / "out")) == ["deep/images/a b.jpg", "3.png"]
     assert folder_of(f"{photos}/**/*.jpg") == photos == folder_of(str(photos))
@@ -206,6 +207,21 @@ def test_photographs_before_a_model_of_scenes_are_counted_and_said(photos: Path,
     assert said in (tmp_path / "out" / "contact-sheet.html").read_text()
 
 
+@pytest.mark.parametrize(
+    ("rows", "encoding"),
+    [
+        ("File_Name; Instruction\r\n0.png;two cups\r\n", "utf-8-sig"),
+        ("file_name\tinstruction\n0.png\ttwo cups\n", "utf-16"),
+        ('file_name, instruction\ndeep\\images\\a b.jpg, "two, cups"\n', "utf-8"),
+    ],
+)
+def test_tables_as_spreadsheets_write_them(rows: str, encoding: str, photos: Path, tmp_path: Path):
+    (tmp_path / "table.csv").write_bytes(rows.encode(encoding))
+    found = find_pictures([str(photos)], tmp_path / "out")
+    (picture,) = own_texts(found, read_texts(tmp_path / "table.csv"), "table.csv")
+    assert picture.texts[0].instruction.replace(",", "") == "two cups"
+
+
 def test_new_pictures_are_added_and_another_text_is_another_run(photos: Path, tmp_path: Path):
     out = tmp_path / "out"
     pictures = same_text(find_pictures([str(photos)], out), "cup")
@@ -249,6 +265,8 @@ def test_a_table_gives_each_picture_its_texts(photos: Path, tmp_path: Path):
     [
         ("file_name,text\n0.png,cup\n", "row 2 lacks a column"),
         ("file_name,instruction\n", "has no rows"),
+        ("", "has no rows"),
+        ("file_name,instruction\n\n0.png,cup, left of the plate\n", "row 3 has more columns"),
         ("file_name,instruction\n0.png,\n", "row 2: the instruction is empty"),
         ("file_name,instruction,level\n0.png,cup,hard\n", "row 2: 'hard' is not a valid"),
         ("file_name,instruction\n9.png,cup\n", "'9.png', which is none of the pictures"),
@@ -330,6 +348,7 @@ def test_the_command_takes_folders_files_and_patterns(
         (["segment", "photos/0.png", "circle", "--workers", "2"], "many pictures"),
         (["segment", "photos/0.png", "circle", "--store", "store"], "many pictures"),
         (["segment", "photos"], "an instruction are needed"),
+        (["segment", "photos", "circle", "--instructions", "a.csv"], "texts are those of 'a.csv'"),
         (["segment", "photos", "photos/0.png"], "an instruction is due"),
         (["segment", "photos", "nowhere.png", "circle"], "no picture or folder 'nowhere.png'"),
     ):

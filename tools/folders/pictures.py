@@ -1,8 +1,10 @@
 """Which pictures are meant, and what is asked about each."""
 
+import codecs
 import csv
+import io
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +22,12 @@ THUMBNAILS_FOLDER = "thumbnails"
 YOLO_FOLDER = "yolo"
 """Of the results, with pictures in them."""
 _MAGIC = frozenset("*?[")
+_EVERYTHING = "**"
+"""At the end of a pattern, for shells: all files below, not only folders."""
+_SEPARATORS = ",;\t"
+"""Of a table's columns; spreadsheets of many countries write semicolons."""
+_SURPLUS = "\0"
+"""Says of a row that it has values without a column."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +81,8 @@ def _files_of(word: str) -> Sequence[Path]:
     if path.is_file():
         return (path,)
     if is_pattern(word):
-        matching = Path(path.anchor).glob(str(path.relative_to(path.anchor)))
+        pattern = path / "*" if path.name == _EVERYTHING else path
+        matching = Path(path.anchor).glob(str(pattern.relative_to(path.anchor)))
         return _pictures_of((one.absolute() for one in matching), folder_of(word))
     raise InputError(f"there is no picture or folder {word!r}", "check the path")
 
@@ -137,6 +146,7 @@ def own_texts(
     found: dict[str, dict[PictureText, None]] = {}
     missing: list[str] = []
     for name, some in texts.items():
+        name = name if name in pictures else name.replace("\\", "/")  # as Windows writes it
         known = short.get(name.rsplit("/", 1)[-1], [])
         files = [name] if name in pictures else [one for one in known if _same_file(one, name)]
         if len(files) != 1:
@@ -163,7 +173,8 @@ def read_texts(table: Path, level: LevelChoice = LevelChoice.AUTO) -> dict[str, 
     """Read a CSV table with the columns `file_name`, `instruction` and, if you like, `level`.
 
     Args:
-        table: the file; a picture may have several rows.
+        table: the file, in UTF-8, or in UTF-16 with its mark; a picture may have several rows. What
+            separates columns is a comma, a semicolon or a tab, as the first line has it.
         level: how texts are read whose row does not say it.
 
     Returns:
@@ -172,16 +183,25 @@ def read_texts(table: Path, level: LevelChoice = LevelChoice.AUTO) -> dict[str, 
     Raises:
         InputError: it cannot be read, or a row cannot be used; the message names the row.
     """
+    columns = f"columns: {', '.join(COLUMNS)}, level"
     try:
-        with table.open(encoding="utf-8-sig", newline="") as lines:
-            rows = list(csv.DictReader(lines))
-    except (OSError, ValueError, csv.Error) as error:
-        raise InputError(f"{str(table)!r} cannot be read: {error}") from error
+        rows = list(_rows_of(table.read_bytes()))
+    except OSError as error:
+        raise InputError(f"{str(table)!r} cannot be read: {error.strerror}") from error
+    except (ValueError, csv.Error) as error:
+        raise InputError(
+            f"{str(table)!r} cannot be read: {error}", "save it as CSV in UTF-8"
+        ) from error
     found: dict[str, list[PictureText]] = {}
-    for number, row in enumerate(rows, start=2):  # as a spreadsheet counts, the header being 1
+    for number, row in rows:
         where = f"{table.name}, row {number}"
         if any(row.get(column) is None for column in COLUMNS):
-            raise InputError(f"{where} lacks a column", f"columns: {', '.join(COLUMNS)}, level")
+            raise InputError(f"{where} lacks a column", columns)
+        if _SURPLUS in row:
+            raise InputError(
+                f"{where} has more columns than the first line",
+                "put a text with a comma between quotes",
+            )
         try:
             text = PictureText(
                 instruction=check_instruction(row["instruction"]),
@@ -193,5 +213,26 @@ def read_texts(table: Path, level: LevelChoice = LevelChoice.AUTO) -> dict[str, 
             raise InputError(f"{where}: {error.message}", error.hint) from error
         found.setdefault(row["file_name"].strip(), []).append(text)
     if not found:
-        raise InputError(f"{table.name!r} has no rows", f"columns: {', '.join(COLUMNS)}, level")
+        raise InputError(f"{table.name!r} has no rows", columns)
     return found
+
+
+def _rows_of(data: bytes) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield a table's rows, with numbers as a spreadsheet counts them, the first line being 1.
+
+    The columns go by their names in small letters; a row with values beyond them has `_SURPLUS`.
+
+    Raises:
+        ValueError: the text is in another encoding.
+        csv.Error: it is no table.
+    """
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    text = data.decode("utf-16" if wide else "utf-8-sig")
+    separator = max(_SEPARATORS, key=text.partition("\n")[0].count)
+    lines = io.StringIO(text, newline="")
+    rows = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    names = [one.strip().lower() for one in next(rows, [])]
+    for number, row in enumerate(rows, start=2):
+        if row:
+            surplus = {_SURPLUS: ""} if len(row) > len(names) else {}
+            yield number, {**dict(zip(names, row, strict=False)), **surplus}
