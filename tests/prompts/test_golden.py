@@ -91,9 +91,25 @@ def _rendered(version: str, photo) -> str:
     )
 
 
+def _rendered_unseen(photo) -> str:
+    listening = _Listening("v2")
+    side = MllmLanguage(listening, text_only=True)
+    with pytest.raises(LanguageReplyError):
+        asyncio.run(side.propose(View(photo, TEXT, 1)))
+    return "\n\n\n".join(listening.heard) + "\n"
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_words_are_those_of_the_golden_file(version, grey_photo):
-    path, said = GOLDEN / f"{version}.txt", _rendered(version, grey_photo)
+    _compare(version, _rendered(version, grey_photo))
+
+
+def test_so_are_the_words_for_models_that_do_not_see(grey_photo):
+    _compare("v2_unseen", _rendered_unseen(grey_photo))
+
+
+def _compare(name: str, said: str) -> None:
+    path = GOLDEN / f"{name}.txt"
     if os.environ.get("SAM3I_WRITE_GOLDEN"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(said, "utf-8")
