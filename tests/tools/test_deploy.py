@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sam3i_agent.core.errors import InputError
+from sam3i_agent.core.errors import InputError, ModelError
+from sam3i_agent.core.model_choice import ModelChoice
 from sam3i_agent.segmodel.sharing.ray_cluster import start_ray
+from sam3i_agent.tools.serving.cluster.service import JoinedService
 from sam3i_agent.tools.serving.settings import ServeSettings
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
@@ -69,8 +71,21 @@ def test_no_cluster_is_joined_but_the_one_that_is_named(monkeypatch: pytest.Monk
     assert asked == ["local", "ray-head:6379"]
 
 
+def test_a_cluster_that_lets_nobody_in_is_said_with_what_it_may_want(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    ray = pytest.importorskip("ray", reason="needs the extra serve")
+
+    def refuse(address: str, **_: object) -> None:
+        raise ConnectionError(f"Failed to connect to Ray cluster at {address}")
+
+    monkeypatch.setattr(ray, "init", refuse)
+    monkeypatch.setenv("RAY_ADDRESS", "ray-head:6379")
+    with pytest.raises(ModelError, match=r"ray-head:6379 cannot be joined.*RAY_AUTH_MODE=token"):
+        JoinedService(ModelChoice("tiny")).segmenter()
+
+
 def test_the_dashboard_shows_metrics_that_there_are():
-    from sam3i_agent.core.model_choice import ModelChoice
     from sam3i_agent.tools.service import SegmentationService
     from sam3i_agent.tools.serving import prometheus
 

@@ -1,7 +1,6 @@
 """The service whose model is on replicas: started here, or found on a cluster."""
 
 import importlib
-import logging
 import os
 from typing import Any
 
@@ -75,7 +74,7 @@ class JoinedService(ReplicasService):
         if not ray.is_initialized():
             if not os.environ.get(RAY_ADDRESS):
                 raise InputError("--join needs a cluster", f"set {RAY_ADDRESS}=HOST:PORT")
-            ray.init(log_to_driver=False, logging_level=logging.WARNING)
+            start_ray()
         try:
             handle = serve.get_deployment_handle(MODEL_DEPLOYMENT, APPLICATION)
         except Exception as error:  # Ray raises several kinds
