@@ -82,7 +82,7 @@ class InstructionSam3(Sam3Model):
             self.start_head()
         hasten(self)
         if self.config._attn_implementation == "sdpa":
-            self.set_attn_implementation(IN_PARTS)
+            self.config._attn_implementation = IN_PARTS  # and those of all parts
 
     def _take_lite_text(self, config: InstructionSam3Config) -> None:
         """Replace the stand-in of `_with_clip` by the text encoder of the configuration."""
