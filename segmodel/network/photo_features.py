@@ -110,4 +110,6 @@ def doubling_kernel(weight: Tensor) -> Tensor:
     for axis in (2, 3):
         first, middle, last = whole.unbind(axis)
         whole = torch.stack([last, middle + last, first + middle, first], axis)
-    return whole.transpose(0, 1).to(weight.dtype).contiguous()
+    # Laid out as the weight is: the result then lies as the photo's maps do, to which it is added.
+    layout = torch.channels_last if weight.stride(1) == 1 else torch.contiguous_format
+    return whole.transpose(0, 1).to(weight.dtype).contiguous(memory_format=layout)

@@ -165,13 +165,15 @@ def test_the_photos_own_part_is_computed_once(segmenter: Sam3Segmenter):
     assert image.nbytes - bytes_before < 2 * cells, "the convolved maps take no further memory"
 
 
-def test_the_doubling_kernel_is_growing_and_convolving():
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_doubling_kernel_is_growing_and_convolving(layout: torch.memory_format):
     torch.manual_seed(0)
-    weight, coarse = torch.randn(5, 3, 3, 3), torch.randn(2, 3, 7, 6)
+    weight, coarse = torch.randn(5, 3, 3, 3).to(memory_format=layout), torch.randn(2, 3, 7, 6)
     grown = nn.functional.interpolate(coarse, scale_factor=2.0, mode="nearest")
     wanted = nn.functional.conv2d(grown, weight, padding=1)
     found = nn.functional.conv_transpose2d(coarse, doubling_kernel(weight), stride=2, padding=1)
     torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
+    assert found.is_contiguous(memory_format=layout)  # as maps lie, or sums of both are slow
 
 
 def test_the_position_bias_is_that_of_the_stock_decoder(segmenter: Sam3Segmenter):
