@@ -1,6 +1,7 @@
 """Official checkpoints: every key has a home, and bad files get one clear error."""
 
 import json
+import logging
 import pickle
 import zipfile
 from pathlib import Path
@@ -118,6 +119,19 @@ def test_truncated_file(reference_checkpoint, tmp_path):
 def test_missing_file(tmp_path):
     with pytest.raises(InputError, match="there is no checkpoint file"):
         InstructionSam3.from_official(tmp_path / "none.pt")
+
+
+def test_an_official_file_loads_without_a_warning(reference_checkpoint: Path):
+    said: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = said.append
+    logger = logging.getLogger("transformers")
+    logger.addHandler(handler)
+    try:
+        InstructionSam3.from_official(reference_checkpoint, small_config())
+    finally:
+        logger.removeHandler(handler)
+    assert not said
 
 
 class _Payload:
