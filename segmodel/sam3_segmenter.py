@@ -33,7 +33,7 @@ from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Click, Prompt
 from sam3i_agent.segmodel.checkpoints.hashes import RunningWeights
-from sam3i_agent.segmodel.checkpoints.repository import has_video_half
+from sam3i_agent.segmodel.checkpoints.repository import base_model_of, has_video_half
 from sam3i_agent.segmodel.exemplars import check_box, pad_exemplars
 from sam3i_agent.segmodel.hardware import dtype_name
 from sam3i_agent.segmodel.network.answering import Find, Question, RowAnswer, answer
@@ -87,12 +87,13 @@ class Sam3Segmenter:
 
     Args:
         model: in evaluation mode.
-        name: under which it was loaded; where that is a repository of the video model, clicks and
-            the memory of clips come from there, when they are first needed.
+        name: under which it was loaded; where that, or what its head is on top of, is a SAM 3 with
+            both halves, clicks and the memory of clips come from there, when first needed.
     """
 
     def __init__(self, model: InstructionSam3, name: str) -> None:
         self.name = name
+        self._base = base_model_of(name)
         self._weights = RunningWeights(name)
         self.model = model
         text = model.config.text_config
@@ -134,12 +135,12 @@ class Sam3Segmenter:
     @property
     def takes_clicks(self) -> bool:
         """Whether the model's repository has a half for clicks."""
-        return has_video_half(self.name)
+        return has_video_half(self._base)
 
     @property
     def has_memory(self) -> bool:
         """Whether the model's repository has a half for videos."""
-        return has_video_half(self.name)
+        return has_video_half(self._base)
 
     @property
     def context_length(self) -> int:
@@ -220,7 +221,7 @@ class Sam3Segmenter:
             if self._clicker is None:
                 from sam3i_agent.segmodel.clicks import load_click_model
 
-                self._clicker = load_click_model(self.name, self.model)
+                self._clicker = load_click_model(self._base, self.model)
         return self._clicker.segment(self.encode(photo), clicks, box_xyxy, mask, several=several)
 
     def follow(self, text: str) -> Tracker:
@@ -235,7 +236,7 @@ class Sam3Segmenter:
 
         with self._loading:
             if self._video is None:
-                self._video = load_video_model(self.name, self.model)
+                self._video = load_video_model(self._base, self.model)
         return MemoryTracker(self._video, self.tokenizer, self.turn, text)
 
     @torch.inference_mode()

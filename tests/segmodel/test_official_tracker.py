@@ -15,6 +15,7 @@ from sam3i_agent.cli.app import app
 from sam3i_agent.core.errors import ModelError
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Click
+from sam3i_agent.segmodel.checkpoints.heads import save_head
 from sam3i_agent.segmodel.checkpoints.loading import load_model, load_segmenter
 from sam3i_agent.segmodel.checkpoints.official import from_official
 from sam3i_agent.segmodel.checkpoints.official_files import write_official
@@ -127,6 +128,17 @@ def test_an_official_file_takes_clicks_and_remembers_clips_as_it_is(
     ):
         steps = [one.step(frame, photo) for one in (ours_sees, theirs_sees)]
         assert steps[0][0] == steps[1][0] and np.array_equal(steps[0][1].scores, steps[1][1].scores)
+
+
+def test_a_head_takes_clicks_where_its_base_does(published: Path, tmp_path: Path):
+    theirs = load_segmenter(str(published), device="cpu")
+    save_head(theirs.model.with_fresh_head(8, 4), tmp_path, str(published))
+    ours = load_segmenter(str(tmp_path), device="cpu")
+    assert ours.takes_clicks and ours.has_memory and len(ours.levels) == 3
+    photo = Photo(np.random.default_rng(3).integers(0, 255, (90, 150, 3), np.uint8), "a")
+    clicks = [one.click(photo, (Click((40.0, 30.0)),)) for one in (ours, theirs)]
+    assert np.array_equal(clicks[0].scores, clicks[1].scores)
+    assert ours.follow("circle").step(0, photo)[0] == theirs.follow("circle").step(0, photo)[0]
 
 
 def test_a_tracker_that_lacks_weights_is_named_at_the_first_click(
