@@ -23,7 +23,7 @@ from sam3i_agent.data.formats.sam3i import sam3i_content
 from sam3i_agent.data.records import Record
 from sam3i_agent.data.scenes import CANVAS_SIZE, generate_scene
 from sam3i_agent.evaluation.compare.cases import Shard, read_predictions
-from sam3i_agent.tools.folders.run import RESULTS_NAME
+from sam3i_agent.tools.folders.pictures import RESULTS_NAME
 
 COUNT = 80
 TEXTS = 120

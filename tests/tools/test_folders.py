@@ -106,6 +106,8 @@ def test_folders_are_searched_to_the_bottom_without_hidden_files_and_results(pho
     _save(photos / ".cache" / "thumb.png")
     _save(photos / ".hidden.png")
     _save(photos / "out" / "overlays" / "0.png.jpg")
+    _save(photos / "earlier" / "overlays" / "deep" / "0.png.jpg")
+    (photos / "earlier" / "results.jsonl").touch()
     (photos / "notes.txt").write_text("no picture")
     names = [f"{number}.png" for number in range(5)]
     found = find_pictures([str(photos)], photos / "out")

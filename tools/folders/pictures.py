@@ -21,6 +21,8 @@ OVERLAYS_FOLDER = "overlays"
 THUMBNAILS_FOLDER = "thumbnails"
 YOLO_FOLDER = "yolo"
 """Of the results, with pictures in them."""
+RESULTS_NAME = "results.jsonl"
+_WRITTEN = frozenset({OVERLAYS_FOLDER, THUMBNAILS_FOLDER, YOLO_FOLDER})
 _MAGIC = frozenset("*?[")
 _EVERYTHING = "**"
 """At the end of a pattern, for shells: all files below, not only folders."""
@@ -45,7 +47,7 @@ def find_pictures(words: Sequence[str], out: Path) -> dict[str, Path]:
 
     Args:
         words: files, folders, which are searched to the bottom, and patterns such as `a/*.jpg`.
-        out: the folder for the results, whose pictures are not meant.
+        out: the folder for the results, whose pictures are not meant, as those of other results.
 
     Returns:
         By their names: relative to the folder that holds them all, with slashes.
@@ -53,7 +55,7 @@ def find_pictures(words: Sequence[str], out: Path) -> dict[str, Path]:
     Raises:
         InputError: a word names nothing, or there are no pictures.
     """
-    written = [out.absolute() / one for one in (OVERLAYS_FOLDER, THUMBNAILS_FOLDER, YOLO_FOLDER)]
+    written = [out.absolute() / one for one in _WRITTEN]
     paths = {
         path: None
         for word in words
@@ -88,17 +90,29 @@ def _files_of(word: str) -> Sequence[Path]:
 
 
 def _pictures_of(paths: Iterable[Path], folder: Path) -> list[Path]:
-    """Return the pictures among paths in a folder, without hidden ones, by their names.
+    """Return the pictures among paths in a folder, by their names.
 
-    A link that leads nowhere is one too, so that somebody says it.
+    Without hidden ones, and those that earlier runs wrote there; with links that lead nowhere, so
+    that somebody says it.
     """
+    known: dict[Path, bool] = {}
     return sorted(
         one
         for one in paths
         if one.suffix.lower() in SUFFIXES
         and not any(part.startswith(".") for part in one.relative_to(folder).parts)
         and (one.is_file() or (one.is_symlink() and not one.exists()))
+        and not _is_written(one.parent, known)
     )
+
+
+def _is_written(folder: Path, known: dict[Path, bool]) -> bool:
+    """Whether a run over many pictures wrote a folder, or one that it is in."""
+    if folder not in known:
+        known[folder] = (folder.name in _WRITTEN and (folder.parent / RESULTS_NAME).is_file()) or (
+            folder != folder.parent and _is_written(folder.parent, known)
+        )
+    return known[folder]
 
 
 def is_pattern(word: str) -> bool:

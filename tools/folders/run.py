@@ -20,10 +20,13 @@ from sam3i_agent.tools.folders.contact_sheet import (
     write_contact_sheet,
 )
 from sam3i_agent.tools.folders.exports import write_exports
-from sam3i_agent.tools.folders.pictures import OVERLAYS_FOLDER, THUMBNAILS_FOLDER, Picture
+from sam3i_agent.tools.folders.pictures import (
+    OVERLAYS_FOLDER,
+    RESULTS_NAME,
+    THUMBNAILS_FOLDER,
+    Picture,
+)
 from sam3i_agent.tools.purpose import PHOTO_WARNING
-
-RESULTS_NAME = "results.jsonl"
 
 Advance = Callable[[int, int], None]
 """Called with pictures done and in all."""
