@@ -66,7 +66,11 @@ class FolderCommand:
         Raises:
             typer.Exit: a picture failed, or none could be read.
         """
-        summary = self.run()
+        try:
+            summary = self.run()
+        except KeyboardInterrupt:
+            typer.echo("stopped; the same command goes on behind the last picture", err=True)
+            raise
         typer.echo(json.dumps(asdict(summary)) if as_json else summarise_folder(summary))
         if summary.failed or len(summary.problems) == summary.pictures:
             raise typer.Exit(FAILURE)

@@ -14,7 +14,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from sam3i_agent.cli.app import app
-from sam3i_agent.cli.folder_run import summarise_folder
+from sam3i_agent.cli.folder_run import FolderCommand, summarise_folder
 from sam3i_agent.core.contracts import (
     LevelChoice,
     PictureAnswer,
@@ -320,6 +320,15 @@ def test_the_page_shows_all_pictures_and_asks_nobody(photos: Path, tmp_path: Pat
     assert "nothing found 1</button>" in page and "could not be read 1</button>" in page
     for part in page.split('src="')[1:]:
         assert (out / part.split('"')[0]).is_file()
+
+
+def test_whoever_stops_it_is_told_how_to_go_on(photos: Path, monkeypatch: pytest.MonkeyPatch):
+    def stop(command: FolderCommand) -> FolderSummary:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(FolderCommand, "run", stop)
+    stopped = CliRunner().invoke(app, ["segment", str(photos), "cup"])
+    assert stopped.exit_code == 130 and "the same command goes on" in stopped.stderr
 
 
 def test_the_command_takes_folders_files_and_patterns(
