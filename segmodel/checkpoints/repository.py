@@ -26,6 +26,8 @@ ADAPTER_CONFIG_NAME = "adapter_config.json"
 OFFICIAL_BASE = "facebook/sam3"
 SAME_FOLDER = "."
 _HUB_ID = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
+_FILE_ENDINGS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
+"""Of names that mean a file, in a folder that may be misspelt, and no repository."""
 _CONFIG_NAME = "config.json"
 _WEIGHTS_SUFFIX = ".safetensors"
 _VIDEO_TYPE = "sam3_video"
@@ -60,7 +62,8 @@ class HubName:
 def hub_name(name: str) -> HubName | None:
     """Return what a name means on the hub, None where it means a file or folder here or nothing."""
     found = _HUB_ID.fullmatch(name)
-    if found is None or Path(name).parent.is_dir():
+    is_file = found is not None and found["repository"].endswith(_FILE_ENDINGS)
+    if found is None or is_file or Path(name).parent.is_dir():
         return None
     return HubName(found["repository"], found["revision"])
 

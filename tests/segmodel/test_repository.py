@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from sam3i_agent.core.errors import ModelError
-from sam3i_agent.segmodel.checkpoints.repository import has_video_half
+from sam3i_agent.core.errors import InputError, ModelError
+from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
+from sam3i_agent.segmodel.checkpoints.repository import has_video_half, hub_name
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -53,6 +54,12 @@ def test_a_damaged_configuration_is_named(cache, config):
     _put(cache, "some/model", config)
     with pytest.raises(ModelError, match="configuration of the model 'some/model' is damaged"):
         has_video_half("some/model")
+
+
+def test_a_file_in_a_folder_that_is_not_there_is_not_looked_for_on_the_hub():
+    assert hub_name("weights/sam3.pt") is None and hub_name("some/model.v2") is not None
+    with pytest.raises(InputError, match=r"there is no model 'weights/sam3\.pt'"):
+        load_segmenter("weights/sam3.pt", device="cpu")
 
 
 def test_names_of_this_machine_need_no_hub(cache, repository, reference_checkpoint, tmp_path):
