@@ -55,8 +55,11 @@ def test_every_kind_is_measured_and_written_as_json(
         assert one.phrases == 2 and one.ratio == pytest.approx(
             (one.encode_s + one.answer_s) / one.stock_s, rel=0.05, abs=0.01
         )
+        assert 0 < one.processor_ratio < 2
     table = CliRunner().invoke(app, ["bench", "backends", "--phrases", "1"]).output
     assert table.count("\n| ") == len(small) + 1
+    header, rule, *rows = (line for line in table.splitlines() if line.startswith("|"))
+    assert {line.count("|") for line in (header, rule, *rows)} == {11}
 
 
 @pytest.mark.parametrize("kind", ["sam3-litetext", "owlv2+sam2"])
