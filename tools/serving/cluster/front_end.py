@@ -3,6 +3,7 @@
 import logging
 import signal
 import threading
+from contextlib import suppress
 from typing import Any
 
 from starlette.applications import Starlette
@@ -28,13 +29,18 @@ logger = logging.getLogger(__name__)
 FRONT_DEPLOYMENT = "FrontEnd"
 _CALLS_PER_FRONT_END = 256
 """At a time, most of which wait for the model."""
-_LIMITS_ACTOR = "sam3i-limits"
+_LIMITS_DEPLOYMENT = "Limits"
+_COUNTS_AGAIN_S = 2.0
+"""Until another process counts where one died."""
 
 
-class CountingActor:
-    """Counts what users ask for, for all front ends; an actor of Ray.
+class Counting:
+    """Counts what users ask for, for all front ends; Ray Serve runs one.
 
     Refusals come back as values: Ray would wrap what is raised.
+
+    Args:
+        limits: of each user.
     """
 
     def __init__(self, limits: UserLimits) -> None:
@@ -64,41 +70,45 @@ class SharedLimiter:
     """Limits that all front ends of a service count together.
 
     Args:
-        limits: of each user.
+        handle: of the deployment that counts.
     """
 
-    def __init__(self, limits: UserLimits) -> None:
-        import ray
-
-        remote: Any = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=2)(CountingActor)
-        self._actor = remote.options(
-            name=_LIMITS_ACTOR, namespace=APPLICATION, get_if_exists=True
-        ).remote(limits)
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
 
     async def begin(self, owner: str) -> str:
         """Count a call, and return its number for `end`.
 
         Raises:
-            TryAgainError: it would be one too many.
+            TryAgainError: it would be one too many, or nobody counts at the moment.
         """
-        answer = await self._actor.begin.remote(owner)
-        if isinstance(answer, TryAgainError):
-            raise answer
-        return answer
+        return await _counted(self._handle.begin.remote(owner))
 
     async def end(self, owner: str, call: str) -> None:
         """Say that a call has ended."""
-        await self._actor.end.remote(owner, call)
+        with suppress(TryAgainError):  # what died has forgotten the call, too
+            await _counted(self._handle.end.remote(owner, call))
 
     async def spend(self, owner: str, pixels: int) -> None:
         """Count the pixels of a photo.
 
         Raises:
-            TryAgainError: they would be too many.
+            TryAgainError: they would be too many, or nobody counts at the moment.
         """
-        answer = await self._actor.spend.remote(owner, pixels)
-        if answer is not None:
-            raise answer
+        await _counted(self._handle.spend.remote(owner, pixels))
+
+
+async def _counted(response: Any) -> Any:
+    from ray.exceptions import RayActorError
+    from ray.serve.exceptions import DeploymentUnavailableError
+
+    try:
+        answer = await response
+    except (RayActorError, DeploymentUnavailableError) as error:
+        raise TryAgainError("calls cannot be counted", _COUNTS_AGAIN_S) from error
+    if isinstance(answer, TryAgainError):
+        raise answer
+    return answer
 
 
 class FrontEnd:
@@ -108,11 +118,12 @@ class FrontEnd:
         settings: of the server.
         access: who may call.
         model: handle of the model's deployment.
+        counting: handle of the deployment that counts; None where nothing is limited.
     """
 
-    def __init__(self, settings: ServeSettings, access: Access, model: Any) -> None:
+    def __init__(self, settings: ServeSettings, access: Access, model: Any, counting: Any) -> None:
         settings.watch("front end")
-        limiter = SharedLimiter(settings.limits) if settings.limits.any else None
+        limiter = None if counting is None else SharedLimiter(counting)
         toolbox = build_toolbox(settings, ServedModel(settings.model, model), limiter)
         self._app = protected_app(toolbox, settings, access, Calls(), stateless=True)
 
@@ -145,7 +156,17 @@ def build(settings: ServeSettings) -> Any:
         max_surge_percent=settings.max_surge_percent,
         ray_actor_options={"num_cpus": 0},
     )
-    return front_end.bind(settings, access, model)
+    counting: Any = None
+    if settings.limits.any:
+        # Of Serve, not an actor of a front end's: that would die with its front end.
+        deployed: Any = serve.deployment(
+            Counting,
+            name=_LIMITS_DEPLOYMENT,
+            max_ongoing_requests=_CALLS_PER_FRONT_END * (settings.front_ends or 1),
+            ray_actor_options={"num_cpus": 0},
+        )
+        counting = deployed.bind(settings.limits)
+    return front_end.bind(settings, access, model, counting)
 
 
 def serve_front_ends(settings: ServeSettings) -> None:
