@@ -239,7 +239,8 @@ def _measure(
             start = 0
             for asked in case.rounds:
                 some = slice(start, start + asked)
-                image = segmenter.encode(Photo(pixels, f"peers {number}"))
+                photo = Photo(pixels, f"peers {number}")
+                image = segmenter.encode(photo, keep=case.photos == 1)  # others do not come again
                 prompts = [
                     Prompt(text, min_score=floor)
                     for text, floor in zip(phrases[some], mine[some], strict=True)

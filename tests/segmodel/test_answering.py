@@ -213,9 +213,9 @@ def test_texts_are_those_of_the_whole_length_where_anyone_looks(
     model = segmenter.model
     tokens = segmenter.tokenizer(["circle", "the red square!!"])
     used = int(tokens.attention_mask.sum(1).max())
-    layers = model.get_submodule("text_encoder.text_model.encoder.layers")
+    first = model.get_submodule("text_encoder.text_model.encoder.layers.0")
     seen: list[int] = []
-    hook = layers[0].register_forward_pre_hook(
+    hook = first.register_forward_pre_hook(
         lambda _, given, named: seen.append([*given, *named.values()][0].shape[1]),
         with_kwargs=True,
     )
