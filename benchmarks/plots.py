@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,10 @@ def plot_ways(measured: LanguageBench, path: Path) -> None:
     figure.savefig(path)
 
 
+_LABEL = 20
+"""Characters in a line of what stands below a bar."""
+
+
 def plot_peers(measured: Peers, path: Path) -> None:
     """Draw seconds of each case on each side, as shares of stock with features kept, as a PNG.
 
@@ -148,7 +153,7 @@ def plot_peers(measured: Peers, path: Path) -> None:
             else f"{one.to_kept:.2f}\n({one.to_anew:.2f} of anew)"
         )
         axis.annotate(said, (place, one.to_kept), ha="center", va="bottom")
-    axis.set_xticks(places, [one.case.replace(", ", ",\n") for one in measured.cases], fontsize=8)
+    axis.set_xticks(places, [fill(one.case, _LABEL) for one in measured.cases], fontsize=8)
     axis.set(
         ylabel="time, as a share", title=f"{measured.model} px, {measured.dtype}, {measured.device}"
     )
