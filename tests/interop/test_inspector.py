@@ -51,7 +51,7 @@ def test_every_tool_over_http(era: str):
         several = inspector.call("segment_concepts", image=id_, phrases=["diamond", "red square"])
         assert len(several["structuredContent"]["concepts"]) == 2
         refined = inspector.call("refine", result_id=id_, points=[[120, 220]])
-        assert refined["isError"] and "no half for clicks" in refined["content"][0]["text"]
+        assert refined["isError"] and "takes no clicks" in refined["content"][0]["text"]
         lost = inspector.call("track", video="/nowhere.mp4", instruction="red circle")
         assert lost["isError"] and "outside the folders" in lost["content"][0]["text"]
         able = inspector.call("describe_capabilities")

@@ -154,7 +154,7 @@ async def _resources(era: str) -> None:
         again = await client.call_tool("segment", {"image": id_, "instruction": "diamond"})
         assert not again.is_error  # an earlier result stands for its picture
         refused = await client.call_tool("refine", {"result_id": id_, "points": [[3, 4]]})
-        assert refused.is_error and "no half for clicks" in refused.content[0].text
+        assert refused.is_error and "takes no clicks" in refused.content[0].text
         phrases = {"image": id_, "phrases": ["diamond", "red square"]}
         several = (await client.call_tool("segment_concepts", phrases)).structured_content
         assert [one["phrase"] for one in several["concepts"]] == phrases["phrases"]
