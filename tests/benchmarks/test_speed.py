@@ -90,6 +90,7 @@ def test_stages_run_on_a_cpu_to_their_end():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_stages_of_the_published_size_run_on_a_cpu_to_their_end():
     arguments = ["--photos", "1", "--phrases", "2", "--repeats", "1", "--side", "336", "--json"]
     run = CliRunner().invoke(app, ["bench", "gpu", "--device", "cpu", *arguments])

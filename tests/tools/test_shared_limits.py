@@ -55,6 +55,7 @@ def handles() -> Iterator[tuple[Any, Any]]:
     import ray
     from ray import serve
 
+    ray.shutdown()  # of the tests before, if they have left it running
     start_ray()
     light = {"num_cpus": 0}
     counting: Any = serve.deployment(_Counting, name="Limits", ray_actor_options=light)
