@@ -18,19 +18,13 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from transformers import Sam2Model, Sam3TrackerModel
 
-from sam3i_agent.core.errors import InputError, ModelError
+from sam3i_agent.core.errors import InputError
 from sam3i_agent.core.instances import ClickMasks
 from sam3i_agent.core.prompt import Click
-from sam3i_agent.segmodel.checkpoints.hub import damage_named, repository_folder
-from sam3i_agent.segmodel.checkpoints.official_tracker import model_around_tracker
-from sam3i_agent.segmodel.checkpoints.repository import (
-    has_video_half,
-    path_of,
-    without_clicks,
-)
+from sam3i_agent.segmodel.checkpoints.other_half import load_other_half
+from sam3i_agent.segmodel.checkpoints.repository import has_video_half, without_clicks
 from sam3i_agent.segmodel.exemplars import check_box, check_point
 from sam3i_agent.segmodel.postprocessing import masks_at
-from sam3i_agent.segmodel.progress import errors_alone
 from sam3i_agent.segmodel.sam3_image import Sam3Image
 from sam3i_agent.segmodel.segmenter import Box
 
@@ -167,36 +161,11 @@ def load_click_model(name: str, like: torch.nn.Module) -> ClickModel:
     """
     if not has_video_half(name):
         raise without_clicks(name)
-    path = path_of(name)
-    tracker: Any  # a decorator hides the type of `to`
-    if path.is_file():
-        tracker = model_around_tracker(Sam3TrackerModel, path)
-    else:
-        tracker = _tracker_of_repository(name)
+    tracker: Any = load_other_half(Sam3TrackerModel, name)  # a decorator hides the type of `to`
     clicker = ClickModel(tracker)
     weight = next(like.parameters())
     tracker.to(weight.device, weight.dtype)
     return clicker
-
-
-def _tracker_of_repository(name: str) -> Sam3TrackerModel:
-    folder = repository_folder(name)
-    if folder is None:
-        raise without_clicks(name)
-    try:
-        with errors_alone(), damage_named(name):
-            loaded: Any = Sam3TrackerModel.from_pretrained(
-                folder, output_loading_info=True, local_files_only=True
-            )
-        tracker, info = loaded
-    except (OSError, RuntimeError, ValueError, TypeError) as error:
-        raise ModelError(f"the half for clicks of {name!r} cannot be loaded: {error}") from error
-    if missing := info["missing_keys"]:
-        raise ModelError(
-            f"the half for clicks of {name!r} lacks {len(missing)} weights, the first is "
-            f"{sorted(missing)[0]!r}"
-        )
-    return tracker
 
 
 def check_clicks(

@@ -23,18 +23,14 @@ from transformers.models.sam3_video.modeling_sam3_video import (
     Sam3VideoSegmentationOutput,
 )
 
-from sam3i_agent.core.errors import ModelError
 from sam3i_agent.core.instances import Instances
 from sam3i_agent.core.masks import Masks
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.rle import encode_mask, tight_box
-from sam3i_agent.segmodel.checkpoints.hub import damage_named, repository_folder
-from sam3i_agent.segmodel.checkpoints.official_tracker import model_around_tracker
-from sam3i_agent.segmodel.checkpoints.repository import path_of
+from sam3i_agent.segmodel.checkpoints.other_half import load_other_half
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.postprocessing import masks_at
 from sam3i_agent.segmodel.preprocessing import to_pixel_values
-from sam3i_agent.segmodel.progress import errors_alone
 from sam3i_agent.segmodel.segmenter import Box
 from sam3i_agent.segmodel.tokenization import InstructionTokenizer
 
@@ -180,35 +176,10 @@ def load_video_model(name: str, concepts: InstructionSam3) -> Sam3VideoModel:
     Raises:
         ModelError: there is none under this name.
     """
-    path = path_of(name)
-    video: Any  # a decorator hides the type of `to`
-    if path.is_file():
-        video = model_around_tracker(Sam3VideoModel, path)
-    else:
-        video = _video_of_repository(name)
+    video: Any = load_other_half(Sam3VideoModel, name)  # a decorator hides the type of `to`
     video.detector_model = concepts
     weight = next(concepts.parameters())
     return video.to(weight.device, weight.dtype).eval().requires_grad_(False)
-
-
-def _video_of_repository(name: str) -> Sam3VideoModel:
-    folder = repository_folder(name)
-    if folder is None:
-        raise ModelError(f"the model {name!r} has no half for videos")
-    try:
-        with errors_alone(), damage_named(name):
-            loaded: Any = Sam3VideoModel.from_pretrained(
-                folder, output_loading_info=True, local_files_only=True
-            )
-        video, info = loaded
-    except (OSError, RuntimeError, ValueError, TypeError) as error:
-        raise ModelError(f"the model {name!r} has no half for videos: {error}") from error
-    if info["missing_keys"]:
-        raise ModelError(
-            f"the model {name!r} has no half for videos ({len(info['missing_keys'])} weights are "
-            "missing)"
-        )
-    return video
 
 
 def _instances(
