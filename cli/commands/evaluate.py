@@ -161,5 +161,5 @@ def curves(
     from sam3i_agent.benchmarks.plots import plot_training
     from sam3i_agent.training.log import read_log
 
-    plot_training({run.name: read_log(run) for run in runs}, plot)
+    plot_training({str(run): read_log(run) for run in runs}, plot)
     typer.echo(f"plot written to {plot}")

@@ -12,6 +12,7 @@ import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
+from sam3i_agent.benchmarks import plots
 from sam3i_agent.cli.app import app
 from sam3i_agent.core.errors import InputError, ModelError
 from sam3i_agent.core.levels import InstructionLevel
@@ -280,3 +281,15 @@ def test_the_curves_of_runs_are_drawn_from_their_logs(tmp_path):
         assert drawn.width > 1000
     with pytest.raises(InputError, match="of a training"):
         read_log(tmp_path)
+
+
+def test_runs_of_the_same_stage_are_drawn_apart(tmp_path, monkeypatch):
+    drawn: list[int] = []
+    monkeypatch.setattr(plots, "plot_training", lambda runs, _: drawn.append(len(runs)))
+    seeds = [tmp_path / seed / "tiny_joint" for seed in ("first", "second")]
+    for run in seeds:
+        run.mkdir(parents=True)
+        (run / LOG_NAME).write_text('{"step": 1, "total": 2.0}\n')
+    command = ["evaluate", "curves", *map(str, seeds), "--plot", str(tmp_path / "curves.png")]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert drawn == [2]
