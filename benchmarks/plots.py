@@ -23,6 +23,8 @@ _DRAWN_LOSSES = {
     "mask_dice": "masks, Dice loss",
     "presence": "presence, cross entropy",
 }
+_LABEL = 20
+"""Characters in a line of what stands below a bar."""
 _SMOOTHED_LINES = 35
 """Of the log: every kind of text has had its turn among them several times."""
 
@@ -129,10 +131,6 @@ def plot_ways(measured: LanguageBench, path: Path) -> None:
         axis.grid(alpha=0.3)
         axis.legend(fontsize=8)
     figure.savefig(path)
-
-
-_LABEL = 20
-"""Characters in a line of what stands below a bar."""
 
 
 def plot_peers(measured: Peers, path: Path) -> None:

@@ -167,7 +167,7 @@ def read_size_hw(path: Path) -> tuple[int, int]:
     try:
         with Image.open(path, formats=readable_formats()) as image:
             width, height = image.size
-            turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= _FIRST_TURNED
+            turned = image.getexif().get(ExifTags.Base.Orientation, _UPRIGHT) >= _FIRST_TURNED
     except (OSError, UnidentifiedImageError) as error:
         raise InputError(f"the photo {path.name!r} cannot be read: {error}") from error
     return (width, height) if turned else (height, width)

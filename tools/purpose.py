@@ -16,10 +16,11 @@ from sam3i_agent.core.results import with_warning
 CARD_NAME = "MODEL_CARD.md"
 SCENES_ONLY = "tiny"
 """The model that knows generated scenes alone."""
-PHOTO_WARNING = (
-    f"this looks like a photograph, and the model {SCENES_ONLY} knows drawn pictures alone: do not "
-    "trust the answer; photographs need another --model"
+_CAUTION = (
+    f"and the model {SCENES_ONLY} knows drawn pictures alone: do not trust the answer; photographs "
+    "need another --model"
 )
+PHOTO_WARNING = f"this looks like a photograph, {_CAUTION}"
 MAX_DETAIL = 0.10
 """Of a scene's pixels. Of 400 scenes of plain shapes none has more, with or without JPEG, of 400 of
 everyday things 11; of 19 photographs of everyday things 17 have, and 2 of 4 from science."""
@@ -46,10 +47,7 @@ def photo_warning_of(count: int) -> str:
     if not count:
         return ""
     are = "picture looks like a photograph" if count == 1 else "pictures look like photographs"
-    return (
-        f"{count} {are}, and the model {SCENES_ONLY} knows drawn pictures alone: do not trust the "
-        "answer; photographs need another --model"
-    )
+    return f"{count} {are}, {_CAUTION}"
 
 
 def unlike_what_it_knows(model: ModelChoice, photo: Photo) -> str:

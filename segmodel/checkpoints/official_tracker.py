@@ -6,21 +6,12 @@ Official names are those of Meta's `Sam3TrackerPredictor`; ours are those of tra
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from transformers import Sam3TrackerModel, Sam3VideoConfig, Sam3VideoModel
-from transformers import initialization as init
 
 from sam3i_agent.core.errors import ModelError
-from sam3i_agent.segmodel.checkpoints.official import (
-    DETECTOR_PREFIX,
-    TRACKER_PREFIX,
-    from_official,
-)
-from sam3i_agent.segmodel.checkpoints.official_files import read_checkpoint
+from sam3i_agent.segmodel.checkpoints.official import TRACKER_PREFIX
 from sam3i_agent.segmodel.checkpoints.official_names import (
     INSIDE,
     NECK_LAYER,
@@ -28,17 +19,10 @@ from sam3i_agent.segmodel.checkpoints.official_names import (
     translate,
 )
 
-M = TypeVar("M", Sam3TrackerModel, Sam3VideoModel)
-
 OFFICIAL_NECK = "backbone.vision_backbone.sam2_convs.{n}"
 """Beside the image model's neck, over the same ViT."""
 _OURS = "tracker_model."
-_NECK = "tracker_neck."
-_NECK_ALONE = "vision_encoder.neck."
-"""Of it in `Sam3TrackerModel`, which has no prefix for its other weights."""
-_IMAGE_MODEL = ("detector_model.", "vision_encoder.backbone.")
-"""Of the halves that the concept model takes the place of."""
-OUR_PREFIXES = (_OURS, _NECK)
+OUR_PREFIXES = (_OURS, "tracker_neck.")
 """Of a tracker's weights beside the image model."""
 _OUR_NECK = "tracker_neck.fpn_layers.{n}"
 _POINTS = "sam_prompt_encoder.point_embeddings.{}.weight"
@@ -190,50 +174,6 @@ def tracker_from_official(aside: Mapping[str, Tensor], source: str) -> dict[str,
     if points:
         found[_OURS + _OUR_POINTS] = torch.cat([points[place] for place in sorted(points)])
     return found
-
-
-def model_around_tracker(kind: type[M], path: Path) -> M:
-    """Return a model of the published size around the tracker of an official file, in fp32.
-
-    What it shares with the concept model has no weights: the concept model takes its place.
-
-    Args:
-        kind: for clicks `Sam3TrackerModel`, for clips `Sam3VideoModel`.
-        path: the file.
-
-    Raises:
-        ModelError: the file cannot be read, or has no tracker, or one of another kind or size.
-    """
-    neck = DETECTOR_PREFIX + OFFICIAL_NECK.partition("{")[0]
-    official = read_checkpoint(path, (TRACKER_PREFIX, neck))
-    aside = from_official(official, path.name).aside if official else {}
-    weights = tracker_from_official(aside, path.name)
-    if kind is Sam3TrackerModel:
-        weights = {
-            key.replace(_NECK, _NECK_ALONE).removeprefix(_OURS): tensor
-            for key, tensor in weights.items()
-        }
-    config: Any = Sam3VideoConfig()
-    with init.no_init_weights():
-        model = kind(config)
-    expected = {
-        key: tensor
-        for key, tensor in model.state_dict().items()
-        if not key.startswith(_IMAGE_MODEL)
-    }
-    weights = {key: tensor.to(torch.float32) for key, tensor in weights.items() if key in expected}
-    if wrong := [
-        key
-        for key, tensor in expected.items()
-        if key not in weights or weights[key].shape != tensor.shape
-    ]:
-        raise ModelError(
-            f"{path.name} has no tracker of the published size: {len(wrong)} weights are missing "
-            f"or of another shape, such as {wrong[0]!r}",
-            "convert it with --config: sam3i convert checkpoint",
-        )
-    model.load_state_dict(weights, strict=False, assign=True)
-    return model
 
 
 def tracker_to_official(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -171,7 +171,7 @@ def _small_is_published(published: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         "sam3i_agent.segmodel.network.instruction_sam3.published_config", lambda weights: image
     )
     monkeypatch.setattr(
-        "sam3i_agent.segmodel.checkpoints.official_tracker.Sam3VideoConfig",
+        "sam3i_agent.segmodel.checkpoints.other_half.Sam3VideoConfig",
         lambda: Sam3VideoConfig.from_dict(values),
     )
 
