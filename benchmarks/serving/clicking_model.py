@@ -18,7 +18,7 @@ from sam3i_agent.segmodel.checkpoints.repository import TINY, path_of
 _WIDTH = 128
 """Of the click half; transformers needs more than that of its memories, 64."""
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
-_HEAD = ("adapter_config.json", "adapters.safetensors")
+_HEAD = ("instruction_head.json", "adapters.safetensors")
 _SURE = 10.0
 """Logit that something is under a click."""
 

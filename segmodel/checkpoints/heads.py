@@ -1,4 +1,4 @@
-"""Instruction heads on their own: `adapters.safetensors` and `adapter_config.json` in a folder.
+"""Instruction heads on their own: `adapters.safetensors` and `instruction_head.json` in a folder.
 
 The configuration names the base model the head goes on top of and may be edited: a hub id, a
 folder, a model's short name, or `.` for a base model in the same folder.
@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from sam3i_agent.core.errors import ModelError
 from sam3i_agent.segmodel.checkpoints.repository import (
-    ADAPTER_CONFIG_NAME,
+    HEAD_CONFIG_NAME,
     OFFICIAL_BASE,
     AdapterConfig,
     read_head_config,
@@ -42,7 +42,7 @@ def save_head(model: InstructionSam3, folder: Path, base_model: str = OFFICIAL_B
         adapter_heads=config.adapter_heads,
         adapter_scale=config.adapter_scale,
     )
-    (folder / ADAPTER_CONFIG_NAME).write_text(about.model_dump_json(indent=2) + "\n", "utf-8")
+    (folder / HEAD_CONFIG_NAME).write_text(about.model_dump_json(indent=2) + "\n", "utf-8")
 
 
 def attach_head(base: InstructionSam3, folder: Path) -> InstructionSam3:

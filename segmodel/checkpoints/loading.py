@@ -16,7 +16,7 @@ from sam3i_agent.segmodel.checkpoints.heads import (
 from sam3i_agent.segmodel.checkpoints.hub import damage_named, fetch
 from sam3i_agent.segmodel.checkpoints.memory import check_memory, shortage_named
 from sam3i_agent.segmodel.checkpoints.repository import (
-    ADAPTER_CONFIG_NAME,
+    HEAD_CONFIG_NAME,
     OPEN_VOCABULARY,
     SAME_FOLDER,
     TINY,
@@ -152,7 +152,7 @@ def load_model(
 ) -> InstructionSam3:
     """Load a model as it was saved, on the CPU; see `load_segmenter` for names and errors."""
     path = path_of(name)
-    if not (path / ADAPTER_CONFIG_NAME).is_file():
+    if not (path / HEAD_CONFIG_NAME).is_file():
         return _load_plain(name, path, attn_implementation)
     about = read_head_config(path)
     if about.base_model == SAME_FOLDER:

@@ -22,7 +22,8 @@ OPEN_VOCABULARY = "owlv2+sam2"
 """Two models as one: words to boxes, boxes to masks."""
 DETECTOR = "google/owlv2-base-patch16-ensemble"
 MASKER = "facebook/sam2.1-hiera-tiny"
-ADAPTER_CONFIG_NAME = "adapter_config.json"
+HEAD_CONFIG_NAME = "instruction_head.json"
+"""Not `adapter_config.json`, which transformers takes for an adapter of PEFT where that is there."""
 OFFICIAL_BASE = "facebook/sam3"
 SAME_FOLDER = "."
 _HUB_ID = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
@@ -125,7 +126,7 @@ def read_head_config(folder: Path) -> AdapterConfig:
         ModelError: it says nothing usable.
     """
     try:
-        return AdapterConfig.model_validate_json((folder / ADAPTER_CONFIG_NAME).read_bytes())
+        return AdapterConfig.model_validate_json((folder / HEAD_CONFIG_NAME).read_bytes())
     except (OSError, ValidationError) as error:
         raise ModelError(f"{str(folder)!r} holds no usable instruction head: {error}") from error
 
@@ -133,7 +134,7 @@ def read_head_config(folder: Path) -> AdapterConfig:
 def base_model_of(name: str) -> str:
     """Return the name of the model that the head `name` is on top of; of a base model, its own."""
     path = path_of(name)
-    if not (path / ADAPTER_CONFIG_NAME).is_file():
+    if not (path / HEAD_CONFIG_NAME).is_file():
         return name if name == TINY or not path.exists() else str(path.resolve())
     base = read_head_config(path).base_model
     if base == SAME_FOLDER:

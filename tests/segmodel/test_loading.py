@@ -37,6 +37,11 @@ def test_the_head_of_the_shipped_model_leaves_its_base_alone(tiny, photo):
         assert ours.presence == pytest.approx(theirs.presence, abs=1e-6)
 
 
+def test_a_head_is_not_taken_for_an_adapter_of_peft_where_that_is_installed(monkeypatch):
+    monkeypatch.setattr("transformers.integrations.peft.is_peft_available", lambda: True)
+    assert load_segmenter("tiny", device="cpu").levels == tuple(InstructionLevel)
+
+
 def test_prompts_in_one_batch_answer_as_one_by_one(tiny, photo):
     image = tiny.encode(photo)
     together = image.segment(PROMPTS)

@@ -186,7 +186,7 @@ def test_adapters_only_load_on_top_of_their_base(reference_checkpoint, tmp_path)
     for key, tensor in official.state_dict().items():
         assert torch.equal(whole.state_dict()[key], tensor), key
 
-    about = tmp_path / "head" / "adapter_config.json"
+    about = tmp_path / "head" / "instruction_head.json"
     about.write_text(about.read_text().replace("facebook/sam3", str(tmp_path / "base")))
     segmenter = load_segmenter(str(tmp_path / "head"), device="cpu", attn_implementation="eager")
     assert segmenter.levels == tuple(InstructionLevel)
