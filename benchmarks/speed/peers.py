@@ -117,7 +117,8 @@ class StockPeer:
         weights = ours.state_dict()
         base = {key: one for key, one in weights.items() if not is_instruction_head_key(key)}
         model.load_state_dict(base, assign=True)
-        self._model = model.eval().requires_grad_(False)
+        # The tables of the rotary positions are no weights, so they are not ours.
+        self._model = model.eval().requires_grad_(False).to(ours.device)
         self._tokenizer = segmenter.tokenizer
         side = segmenter.input_side
         self._processor = Sam3ImageProcessor(size={"height": side, "width": side})

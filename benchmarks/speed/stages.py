@@ -168,7 +168,9 @@ class _Bench:
     ) -> None:
         from torch.utils.flop_counter import FlopCounterMode
 
-        with FlopCounterMode(display=False, custom_mapping=_FLOP_OF_OTHERS) as counter:
+        counter = FlopCounterMode(display=False, custom_mapping=_FLOP_OF_OTHERS)
+        # What first ran while it counts would not be compiled any more.
+        with torch.compiler.set_stance("force_eager"), counter:
             work()
         flop = counter.get_total_flops()
         weights = sum(one.nbytes for part in parts for one in part.parameters())
