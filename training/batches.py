@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import cast
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.segmodel.exemplars import pad_boxes
@@ -61,7 +62,7 @@ class TrainingBatch:
     def to(self, device: torch.device) -> "TrainingBatch":
         """Return the batch on `device`."""
         tensors = {
-            name: value.to(device)
+            name: value.to(device, non_blocking=True)
             for name, value in vars(self).items()
             if isinstance(value, torch.Tensor)
         }
@@ -158,35 +159,33 @@ def _dense_targets(picture: Picture) -> tuple[torch.Tensor, torch.Tensor]:
     return labels, offsets
 
 
-class BatchStream(IterableDataset[TrainingBatch]):
-    """Batches `first`, `first + step`, `first + 2 * step`, … of a plan."""
+class NumberedBatches(Dataset[TrainingBatch]):
+    """Batch number `n` of a plan, at `n`."""
 
-    def __init__(self, plan: BatchPlan, first: int, step: int = 1) -> None:
+    def __init__(self, plan: BatchPlan) -> None:
         self._plan = plan
-        self._first = first
-        self._step = step
+        self._tokenizer = InstructionTokenizer(plan.vocabulary_size, plan.context_length)
 
-    def __iter__(self) -> Iterator[TrainingBatch]:
-        """Build batches for ever."""
-        tokenizer = InstructionTokenizer(self._plan.vocabulary_size, self._plan.context_length)
-        number = self._first
-        while True:
-            yield make_batch(self._plan, number, tokenizer)
-            number += self._step
+    def __getitem__(self, number: int) -> TrainingBatch:
+        """Build one batch."""
+        return make_batch(self._plan, number, self._tokenizer)
 
 
 def stream_batches(
     plan: BatchPlan, first: int, step: int = 1, *, workers: int
 ) -> Iterator[TrainingBatch]:
-    """Yield batches in order, built by 0 or 1 background processes.
+    """Yield batches `first`, `first + step`, `first + 2 * step`, … for ever.
 
     Args:
         plan: what they hold.
         first: number of the first batch.
         step: from one batch's number to the next.
-        workers: 0 or 1; more would mix the order.
+        workers: background processes that build them; 0 builds them in this one.
     """
-    if workers not in (0, 1):
-        raise ValueError(f"workers must be 0 or 1 (the batches are one ordered stream): {workers}")
-    loader = DataLoader(BatchStream(plan, first, step), batch_size=None, num_workers=workers)
+    loader = DataLoader(
+        NumberedBatches(plan),
+        batch_size=None,
+        sampler=cast("Sampler[int]", count(first, step)),
+        num_workers=workers,
+    )
     return cast("Iterator[TrainingBatch]", iter(loader))

@@ -77,6 +77,10 @@ class TrainConfig(BaseModel):
     start_from: str | None = None
     """Model to go on from, as `--model` takes it; only `concept` may start from nothing. A model
     without an instruction head gets a fresh one for the other stages."""
+    image_size: Annotated[int, Field(ge=1)] | None = None
+    """Side of the model's input from here on, in pixels; None leaves that of `start_from`."""
+    window_size: Annotated[int, Field(ge=1)] | None = None
+    """Attention window of the local ViT layers that goes with it, in patches."""
     complex_from_simple: bool = False
     """Start the complex adapters as copies of the simple ones, as stage 2 does."""
     data: Path | tuple[DataPart, ...] | None = None
@@ -122,7 +126,7 @@ class TrainConfig(BaseModel):
     """Decay of the averaged weights that are shipped; 0 = the raw weights."""
     checkpoint_every: int = Field(default=500, ge=1)
     """Steps between checkpoints; a killed run loses at most these."""
-    workers: int = Field(default=1, ge=0, le=1)
+    workers: int = Field(default=1, ge=0)
     """Background processes that prepare batches."""
     bf16: bool = True
     """Run the model under bf16 autocast; losses and weights stay fp32."""
@@ -163,6 +167,10 @@ class TrainConfig(BaseModel):
             raise ValueError("stage joint needs generated scenes")
         if self.dense_steps and (not self.stage.trains_base or self.data is not None):
             raise ValueError("dense_steps go with stages concept and joint on generated scenes")
+        if self.image_size and (self.start_from is None or not self.stage.trains_base):
+            raise ValueError("image_size goes with start_from and stages that train the base")
+        if self.window_size and not self.image_size:
+            raise ValueError("window_size goes with image_size")
         if self.complex_from_simple and self.stage is not Stage.COMPLEX:
             raise ValueError("complex_from_simple goes with stage complex")
         return self

@@ -1,4 +1,4 @@
-"""Starting weights for a model trained from nothing.
+"""Starting weights for a model trained from nothing, or from one of another input size.
 
 The published model starts from pretrained encoders, so the standard deviation of 0.02 that
 transformers uses for everything else is far too small for narrow layers: signals die out.
@@ -10,9 +10,15 @@ import math
 
 import torch
 from torch import nn
+from torch.nn.functional import interpolate
 from transformers import Sam3Model
 from transformers.models.sam3.modeling_sam3 import Sam3DetrDecoder, Sam3ViTEmbeddings
 
+from sam3i_agent.core.errors import InputError
+from sam3i_agent.segmodel.network.configuration import InstructionSam3Config
+from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
+
+_POSITIONS = "vision_encoder.backbone.embeddings.position_embeddings"
 _POSITION_STD = 0.1
 _TOKEN_STD = 0.5
 _REFERENCE_SIDE = 0.22
@@ -73,3 +79,45 @@ def _reference_grid(count: int) -> torch.Tensor:
     centre_y = (index // columns + 0.5) / rows
     side = torch.full((count,), _REFERENCE_SIDE)
     return torch.logit(torch.stack([centre_x, centre_y, side, side], dim=1))
+
+
+@torch.no_grad()
+def at_image_size(
+    model: InstructionSam3, image_size: int, window_size: int | None = None
+) -> InstructionSam3:
+    """Return `model` for pictures of another size, its position embeddings interpolated.
+
+    Rotary positions are counted in windows, whatever the size, so all other weights stay.
+
+    Args:
+        model: with the input that it was trained for.
+        image_size: new side, in pixels.
+        window_size: new attention window of the local ViT layers, in patches; None leaves it.
+
+    Raises:
+        InputError: the patches do not fill the picture.
+    """
+    values = model.config.to_dict()
+    vision = values["vision_config"]
+    backbone = vision["backbone_config"]
+    if image_size % backbone["patch_size"]:
+        raise InputError(
+            f"image_size {image_size} is no multiple of the patches' {backbone['patch_size']}"
+        )
+    grid = image_size // backbone["patch_size"]
+    backbone |= {"image_size": image_size, "pretrain_image_size": image_size}
+    backbone["window_size"] = window_size or backbone["window_size"]
+    vision["backbone_feature_sizes"] = [
+        [int(grid * scale)] * 2 for scale in vision["scale_factors"][:-1]
+    ]
+    resized = InstructionSam3._from_config(
+        InstructionSam3Config.from_dict(values),
+        attn_implementation=model.config._attn_implementation,
+        dtype=model.dtype,
+    )
+    state = model.state_dict()
+    before = state[_POSITIONS].unflatten(1, (math.isqrt(state[_POSITIONS].shape[1]), -1))
+    after = interpolate(before.permute(0, 3, 1, 2), (grid, grid), mode="bicubic")
+    state[_POSITIONS] = after.flatten(2).transpose(1, 2)
+    resized.load_state_dict(state, assign=True)
+    return resized.train(model.training)

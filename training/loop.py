@@ -21,9 +21,9 @@ from torch import Tensor
 from sam3i_agent.core.claimed_folder import claim_folder
 from sam3i_agent.core.errors import ModelError
 from sam3i_agent.data.formats.dataset_format import LevelOf
-from sam3i_agent.segmodel.checkpoints.loading import load_model, pick_device
+from sam3i_agent.segmodel.checkpoints.loading import pick_device
 from sam3i_agent.segmodel.checkpoints.repository import base_model_of
-from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3, is_instruction_head_key
+from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.progress import hide_progress_unless_terminal
 from sam3i_agent.training.batches import BatchPlan, TrainingBatch, stream_batches
 from sam3i_agent.training.checkpoints import (
@@ -36,36 +36,14 @@ from sam3i_agent.training.checkpoints import (
     save_half_head,
 )
 from sam3i_agent.training.config import DataPart, LossWeights, TrainConfig
-from sam3i_agent.training.initialisation import initialise
 from sam3i_agent.training.log import TrainingLog
-from sam3i_agent.training.objective import Objective
 from sam3i_agent.training.pictures import MixedSource, PictureSource, RecordSource, SceneSource
-from sam3i_agent.training.stages import Stage
+from sam3i_agent.training.state import TrainState, start_state
 
 logger = logging.getLogger(__name__)
 
-_ATTENTION = "eager"
-"""On the CPU the fused attention's backward pass is twice as slow as plain matrix products."""
 _FINAL_RATE = 0.05
 """Of the peak learning rate, at the end."""
-_MODEL_PREFIX = "model."
-_TEXT_PREFIX = "model.text_encoder."
-
-
-@dataclass
-class TrainState:
-    """All that a resumed run needs, on one process."""
-
-    objective: Objective
-    average: dict[str, Tensor]
-    """Averaged values of the model's trained weights, by name in the model."""
-    optimizer: torch.optim.Optimizer
-    step: int
-
-    def trained(self) -> dict[str, Tensor]:
-        """Return all trained weights, of the model and the auxiliary heads, by name."""
-        named = self.objective.named_parameters()
-        return {name: value for name, value in named if value.requires_grad}
 
 
 @dataclass(frozen=True)
@@ -103,10 +81,10 @@ def train(config: TrainConfig, *, progress: bool = True, level_of: LevelOf | Non
     accelerator = _accelerator(config)
     # Every process claims, so that none waits for one that was refused.
     claim_folder(config.output, config.deciding_settings(), "set another output")
-    state = _start(config, accelerator.device)
+    state = start_state(config, accelerator.device)
     checkpoint = config.output / CHECKPOINT_NAME
     if checkpoint.exists():
-        _restore(state, load_checkpoint(checkpoint, accelerator.device))
+        state.restore(load_checkpoint(checkpoint, accelerator.device))
         logger.info("resuming at step %d from %s", state.step, checkpoint)
     accelerator.wait_for_everyone()
     with TrainingLog(
@@ -143,7 +121,7 @@ def dry_run(config: TrainConfig, *, level_of: LevelOf | None = None) -> DryRun:
     """
     hide_progress_unless_terminal()
     accelerator = _accelerator(config)
-    state = _start(config, accelerator.device)
+    state = start_state(config, accelerator.device)
     dense = config.dense_steps > 0
     plan = _plan(config, state.objective.model, level_of, dense=dense)
     batch = next(stream_batches(plan, 0, workers=0)).to(accelerator.device)
@@ -188,7 +166,7 @@ def _run(
             log.record(state.step, values)
             due = state.step % config.checkpoint_every == 0 or state.step == config.steps
             if due and accelerator.is_main_process:
-                save_checkpoint(_content(state), config.output / CHECKPOINT_NAME)
+                save_checkpoint(state.content(), config.output / CHECKPOINT_NAME)
 
 
 def _step(
@@ -214,19 +192,18 @@ def _step(
             accelerator.backward(total / config.accumulate)
         for name, value in {**losses, "total": total}.items():
             sums[name] = sums.get(name, 0) + value.detach() / config.accumulate
-    report = {
-        name: float(accelerator.reduce(value, "mean"))  # pyright: ignore[reportArgumentType]
-        for name, value in sums.items()
-    }
     norm = torch.nn.utils.clip_grad_norm_(state.trained().values(), config.gradient_clip)
-    if not torch.isfinite(norm):
+    # All at once: each number that is read from a GPU waits for it.
+    means: Any = accelerator.reduce(torch.stack([*sums.values(), norm]), "mean")
+    report = dict(zip([*sums, "norm"], means.tolist(), strict=True))
+    if not math.isfinite(report["norm"]):
         raise ModelError(
             f"the loss is not finite at step {state.step}: {report}",
             "lower learning_rate and start again from the last checkpoint",
         )
     state.optimizer.step()
-    _update_average(state, min(config.ema_decay, state.step / (state.step + 10)))
-    return {**report, "norm": float(norm), "rate": rate}
+    state.update_average(min(config.ema_decay, state.step / (state.step + 10)))
+    return {**report, "rate": rate}
 
 
 def weighted_sum(losses: dict[str, Tensor], weights: LossWeights) -> Tensor:
@@ -255,71 +232,12 @@ def learning_rate_at(step: int, config: TrainConfig) -> float:
     return config.learning_rate * warm * cosine
 
 
-@torch.no_grad()
-def _update_average(state: TrainState, decay: float) -> None:
-    parameters = dict(state.objective.model.named_parameters())
-    for name, average in state.average.items():
-        average.lerp_(parameters[name], 1 - decay)
-
-
 def _accelerator(config: TrainConfig) -> Accelerator:
     return Accelerator(
         # Accelerate joins processes on CPUs only where it is told that they are meant.
         cpu=pick_device(config.device).type == "cpu",
         kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
-
-
-def _start(config: TrainConfig, device: torch.device) -> TrainState:
-    torch.manual_seed(config.seed)
-    model = _start_model(config)
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(config.stage.trains(name))
-    objective = Objective(model, config).to(device).train()
-    trained = {name: one for name, one in objective.named_parameters() if one.requires_grad}
-    groups = _parameter_groups(trained, config)
-    optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, config.adam_beta2))
-    average = {
-        name: one.detach().clone() for name, one in model.named_parameters() if one.requires_grad
-    }
-    return TrainState(objective, average, optimizer, 0)
-
-
-def _parameter_groups(
-    trained: dict[str, torch.nn.Parameter], config: TrainConfig
-) -> list[dict[str, Any]]:
-    """Sort the trained weights by weight decay and by their rate relative to the schedule's."""
-    groups: dict[tuple[float, float], list[torch.nn.Parameter]] = {}
-    for name, one in trained.items():
-        decay = config.weight_decay if one.ndim > 1 else 0.0
-        factor = config.text_rate_factor if name.startswith(_TEXT_PREFIX) else 1.0
-        if is_instruction_head_key(name.removeprefix(_MODEL_PREFIX)):
-            factor *= config.head_rate_factor
-        groups.setdefault((decay, factor), []).append(one)
-    return [
-        {"params": some, "weight_decay": decay, "rate_factor": factor}
-        for (decay, factor), some in groups.items()
-    ]
-
-
-def _start_model(config: TrainConfig) -> InstructionSam3:
-    if config.start_from is None:
-        model = InstructionSam3._from_config(
-            config.model.configuration(), attn_implementation=_ATTENTION
-        )
-        initialise(model)
-        if config.stage.has_head:
-            model = model.with_fresh_head(config.adapter_dim, config.adapter_heads)
-        return model
-    model = load_model(
-        config.start_from, _ATTENTION, with_head=config.stage is not Stage.EXEMPLARS
-    ).float()
-    model.config.takes_exemplars |= Stage.EXEMPLARS in (config.stage, *config.turns)
-    if config.stage.has_head and not model.config.has_instruction_head:
-        model = model.with_fresh_head(config.adapter_dim, config.adapter_heads)
-    if config.complex_from_simple:
-        model.copy_simple_to_complex()
-    return model
 
 
 def _plan(
@@ -370,22 +288,3 @@ def plan_of(model: InstructionSam3, source: PictureSource, images: int) -> Batch
         vocabulary_size=sizes.text_config.vocab_size,
         context_length=sizes.text_config.max_position_embeddings,
     )
-
-
-def _content(state: TrainState) -> dict[str, Any]:
-    return {
-        "trained": {name: value.detach() for name, value in state.trained().items()},
-        "average": state.average,
-        "optimizer": state.optimizer.state_dict(),
-        "step": state.step,
-    }
-
-
-@torch.no_grad()
-def _restore(state: TrainState, content: dict[str, Any]) -> None:
-    for name, value in state.trained().items():
-        value.copy_(content["trained"][name])
-    for name, value in state.average.items():
-        value.copy_(content["average"][name])
-    state.optimizer.load_state_dict(content["optimizer"])
-    state.step = content["step"]

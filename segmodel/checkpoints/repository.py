@@ -23,7 +23,7 @@ OPEN_VOCABULARY = "owlv2+sam2"
 DETECTOR = "google/owlv2-base-patch16-ensemble"
 MASKER = "facebook/sam2.1-hiera-tiny"
 HEAD_CONFIG_NAME = "instruction_head.json"
-"""Not `adapter_config.json`, which transformers takes for an adapter of PEFT where that is there."""
+"""Not `adapter_config.json`: where PEFT is there, transformers takes that for an adapter of it."""
 OFFICIAL_BASE = "facebook/sam3"
 SAME_FOLDER = "."
 _HUB_ID = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")

@@ -16,14 +16,18 @@ from sam3i_agent.benchmarks import plots
 from sam3i_agent.cli.app import app
 from sam3i_agent.core.errors import InputError, ModelError
 from sam3i_agent.core.levels import InstructionLevel
+from sam3i_agent.data.scenes import SceneLimits
 from sam3i_agent.segmodel.checkpoints.loading import load_model
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 from sam3i_agent.segmodel.tokenization import TokenBatch
+from sam3i_agent.training.batches import BatchPlan, stream_batches
 from sam3i_agent.training.config import TrainConfig, read_config
 from sam3i_agent.training.forward import forward_deep
 from sam3i_agent.training.log import LOG_NAME, read_log
 from sam3i_agent.training.loop import dry_run, learning_rate_at, train
 from sam3i_agent.training.model_size import ModelSize
+from sam3i_agent.training.pictures import SceneSource
+from sam3i_agent.training.stages import Stage
 from sam3i_agent.training.validation import validate
 
 SIZE = ModelSize(
@@ -161,10 +165,12 @@ def test_stage_2_starts_where_stage_1_ended(tmp_path):
         {"stage": "simple", "start_from": "x"},
         {"complex_from_simple": True},
         {"data": "x.json"},
+        {"image_size": 64},
+        {"window_size": 4},
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(tmp_path, changes):
-    with pytest.raises(ValueError, match=r"start_from|dense_steps|complex_from_simple"):
+    with pytest.raises(ValueError, match=r"start_from|dense_steps|complex_from_simple|image_size"):
         _config(tmp_path, **changes)
 
 
@@ -214,6 +220,17 @@ def test_two_processes_train_as_one_does(tmp_path):
     together = load_model(str(tmp_path / "run" / "model"))
     # Adam turns rounding into steps where a gradient is almost zero, so not to the bit.
     assert _distance(together, alone) < 0.1 * _distance(together, half)
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")  # where there is one core
+def test_batches_that_several_processes_build_come_in_order():
+    source = SceneSource(5, Stage.SIMPLE, 2, SceneLimits())
+    plan = BatchPlan(source, images=1, image_size=32, mask_size=8, vocabulary_size=1024)
+    alone, together = (stream_batches(plan, 3, 2, workers=workers) for workers in (0, 2))
+    for _ in range(4):
+        one, other = next(alone), next(together)
+        assert torch.equal(one.pixel_values, other.pixel_values)
+        assert torch.equal(one.masks, other.masks)
 
 
 def test_validation_rewards_the_shipped_model_over_a_fresh_head(tiny):

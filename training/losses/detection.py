@@ -22,52 +22,50 @@ def detection_losses(
     Each is a scalar averaged over decoder layers; sums over instances are divided by the batch's
     number of instances, pixel losses averaged over a mask's pixels.
     """
-    instances = max(1, len(batch.masks))
-    present = batch.target_counts > 0
-    parts: dict[str, list[Tensor]] = {}
+    layers = len(predictions.logits)
+    logits, boxes = predictions.logits.flatten(0, 1), predictions.boxes_cxcywh.flatten(0, 1)
+    mask_logits = predictions.mask_logits.flatten(0, 1)
+    presence_logits = predictions.presence_logits.flatten()
+    counts = batch.target_counts.repeat(layers)
+    target_boxes, target_masks = (
+        batch.boxes_cxcywh.repeat(layers, 1),
+        batch.masks.repeat(layers, 1, 1),
+    )
+    instances = max(1, len(target_masks))
+    present = counts > 0
+    losses: dict[str, Tensor] = {}
 
     def add(name: str, value: Tensor) -> None:
         if getattr(weights, name):
-            parts.setdefault(name, []).append(value)
+            losses[name] = value
 
-    layers = zip(
-        predictions.logits,
-        predictions.boxes_cxcywh,
-        predictions.mask_logits,
-        predictions.presence_logits,
-        strict=True,
-    )
-    for logits, boxes, mask_logits, presence_logits in layers:
-        pairs = match(
-            logits, boxes, mask_logits, batch.target_counts, batch.boxes_cxcywh, batch.masks, costs
-        )
-        wanted = torch.zeros_like(logits)
-        wanted[pairs.phrases, pairs.queries] = 1
-        # The presence token says whether; queries only learn which, where there is something.
-        focal = sigmoid_focal(logits, wanted, positive_weight=weights.class_positive_weight)
-        add("class_focal", focal[present].sum() / instances)
-        matched = boxes[pairs.phrases, pairs.queries]
-        overlap = generalised_iou(xyxy_of(matched), xyxy_of(batch.boxes_cxcywh))
-        add("box_l1", (matched - batch.boxes_cxcywh).abs().sum() / instances)
-        add("box_giou", (1 - overlap).sum() / instances)
-        masks = mask_logits[pairs.phrases, pairs.queries]
-        pixelwise = bce(masks, batch.masks, reduction="none").mean((1, 2))
-        add("mask_bce", pixelwise.sum() / instances)
-        if weights.mask_focal:
-            focal = sigmoid_focal(masks, batch.masks).mean((1, 2))
-            add("mask_focal", focal.sum() / instances)
-        add("mask_dice", dice(masks, batch.masks).sum() / instances)
-        there = present.to(presence_logits.dtype)
-        add("presence", bce(presence_logits, there))
-        if weights.presence_focal:
-            focal = sigmoid_focal(presence_logits, there, positive_weight=OFFICIAL_POSITIVE_WEIGHT)
-            add("presence_focal", focal.mean())
+    pairs = match(logits, boxes, mask_logits, counts, target_boxes, target_masks, costs)
+    wanted = torch.zeros_like(logits)
+    wanted[pairs.phrases, pairs.queries] = 1
+    # The presence token says whether; queries only learn which, where there is something.
+    focal = sigmoid_focal(logits, wanted, positive_weight=weights.class_positive_weight)
+    add("class_focal", (focal * present[:, None]).sum() / instances)
+    matched = boxes[pairs.phrases, pairs.queries]
+    overlap = generalised_iou(xyxy_of(matched), xyxy_of(target_boxes))
+    add("box_l1", (matched - target_boxes).abs().sum() / instances)
+    add("box_giou", (1 - overlap).sum() / instances)
+    masks = mask_logits[pairs.phrases, pairs.queries]
+    pixelwise = bce(masks, target_masks, reduction="none").mean((1, 2))
+    add("mask_bce", pixelwise.sum() / instances)
+    if weights.mask_focal:
+        add("mask_focal", sigmoid_focal(masks, target_masks).mean((1, 2)).sum() / instances)
+    add("mask_dice", dice(masks, target_masks).sum() / instances)
+    there = present.to(presence_logits.dtype)
+    add("presence", bce(presence_logits, there))
+    if weights.presence_focal:
+        focal = sigmoid_focal(presence_logits, there, positive_weight=OFFICIAL_POSITIVE_WEIGHT)
+        add("presence_focal", focal.mean())
     semantic, union = predictions.semantic_logits, union_masks(batch)
     add("semantic_bce", bce(semantic, union))
     if weights.semantic_focal:
         add("semantic_focal", sigmoid_focal(semantic, union).mean())
-    add("semantic_dice", dice(semantic, union)[present].sum() / max(1, int(present.sum())))
-    losses = {name: torch.stack(values).mean() for name, values in parts.items()}
+    asked = batch.target_counts > 0
+    add("semantic_dice", (dice(semantic, union) * asked).sum() / asked.sum().clamp(min=1))
     if predictions.one_to_many is not None:
         extra = _one_to_many_losses(predictions.one_to_many, batch, weights)
         for name in losses.keys() & extra.keys():
@@ -93,7 +91,7 @@ def _one_to_many_losses(
     true_masks = batch.masks[pairs.targets]
     overlap = generalised_iou(xyxy_of(matched), xyxy_of(targets))
     return {
-        "class_focal": focal[batch.target_counts > 0].sum() / count,
+        "class_focal": (focal * (batch.target_counts > 0)[:, None]).sum() / count,
         "box_l1": (matched - targets).abs().sum() / count,
         "box_giou": (1 - overlap).sum() / count,
         "mask_bce": bce(masks, true_masks, reduction="none").mean((1, 2)).sum() / count,
