@@ -26,7 +26,8 @@ _DRAWN_LOSSES = {
 _LABEL = 20
 """Characters in a line of what stands below a bar."""
 _SMOOTHED_LINES = 35
-"""Of the log: every kind of text has had its turn among them several times."""
+"""Of the log, over which a point is the mean, or what there is of them before it: every kind of text
+has had its turn among them several times."""
 
 
 def plot_agent_pattern(measured: AgentPattern, path: Path) -> None:
@@ -175,10 +176,10 @@ def plot_training(runs: Mapping[str, Sequence[Mapping[str, float]]], path: Path)
         for name, lines in runs.items():
             logged = [(line["step"], line[loss]) for line in lines if loss in line]
             steps, values = np.array(logged).reshape(-1, 2).T
-            width = min(_SMOOTHED_LINES, len(values))
-            if width:
-                smooth = np.convolve(values, np.full(width, 1 / width), "valid")
-                axis.plot(steps[width - 1 :], smooth, label=name)
+            if len(values):
+                sums = np.convolve(values, np.ones(_SMOOTHED_LINES))[: len(values)]
+                counts = np.arange(1, len(values) + 1).clip(max=_SMOOTHED_LINES)
+                axis.plot(steps, sums / counts, label=name)
         axis.set(title=title, xlabel="step")
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
