@@ -26,8 +26,8 @@ _DRAWN_LOSSES = {
 _LABEL = 20
 """Characters in a line of what stands below a bar."""
 _SMOOTHED_LINES = 35
-"""Of the log, over which a point is the mean, or what there is of them before it: every kind of text
-has had its turn among them several times."""
+"""Of the log, over which a point is the mean, or over those before it where they are fewer: every
+kind of text has had its turn among them several times."""
 
 
 def plot_agent_pattern(measured: AgentPattern, path: Path) -> None:
