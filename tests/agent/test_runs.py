@@ -33,7 +33,9 @@ def _answer(body, number):
             return call(body, verdict="accept", reason="round enough")
         case "judge_masks":
             count = question(body).count("found by")
-            verdicts = [{"number": one, "verdict": "accept"} for one in range(1, count + 1)]
+            # What it doubts against the head is looked at more closely.
+            decisions = ["accept", *["reject"] * (count - 1)]
+            verdicts = [{"number": i, "verdict": one} for i, one in enumerate(decisions, 1)]
             return call(body, judgements=verdicts)
         case _:
             return call(body, masks=[1], reason="the first")
