@@ -47,7 +47,7 @@ def _sam3i(*arguments: object) -> str:
 def test_segment_asks_it_once_and_shows_nothing(server, tmp_path):
     before = len(server.log)
     printed = _sam3i(
-        "segment", SCENE, "the leftmost diamond", "--mllm-url", server.url, "--mllm-model", READER,
+        "segment", SCENE, "the rightmost diamond", "--mllm-url", server.url, "--mllm-model", READER,
         "--mllm-text-only", "--json", "--out", tmp_path / "out",
     )  # fmt: skip
     result = json.loads(printed)
