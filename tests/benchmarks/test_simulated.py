@@ -164,8 +164,10 @@ def test_the_agent_gains_with_a_good_model_and_is_not_ruined_by_a_coin(tiny):
         prompts="v2",
     )
     direct, good, torn = ((one.simple.giou + one.complex.giou) / 2 for one in bench.rows)
-    assert good > direct + 15 and torn > direct - 12
-    assert good < sum(bench.oracle.values()) / 2 + 1
+    best = sum(bench.oracle.values()) / 2
+    # Of what the head leaves to be gained, a good model gains most, whatever the weights.
+    assert best > direct + 5 and good > direct + 0.7 * (best - direct)
+    assert torn > direct - 12 and good < best + 1
     assert bench.rows[1].calls < 3.2 and sum(bench.rows[1].endings.values()) == len(questions)
     assert stops_paying_at(bench, InstructionLevel.SIMPLE) is None  # no sweep, no answer
 

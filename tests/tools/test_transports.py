@@ -106,7 +106,8 @@ class _Model:
 
     def answer(self, text: str) -> str:
         if '"targets"' in text:
-            return json.dumps({"targets": ["square"], "helpers": [], "absent": False, "reason": ""})
+            proposal = {"targets": ["diamond"], "helpers": [], "absent": False, "reason": ""}
+            return json.dumps(proposal)
         if '"verdict"' in text:
             if self.spoil:
                 self.spoil = False
@@ -130,7 +131,7 @@ def _ask_model(connect: Connect, era: str, model: _Model) -> dict[str, Any]:
             return await _segment(
                 client,
                 image=str(EXAMPLE),
-                instruction="what would not roll down a slope?",
+                instruction="what is pointed?",
                 route="agent",
                 include=["details"],
             )
@@ -145,9 +146,9 @@ def test_the_clients_own_model_is_asked_once_for_each_round(connect: Connect, er
     model = _Model([])
     _ask_model(connect, era, model)
     # a proposal, a selection, a sheet, and closer looks, all of a round in one
-    assert len(model.log) == 5
+    assert len(model.log) == 4
     together = "\n".join(_texts(model.log[3]))
-    assert "Question 2 of " in together and "square" in together
+    assert "Question 2 of " in together and "diamond" in together
     pictures = [one for one in model.log[3].messages if one.content.type == "image"]
     count = int(re.search(r"all (\d+) questions", together)[1])
     assert len(pictures) == 1 + 2 * count  # the photo once, two views of each mask
@@ -156,7 +157,7 @@ def test_the_clients_own_model_is_asked_once_for_each_round(connect: Connect, er
 def test_verdicts_in_prose_are_asked_for_again_together(over_http: Connect, era: str):
     model = _Model([], spoil=True)
     _ask_model(over_http, era, model)
-    assert len(model.log) == 6
+    assert len(model.log) == 5
     assert "cannot be used" in "\n".join(_texts(model.log[3]))
 
 
