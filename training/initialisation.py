@@ -87,7 +87,8 @@ def at_image_size(
 ) -> InstructionSam3:
     """Return `model` for pictures of another size, its position embeddings interpolated.
 
-    Rotary positions are counted in windows, whatever the size, so all other weights stay.
+    Where they are tiles over its own size, as in the published model, the whole is. Rotary
+    positions are counted in windows, whatever the size, so all other weights stay.
 
     Args:
         model: with the input that it was trained for.
@@ -104,7 +105,9 @@ def at_image_size(
         raise InputError(
             f"image_size {image_size} is no multiple of the patches' {backbone['patch_size']}"
         )
-    grid = image_size // backbone["patch_size"]
+    grid, grid_before = (
+        side // backbone["patch_size"] for side in (image_size, model.config.image_size)
+    )
     backbone |= {"image_size": image_size, "pretrain_image_size": image_size}
     backbone["window_size"] = window_size or backbone["window_size"]
     vision["backbone_feature_sizes"] = [
@@ -116,8 +119,10 @@ def at_image_size(
         dtype=model.dtype,
     )
     state = model.state_dict()
-    before = state[_POSITIONS].unflatten(1, (math.isqrt(state[_POSITIONS].shape[1]), -1))
-    after = interpolate(before.permute(0, 3, 1, 2), (grid, grid), mode="bicubic")
+    tile = state[_POSITIONS].unflatten(1, (math.isqrt(state[_POSITIONS].shape[1]), -1))
+    repeats = math.ceil(grid_before / tile.shape[1])
+    before = tile.permute(0, 3, 1, 2).tile(repeats, repeats)[..., :grid_before, :grid_before]
+    after = interpolate(before, (grid, grid), mode="bicubic")
     state[_POSITIONS] = after.flatten(2).transpose(1, 2)
     resized.load_state_dict(state, assign=True)
     return resized.train(model.training)

@@ -6,6 +6,7 @@ from torch.nn.functional import avg_pool2d
 
 from sam3i_agent.core.errors import InputError
 from sam3i_agent.segmodel.checkpoints.loading import load_model
+from sam3i_agent.segmodel.network.configuration import InstructionSam3Config
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 from sam3i_agent.training.initialisation import at_image_size, initialise
 from sam3i_agent.training.loop import train
@@ -44,6 +45,17 @@ def test_at_twice_the_size_position_embeddings_are_spread_and_all_else_stays(mod
     with torch.inference_mode():
         finest = larger.get_vision_features(torch.rand(1, 3, 64, 64)).fpn_hidden_states[0]
     assert finest.shape[-2:] == (16, 16)
+
+
+def test_position_embeddings_that_are_tiled_are_spread_as_a_whole(model):
+    values = model.config.to_dict()
+    values["vision_config"]["backbone_config"]["image_size"] = 64  # of a model trained at 32
+    values["vision_config"]["backbone_feature_sizes"] = [[16, 16], [8, 8]]
+    tiled = InstructionSam3._from_config(InstructionSam3Config.from_dict(values))
+    tiled.load_state_dict(model.state_dict())
+    tile = model.state_dict()[POSITIONS].unflatten(1, (4, 4))
+    whole = at_image_size(tiled, 64).state_dict()[POSITIONS].unflatten(1, (8, 8))
+    torch.testing.assert_close(whole, tile.repeat(1, 2, 2, 1))
 
 
 def test_patches_that_do_not_fill_the_picture_are_refused(model):
