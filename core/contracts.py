@@ -123,8 +123,8 @@ class RoutingPolicy(Frozen):
     trusted_presence: Annotated[float, Field(ge=0, le=1)] = 0.9
     """A direct answer this sure stands where rules find nothing."""
     agent_kinds: frozenset[TextKind] = frozenset(TextKind) - {TextKind.NAME}
-    """Of texts that the agent answers in any case, if its language side reads them: there it
-    measured better (`sam3i bench routing`)."""
+    """Of texts that the agent answers in any case, if its language side reads them: it measured
+    better there, but for size by two points (`sam3i bench routing`)."""
     check_levels: bool = True
     """Ask at the other instruction level too, in the same batch, and compare."""
 

@@ -67,7 +67,11 @@ class TrainingBatch:
             if isinstance(value, torch.Tensor)
         }
         texts = {
-            level: TokenBatch(one.input_ids.to(device), one.attention_mask.to(device), one.lengths)
+            level: TokenBatch(
+                one.input_ids.to(device, non_blocking=True),
+                one.attention_mask.to(device, non_blocking=True),
+                one.lengths,
+            )
             for level, one in self.texts.items()
         }
         return replace(self, texts=texts, **tensors)

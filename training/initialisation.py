@@ -88,7 +88,8 @@ def at_image_size(
     """Return `model` for pictures of another size, its position embeddings interpolated.
 
     Where they are tiles over its own size, as in the published model, the whole is. Rotary
-    positions are counted in windows, whatever the size, so all other weights stay.
+    positions are counted in windows, whatever the size, so all other weights stay, and are shared
+    with `model`; a larger window has positions that it has not seen.
 
     Args:
         model: with the input that it was trained for.
@@ -103,7 +104,8 @@ def at_image_size(
     backbone = vision["backbone_config"]
     if image_size % backbone["patch_size"]:
         raise InputError(
-            f"image_size {image_size} is no multiple of the patches' {backbone['patch_size']}"
+            f"image_size {image_size} is no multiple of the patches' {backbone['patch_size']}",
+            f"take {math.ceil(image_size / backbone['patch_size']) * backbone['patch_size']}",
         )
     grid, grid_before = (
         side // backbone["patch_size"] for side in (image_size, model.config.image_size)

@@ -1,5 +1,6 @@
 """Models by name, and the segmenter that they become."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from sam3i_agent.core.levels import InstructionLevel
 from sam3i_agent.core.photo import Photo
 from sam3i_agent.core.prompt import Prompt
 from sam3i_agent.segmodel.checkpoints.loading import load_segmenter
+from sam3i_agent.segmodel.checkpoints.repository import path_of
 from sam3i_agent.segmodel.sam3_segmenter import MAX_ROWS
 
 PROMPTS = [Prompt("red circle"), Prompt("blue thing"), Prompt("striped star")]
@@ -40,6 +42,15 @@ def test_the_head_of_the_shipped_model_leaves_its_base_alone(tiny, photo):
 def test_a_head_is_not_taken_for_an_adapter_of_peft_where_that_is_installed(monkeypatch):
     monkeypatch.setattr("transformers.integrations.peft.is_peft_available", lambda: True)
     assert load_segmenter("tiny", device="cpu").levels == tuple(InstructionLevel)
+
+
+def test_a_head_whose_file_has_its_former_name_is_not_passed_over(tmp_path):
+    folder = tmp_path / "former"
+    shutil.copytree(path_of("tiny"), folder)
+    (folder / "instruction_head.json").rename(folder / "adapter_config.json")
+    with pytest.raises(ModelError, match=r"no instruction_head\.json") as refused:
+        load_segmenter(str(folder), device="cpu")
+    assert "adapter_config.json" in refused.value.hint
 
 
 def test_prompts_in_one_batch_answer_as_one_by_one(tiny, photo):

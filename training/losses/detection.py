@@ -22,15 +22,23 @@ def detection_losses(
     Each is a scalar averaged over decoder layers; sums over instances are divided by the batch's
     number of instances, pixel losses averaged over a mask's pixels.
     """
-    layers = len(predictions.logits)
+    layers, texts, _ = predictions.logits.shape
+    # A layer at a time, for a pair of query and target takes a mask; all else goes at once.
+    found = [
+        match(*layer, batch.target_counts, batch.boxes_cxcywh, batch.masks, costs)
+        for layer in zip(
+            predictions.logits, predictions.boxes_cxcywh, predictions.mask_logits, strict=True
+        )
+    ]
+    pairs = (
+        torch.cat([one.phrases + layer * texts for layer, one in enumerate(found)]),
+        torch.cat([one.queries for one in found]),
+    )
     logits, boxes = predictions.logits.flatten(0, 1), predictions.boxes_cxcywh.flatten(0, 1)
-    mask_logits = predictions.mask_logits.flatten(0, 1)
     presence_logits = predictions.presence_logits.flatten()
     counts = batch.target_counts.repeat(layers)
-    target_boxes, target_masks = (
-        batch.boxes_cxcywh.repeat(layers, 1),
-        batch.masks.repeat(layers, 1, 1),
-    )
+    target_boxes = batch.boxes_cxcywh.repeat(layers, 1)
+    target_masks = batch.masks.repeat(layers, 1, 1)
     instances = max(1, len(target_masks))
     present = counts > 0
     losses: dict[str, Tensor] = {}
@@ -39,17 +47,16 @@ def detection_losses(
         if getattr(weights, name):
             losses[name] = value
 
-    pairs = match(logits, boxes, mask_logits, counts, target_boxes, target_masks, costs)
     wanted = torch.zeros_like(logits)
-    wanted[pairs.phrases, pairs.queries] = 1
+    wanted[pairs] = 1
     # The presence token says whether; queries only learn which, where there is something.
     focal = sigmoid_focal(logits, wanted, positive_weight=weights.class_positive_weight)
     add("class_focal", (focal * present[:, None]).sum() / instances)
-    matched = boxes[pairs.phrases, pairs.queries]
+    matched = boxes[pairs]
     overlap = generalised_iou(xyxy_of(matched), xyxy_of(target_boxes))
     add("box_l1", (matched - target_boxes).abs().sum() / instances)
     add("box_giou", (1 - overlap).sum() / instances)
-    masks = mask_logits[pairs.phrases, pairs.queries]
+    masks = predictions.mask_logits.flatten(0, 1)[pairs]
     pixelwise = bce(masks, target_masks, reduction="none").mean((1, 2))
     add("mask_bce", pixelwise.sum() / instances)
     if weights.mask_focal:
