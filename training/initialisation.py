@@ -15,7 +15,7 @@ from transformers import Sam3Model
 from transformers.models.sam3.modeling_sam3 import Sam3DetrDecoder, Sam3ViTEmbeddings
 
 from sam3i_agent.core.errors import InputError
-from sam3i_agent.segmodel.network.configuration import InstructionSam3Config
+from sam3i_agent.segmodel.network.configuration import InstructionSam3Config, feature_sizes
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3
 
 _POSITIONS = "vision_encoder.backbone.embeddings.position_embeddings"
@@ -112,9 +112,7 @@ def at_image_size(
     )
     backbone |= {"image_size": image_size, "pretrain_image_size": image_size}
     backbone["window_size"] = window_size or backbone["window_size"]
-    vision["backbone_feature_sizes"] = [
-        [int(grid * scale)] * 2 for scale in vision["scale_factors"][:-1]
-    ]
+    vision["backbone_feature_sizes"] = feature_sizes(grid, vision["scale_factors"])
     resized = InstructionSam3._from_config(
         InstructionSam3Config.from_dict(values),
         attn_implementation=model.config._attn_implementation,

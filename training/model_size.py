@@ -2,7 +2,11 @@
 
 from pydantic import BaseModel, ConfigDict
 
-from sam3i_agent.segmodel.network.configuration import OFFICIAL_VIT_EPS, InstructionSam3Config
+from sam3i_agent.segmodel.network.configuration import (
+    OFFICIAL_VIT_EPS,
+    InstructionSam3Config,
+    feature_sizes,
+)
 from sam3i_agent.segmodel.tokenization import CONTEXT_LENGTH
 
 SCALE_FACTORS = [2.0, 1.0, 0.5]
@@ -64,7 +68,7 @@ class ModelSize(BaseModel):
                 "backbone_config": backbone,
                 "fpn_hidden_size": self.width,
                 "scale_factors": SCALE_FACTORS,
-                "backbone_feature_sizes": [[int(grid * scale)] * 2 for scale in SCALE_FACTORS[:-1]],
+                "backbone_feature_sizes": feature_sizes(grid, SCALE_FACTORS),
             },
             text_config={
                 "model_type": "clip_text_model",

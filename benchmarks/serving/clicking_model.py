@@ -13,12 +13,17 @@ from safetensors.torch import load_file, save_file
 from transformers import Sam3VideoConfig, Sam3VideoModel
 from transformers.models.sam3.modeling_sam3 import Sam3VisionNeck
 
-from sam3i_agent.segmodel.checkpoints.repository import TINY, path_of
+from sam3i_agent.segmodel.checkpoints.repository import (
+    ADAPTERS_NAME,
+    HEAD_CONFIG_NAME,
+    TINY,
+    path_of,
+)
+from sam3i_agent.segmodel.network.configuration import feature_sizes
 
 _WIDTH = 128
 """Of the click half; transformers needs more than that of its memories, 64."""
 _CONFIG, _WEIGHTS = "config.json", "model.safetensors"
-_HEAD = ("instruction_head.json", "adapters.safetensors")
 _SURE = 10.0
 """Logit that something is under a click."""
 
@@ -51,7 +56,7 @@ def save_clicking_model(folder: Path) -> None:
     known = load_file(shipped / _WEIGHTS)
     weights |= {f"detector_model.{key}": value for key, value in known.items()}
     save_file(weights, folder / _WEIGHTS, metadata={"format": "pt"})
-    for name in _HEAD:
+    for name in (HEAD_CONFIG_NAME, ADAPTERS_NAME):
         shutil.copy(shipped / name, folder / name)
     content = json.loads((folder / _CONFIG).read_text())
     content["detector_config"]["takes_exemplars"] = detector["takes_exemplars"]
@@ -66,7 +71,7 @@ def _tracker_config(shipped_vision: dict[str, Any]) -> dict[str, Any]:
     vision = copy.deepcopy(shipped_vision)
     vision["fpn_hidden_size"] = _WIDTH
     vision["scale_factors"] = [4.0, 2.0, 1.0, 0.5]
-    vision["backbone_feature_sizes"] = [[grid * scale] * 2 for scale in (4, 2, 1)]
+    vision["backbone_feature_sizes"] = feature_sizes(grid, vision["scale_factors"])
     return {
         "model_type": "sam3_tracker_video",
         "image_size": side,

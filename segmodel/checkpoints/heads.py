@@ -11,14 +11,13 @@ from safetensors.torch import load_file, save_file
 
 from sam3i_agent.core.errors import ModelError
 from sam3i_agent.segmodel.checkpoints.repository import (
+    ADAPTERS_NAME,
     HEAD_CONFIG_NAME,
     OFFICIAL_BASE,
     AdapterConfig,
     read_head_config,
 )
 from sam3i_agent.segmodel.network.instruction_sam3 import InstructionSam3, is_instruction_head_key
-
-ADAPTERS_NAME = "adapters.safetensors"
 
 
 def save_head(model: InstructionSam3, folder: Path, base_model: str = OFFICIAL_BASE) -> None:

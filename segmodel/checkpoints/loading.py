@@ -10,15 +10,14 @@ import torch
 
 from sam3i_agent.core.errors import InputError, ModelError
 from sam3i_agent.core.model_choice import ModelChoice
-from sam3i_agent.segmodel.checkpoints.heads import ADAPTERS_NAME, attach_head
+from sam3i_agent.segmodel.checkpoints.heads import attach_head
 from sam3i_agent.segmodel.checkpoints.hub import damage_named, fetch
 from sam3i_agent.segmodel.checkpoints.memory import check_memory, shortage_named
 from sam3i_agent.segmodel.checkpoints.repository import (
-    FORMER_HEAD_CONFIG_NAME,
-    HEAD_CONFIG_NAME,
     OPEN_VOCABULARY,
     SAME_FOLDER,
     TINY,
+    holds_head,
     hub_name,
     model_type_of,
     path_of,
@@ -151,12 +150,7 @@ def load_model(
 ) -> InstructionSam3:
     """Load a model as it was saved, on the CPU; see `load_segmenter` for names and errors."""
     path = path_of(name)
-    if not (path / HEAD_CONFIG_NAME).is_file():
-        if (path / ADAPTERS_NAME).is_file():
-            raise ModelError(
-                f"{name!r} holds a head's {ADAPTERS_NAME}, but no {HEAD_CONFIG_NAME} about it",
-                f"an {FORMER_HEAD_CONFIG_NAME} that is there is that file: rename it",
-            )
+    if not holds_head(path):
         return _load_plain(name, path, attn_implementation)
     about = read_head_config(path)
     if about.base_model == SAME_FOLDER:

@@ -22,8 +22,9 @@ OPEN_VOCABULARY = "owlv2+sam2"
 """Two models as one: words to boxes, boxes to masks."""
 DETECTOR = "google/owlv2-base-patch16-ensemble"
 MASKER = "facebook/sam2.1-hiera-tiny"
+ADAPTERS_NAME = "adapters.safetensors"
 HEAD_CONFIG_NAME = "instruction_head.json"
-FORMER_HEAD_CONFIG_NAME = "adapter_config.json"
+_FORMER_CONFIG_NAME = "adapter_config.json"
 """What the file was called once: where PEFT is there, transformers takes that for its own."""
 OFFICIAL_BASE = "facebook/sam3"
 SAME_FOLDER = "."
@@ -120,6 +121,22 @@ class AdapterConfig(BaseModel):
     adapter_scale: float
 
 
+def holds_head(folder: Path) -> bool:
+    """Whether a folder holds an instruction head.
+
+    Raises:
+        ModelError: it holds the weights of one, but nothing about it.
+    """
+    if (folder / HEAD_CONFIG_NAME).is_file():
+        return True
+    if (folder / ADAPTERS_NAME).is_file():
+        raise ModelError(
+            f"{str(folder)!r} holds a head's {ADAPTERS_NAME}, but no {HEAD_CONFIG_NAME} about it",
+            f"an {_FORMER_CONFIG_NAME} that is there is that file: rename it",
+        )
+    return False
+
+
 def read_head_config(folder: Path) -> AdapterConfig:
     """Read what a head folder says about its head.
 
@@ -133,9 +150,13 @@ def read_head_config(folder: Path) -> AdapterConfig:
 
 
 def base_model_of(name: str) -> str:
-    """Return the name of the model that the head `name` is on top of; of a base model, its own."""
+    """Return the name of the model that the head `name` is on top of; of a base model, its own.
+
+    Raises:
+        ModelError: a head is there without anything usable about it.
+    """
     path = path_of(name)
-    if not (path / HEAD_CONFIG_NAME).is_file():
+    if not holds_head(path):
         return name if name == TINY or not path.exists() else str(path.resolve())
     base = read_head_config(path).base_model
     if base == SAME_FOLDER:

@@ -1,5 +1,6 @@
 """Configuration of a SAM 3 with an instruction head."""
 
+from collections.abc import Sequence
 from typing import Any, Self
 
 from huggingface_hub.dataclasses import strict
@@ -85,6 +86,16 @@ class InstructionSam3Config(Sam3Config):
                 values |= _plain_parts(values)
             values["model_type"] = cls.model_type
         return super().from_dict(values, **kwargs)
+
+
+def feature_sizes(grid: int, scale_factors: Sequence[float]) -> list[list[int]]:
+    """Return height and width of the neck's levels, in cells, without the coarsest one.
+
+    Args:
+        grid: patches a side.
+        scale_factors: of the levels against the grid, finest first; the last is never used.
+    """
+    return [[int(grid * scale)] * 2 for scale in scale_factors[:-1]]
 
 
 def _plain_parts(lite: dict[str, Any]) -> dict[str, Any]:

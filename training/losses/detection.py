@@ -36,11 +36,11 @@ def detection_losses(
     )
     logits, boxes = predictions.logits.flatten(0, 1), predictions.boxes_cxcywh.flatten(0, 1)
     presence_logits = predictions.presence_logits.flatten()
-    counts = batch.target_counts.repeat(layers)
+    asked_for = batch.target_counts > 0  # by text
+    present = asked_for.repeat(layers)
     target_boxes = batch.boxes_cxcywh.repeat(layers, 1)
     target_masks = batch.masks.repeat(layers, 1, 1)
     instances = max(1, len(target_masks))
-    present = counts > 0
     losses: dict[str, Tensor] = {}
 
     def add(name: str, value: Tensor) -> None:
@@ -71,8 +71,7 @@ def detection_losses(
     add("semantic_bce", bce(semantic, union))
     if weights.semantic_focal:
         add("semantic_focal", sigmoid_focal(semantic, union).mean())
-    asked = batch.target_counts > 0
-    add("semantic_dice", (dice(semantic, union) * asked).sum() / asked.sum().clamp(min=1))
+    add("semantic_dice", (dice(semantic, union) * asked_for).sum() / asked_for.sum().clamp(min=1))
     if predictions.one_to_many is not None:
         extra = _one_to_many_losses(predictions.one_to_many, batch, weights)
         for name in losses.keys() & extra.keys():
